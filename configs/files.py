@@ -1,0 +1,94 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from configs.errors import UserError
+
+
+def write_atomic(path: str | os.PathLike, write: Callable[[Path], None]) -> Path:
+    """Call `write(temporary)` with a path beside `path` and rename the result onto `path`.
+
+    The temporary ends in the same suffix as `path` (some writers choose the format by it). Whatever goes wrong, the old
+    file stays whole and no temporary is left behind. Missing folders are made. Returns `path`.
+
+    Raises UserError when the disk is full (or over quota) or the folder cannot be written.
+    """
+    path = Path(path)
+    with full_disk_is_a_user_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            _flush_to_disk(temporary)
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files only their owner may read
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_json(path: str | os.PathLike, obj: Any) -> Path:
+    """Write `obj` as indented JSON, atomically. NaN is refused: other readers of JSON stumble over it."""
+    text = json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON file. Raises UserError naming the file when it is missing or not JSON."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a JSON file ({error}).") from None
+
+
+@contextlib.contextmanager
+def full_disk_is_a_user_error(path: str | os.PathLike) -> Iterator[None]:
+    """Turn an OSError for a full or read-only disk inside the block into a UserError that names path and bytes free.
+
+    For writers that cannot go through `write_atomic`, such as checkpoints and video.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"{path}: the disk is full while writing ({error.strerror}; {_bytes_free(Path(path)):,} bytes free). "
+                "Free some space or choose another output folder, then run the command again."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(f"{path}: cannot be written ({error.strerror}). Choose another output folder.") from error
+        raise
+
+
+def _bytes_free(path: Path) -> int:
+    """Bytes free on the disk of `path`, or of its nearest folder that exists."""
+    for folder in (path, *path.absolute().parents):
+        if folder.exists():
+            return shutil.disk_usage(folder).free
+    return 0
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
