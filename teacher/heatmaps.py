@@ -56,7 +56,7 @@ def heatmap_loss(
     point_weight = point_weights(points_unit, visibility, (height, width), margin_cells, hidden_weight)
     if weight is not None:
         point_weight = point_weight * weight
-    target_points = torch.nan_to_num(points_unit.float(), nan=0.5)
+    target_points = torch.nan_to_num(_full_precision(points_unit), nan=0.5)
     predicted_points, _ = soft_argmax(logits, margin_cells)
     distance = (predicted_points - target_points).square().sum(dim=-1).add(1e-10).sqrt() - 1e-5
     target = gaussian_targets(target_points, height, width, margin_cells, sigma_cells)
@@ -66,7 +66,11 @@ def heatmap_loss(
 
 
 def point_weights(
-    points_unit: Tensor, visibility: Tensor, map_shape: tuple[int, int], margin_cells: int, hidden_weight: float
+    points_unit: Tensor,
+    visibility: Tensor,
+    map_shape: tuple[int, int],
+    margin_cells: int,
+    hidden_weight: float,
 ) -> Tensor:
     """(B, K) weight of each point in the loss: 1 visible, `hidden_weight` hidden, 0 elsewhere.
 
@@ -82,7 +86,11 @@ def point_weights(
 
 
 def gaussian_targets(
-    points_unit: Tensor, height: int, width: int, margin_cells: int = 0, sigma_cells: float = DEFAULT_SIGMA_CELLS
+    points_unit: Tensor,
+    height: int,
+    width: int,
+    margin_cells: int = 0,
+    sigma_cells: float = DEFAULT_SIGMA_CELLS,
 ) -> Tensor:
     """Gaussians at points_unit (B, K, 2), each summing to 1 over its (height, width) map -> (B, K, h, w).
 
@@ -97,7 +105,7 @@ def gaussian_targets(
 
 def kl_divergence(target: Tensor, logits: Tensor) -> Tensor:
     """KL(target || softmax(logits)) of each map, nats: (B, K, h, w) twice -> (B, K)."""
-    log_probabilities = F.log_softmax(logits.float().flatten(2), dim=-1)
+    log_probabilities = F.log_softmax(_full_precision(logits).flatten(2), dim=-1)
     target = target.flatten(2)
     return (torch.xlogy(target, target) - target * log_probabilities).sum(dim=-1)
 
@@ -114,8 +122,8 @@ def jensen_shannon(target: Tensor, logits: Tensor) -> Tensor:
 
 
 def spatial_softmax(logits: Tensor) -> Tensor:
-    """(B, K, h, w) -> the same, each map summing to 1; in float32, since half precision loses small tails."""
-    return F.softmax(logits.float().flatten(2), dim=-1).reshape(logits.shape)
+    """(B, K, h, w) -> the same, each map summing to 1, never in half precision."""
+    return F.softmax(_full_precision(logits).flatten(2), dim=-1).reshape(logits.shape)
 
 
 def concentration(probabilities: Tensor) -> Tensor:
@@ -126,7 +134,7 @@ def concentration(probabilities: Tensor) -> Tensor:
 
 
 def cell_centres(cells: int, margin_cells: int, like: Tensor) -> Tensor:
-    """Unit coordinates of the centres of `cells` cells, of which `margin_cells` lie outside on either side."""
+    """Unit coordinates of the centres of `cells` cells, `margin_cells` of them outside on either side."""
     index = torch.arange(cells, device=like.device, dtype=like.dtype)
     return (index - margin_cells + 0.5) / (cells - 2 * margin_cells)
 
@@ -134,7 +142,13 @@ def cell_centres(cells: int, margin_cells: int, like: Tensor) -> Tensor:
 def _gaussian_line(positions_unit: Tensor, cells: int, margin_cells: int, sigma_cells: float) -> Tensor:
     """(B, K) -> (B, K, cells), a one-dimensional Gaussian that sums to 1."""
     inner_cells = cells - 2 * margin_cells
-    centres = cell_centres(cells, margin_cells, positions_unit.float())
-    offset_cells = (centres - positions_unit.float().unsqueeze(-1)) * inner_cells
+    positions_unit = _full_precision(positions_unit)
+    centres = cell_centres(cells, margin_cells, positions_unit)
+    offset_cells = (centres - positions_unit.unsqueeze(-1)) * inner_cells
     # A softmax of the exponents never divides by zero, however far outside the point lies.
     return F.softmax(-0.5 * (offset_cells / sigma_cells).square(), dim=-1)
+
+
+def _full_precision(values: Tensor) -> Tensor:
+    """Half precision to float32: a softmax over a thousand cells loses its small tails in eight bits."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
