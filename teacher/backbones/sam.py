@@ -1,0 +1,183 @@
+"""Segment Anything's image encoder (Kirillov et al., ICCV 2023) as a backbone, at any input size.
+
+The network is transformers' `SamVisionEncoder`: patch embedding, a learned position table, blocks with windowed or global
+attention and relative positions, and a convolutional neck. facebook/sam-vit-base has 89,670,912 parameters.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from configs.errors import UserError, did_you_mean
+
+# sam-vit-base; `input_size` is the side in pixels the images are resized to.
+SAM_BASE = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "patch_size": 16,
+    "window_size": 14,
+    "global_attn_indexes": [2, 5, 8, 11],
+    "output_channels": 256,
+    "mlp_ratio": 4.0,
+    "input_size": 1024,
+}
+# SAM was trained with the ImageNet statistics on 0..255 (segment_anything/modeling/sam.py); here of [0, 1].
+IMAGE_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
+IMAGE_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
+# transformers' default of 1e-10 (it expects published weights) makes a network from scratch output nothing.
+INITIALIZER_RANGE = 0.02
+
+
+class SamBackbone(nn.Module):
+    """SAM's image encoder: images (B,3,H,W) in [-1,1] -> (B,output_channels,input_size/patch_size, same).
+
+    Images of another size than `input_size` are resized bilinearly (antialiased when they shrink).
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_hidden_layers: int,
+        num_attention_heads: int,
+        patch_size: int,
+        window_size: int,
+        global_attn_indexes: list[int],
+        output_channels: int,
+        mlp_ratio: float,
+        input_size: int,
+    ):
+        from transformers import SamVisionConfig
+        from transformers.models.sam.modeling_sam import SamVisionEncoder
+
+        super().__init__()
+        self.options = {
+            "hidden_size": hidden_size,
+            "num_hidden_layers": num_hidden_layers,
+            "num_attention_heads": num_attention_heads,
+            "patch_size": patch_size,
+            "window_size": window_size,
+            "global_attn_indexes": list(global_attn_indexes),
+            "output_channels": output_channels,
+            "mlp_ratio": mlp_ratio,
+            "input_size": input_size,
+        }
+        _check(self.options)
+        self.channels = output_channels
+        self.stride = patch_size
+        self.input_size = input_size
+        self.frozen_layers = 0
+        config = SamVisionConfig(
+            image_size=input_size,
+            initializer_range=INITIALIZER_RANGE,
+            **{key: value for key, value in self.options.items() if key != "input_size"},
+        )
+        self.vision_encoder = SamVisionEncoder(config)
+        nn.init.trunc_normal_(self.vision_encoder.pos_embed, std=INITIALIZER_RANGE)
+        # [-1,1] -> SAM's own normalisation, as one multiplication and addition.
+        mean, std = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
+        self.register_buffer("_gain", (0.5 / std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_offset", ((0.5 - mean) / std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        side = (self.input_size, self.input_size)
+        if images.shape[-2:] != side:
+            shrinks = images.shape[-1] > self.input_size
+            images = F.interpolate(images, size=side, mode="bilinear", align_corners=False, antialias=shrinks)
+        return self.vision_encoder(images * self._gain + self._offset).last_hidden_state
+
+    def freeze(self, layers: int) -> None:
+        """Freeze the patch embedding and the first `layers` blocks for good; 0 freezes nothing.
+
+        The position table stays trainable. Raises UserError when there are fewer blocks.
+        """
+        blocks = self.options["num_hidden_layers"]
+        if not 0 <= layers <= blocks:
+            raise UserError(f"freeze_layers={layers}, but this SAM has {blocks} blocks: use 0 to {blocks}")
+        self.frozen_layers = layers
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SamBackbone:
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_layers == 0:
+            return []
+        return [self.vision_encoder.patch_embed, *self.vision_encoder.layers[: self.frozen_layers]]
+
+
+def build_sam(pretrained: bool, weights: str | None, options: dict) -> SamBackbone:
+    """SAM with published weights (their own sizes; `options` may only choose input_size) or from scratch (any sizes)."""
+    for key in options:
+        if key not in SAM_BASE:
+            raise UserError(
+                f"backbone option {key!r} is unknown to sam; allowed: {', '.join(SAM_BASE)}.{did_you_mean(key, SAM_BASE)}"
+            )
+    if not pretrained:
+        return SamBackbone(**_from_scratch_options(options))
+    from teacher.weights import load_sam_weights
+
+    found = load_sam_weights(weights)
+    for key, value in options.items():
+        if key != "input_size" and found.options[key] != value:
+            raise UserError(
+                f"backbone option {key}={value!r} contradicts the weights of {found.origin}, which have {found.options[key]!r}: "
+                "drop the option, or train from scratch with pretrained off"
+            )
+    sizes = {**found.options, "input_size": options.get("input_size", found.options["input_size"])}
+    with torch.device("meta"):
+        expected = {key: value.shape for key, value in SamBackbone(**sizes).state_dict().items()}
+    model = SamBackbone(**sizes)
+    state = resize_position_tables(found.state_dict, expected)
+    found.check(state, expected)
+    model.load_state_dict(state)
+    return model
+
+
+def resize_position_tables(state_dict: dict[str, Tensor], expected: dict[str, torch.Size]) -> dict[str, Tensor]:
+    """The weights fitted to a model of another input size: the position table bicubic with antialiasing, the relative
+    positions of global blocks linear (those of windowed blocks have the same size everywhere). Same size: unchanged.
+    """
+    resized = dict(state_dict)
+    for key, value in state_dict.items():
+        shape = expected.get(key)
+        if shape is None or value.shape == shape:
+            continue
+        if key.endswith("pos_embed") and value.dim() == 4 and value.shape[-1] == shape[-1]:
+            table = value.permute(0, 3, 1, 2).float()
+            table = F.interpolate(table, size=shape[1:3], mode="bicubic", align_corners=False, antialias=True)
+            resized[key] = table.permute(0, 2, 3, 1).to(value.dtype)
+        elif key.endswith(("rel_pos_h", "rel_pos_w")) and value.shape[-1] == shape[-1]:
+            rows = F.interpolate(value.t()[None].float(), size=shape[0], mode="linear", align_corners=False)
+            resized[key] = rows[0].t().to(value.dtype)
+    return resized
+
+
+def _from_scratch_options(options: dict) -> dict:
+    """Published base sizes with `options` over them; global attention then falls on every quarter of the blocks."""
+    sizes = {**SAM_BASE, **options}
+    if "global_attn_indexes" not in options:
+        blocks = sizes["num_hidden_layers"]
+        sizes["global_attn_indexes"] = sorted({max(blocks * quarter // 4 - 1, 0) for quarter in (1, 2, 3, 4)})
+    return sizes
+
+
+def _check(options: dict) -> None:
+    hidden, heads = options["hidden_size"], options["num_attention_heads"]
+    if hidden % heads:
+        raise UserError(f"backbone option hidden_size={hidden} is not a multiple of num_attention_heads={heads}")
+    side, patch = options["input_size"], options["patch_size"]
+    if side < patch or side % patch:
+        raise UserError(f"backbone option input_size={side} is not a multiple of patch_size={patch}")
+    outside = [i for i in options["global_attn_indexes"] if not 0 <= i < options["num_hidden_layers"]]
+    if outside:
+        raise UserError(
+            f"backbone option global_attn_indexes names blocks {outside}, but there are {options['num_hidden_layers']} (from 0)"
+        )
