@@ -1,0 +1,99 @@
+"""The terms of the teacher's loss, one function each, and their weighted sum.
+
+Images are (B, 3, H, W) in [-1, 1]; latents are (B, latent_dim). Every term is a scalar.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+IMAGE_RANGE = 2.0  # of images in [-1, 1]
+CENTER_SIGMA = 0.5  # of the centre weight, as a fraction of half the side
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """The design's seven weights. A weight of 0 switches its term off: it is not computed."""
+
+    l1: float = 1.0
+    perceptual: float = 1.5
+    ssim: float = 0.6
+    edge: float = 0.3
+    contrastive: float = 0.1
+    center: float = 3.0
+    kl: float = 1e-6
+
+
+def l1_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error."""
+    return F.l1_loss(reconstruction, target)
+
+
+def ssim_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """1 - SSIM, Gaussian window of sigma 1.5 (Wang et al., IEEE TIP 2004, eq. 13)."""
+    return 1 - structural_similarity_index_measure(reconstruction, target, data_range=IMAGE_RANGE)
+
+
+def edge_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of the image gradients: forward differences along both axes."""
+    error = reconstruction - target
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+def contrastive_loss(mu: Tensor) -> Tensor:
+    """Mean absolute cosine between the latents of different ears; 0 for a batch of one."""
+    if len(mu) < 2:
+        return mu.new_zeros(())
+    unit = F.normalize(mu, dim=1)
+    cosines = (unit @ unit.T).abs()
+    pairs = len(mu) * (len(mu) - 1)
+    return (cosines.sum() - cosines.diagonal().sum()) / pairs
+
+
+def center_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """L1 under a Gaussian weight that is highest in the middle of the crop and sums to one."""
+    height, width = target.shape[-2:]
+    y = torch.linspace(-1, 1, height, device=target.device)
+    x = torch.linspace(-1, 1, width, device=target.device)
+    weight = torch.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * CENTER_SIGMA**2))
+    return ((reconstruction - target).abs().mean((0, 1)) * weight).sum() / weight.sum()
+
+
+def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL divergence to the unit Gaussian, summed over latents, averaged over the batch.
+
+    Kingma & Welling, ICLR 2014, appendix B.
+    """
+    return -0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(1).mean()
+
+
+def loss_terms(
+    reconstruction: Tensor,
+    target: Tensor,
+    mu: Tensor,
+    logvar: Tensor,
+    weights: LossWeights,
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """The unweighted terms whose weight is not 0, by name. `perceptual` is needed if its weight is not 0."""
+    if weights.perceptual and perceptual is None:
+        raise ValueError("the perceptual term has a weight but no network: load VGG16 or set its weight to 0")
+    compute = {
+        "l1": lambda: l1_loss(reconstruction, target),
+        "perceptual": lambda: perceptual(reconstruction, target),
+        "ssim": lambda: ssim_loss(reconstruction, target),
+        "edge": lambda: edge_loss(reconstruction, target),
+        "contrastive": lambda: contrastive_loss(mu),
+        "center": lambda: center_loss(reconstruction, target),
+        "kl": lambda: kl_loss(mu, logvar),
+    }
+    return {field.name: compute[field.name]() for field in fields(weights) if getattr(weights, field.name)}
+
+
+def total_loss(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    """The weighted sum of what `loss_terms` gave."""
+    return sum(getattr(weights, name) * value for name, value in terms.items())

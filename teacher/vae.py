@@ -1,0 +1,100 @@
+"""EarVAE: the teacher. A backbone, a variational latent and a decoder that reconstruct ear crops."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from configs.errors import UserError, did_you_mean
+from teacher.backbones import build_backbone
+from teacher.decoder import DECODERS
+from teacher.encoder import Encoder
+
+
+class EarVAE(nn.Module):
+    """Variational autoencoder of ear crops around a (pretrained) vision backbone.
+
+    latent_dim: of mu and logvar.
+    image_size: side of the crops, px.
+    backbone: a name of `teacher.backbones.BACKBONES`; backbone_options go to its builder.
+    freeze_layers: how many of the backbone's blocks, from the input on, are not trained.
+    pretrained: load published weights (`weights`: a hub name, a folder or a file; None for the
+        backbone's own). False gives random weights and never asks the network.
+    feature_channels: width of the three conv stages behind the backbone.
+    decoder: a name of `teacher.decoder.DECODERS`, with decoder_channels from the 4x4 grid on.
+    logvar_start: where the log-variance begins.
+
+    Raises UserError for an unknown backbone or decoder and for sizes that do not fit together.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 1024,
+        image_size: int = 128,
+        backbone: str = "sam",
+        freeze_layers: int = 6,
+        pretrained: bool = True,
+        weights: str | None = None,
+        backbone_options: dict[str, Any] | None = None,
+        feature_channels: int = 512,
+        decoder: str = "transposed",
+        decoder_channels: Sequence[int] = (512, 512, 256, 128, 64, 32),
+        logvar_start: float = -6.0,
+    ) -> None:
+        super().__init__()
+        if decoder not in DECODERS:
+            raise UserError(
+                f"decoder {decoder!r} is unknown; allowed: {', '.join(DECODERS)}.{did_you_mean(decoder, DECODERS)}"
+            )
+        self.hparams = {
+            "latent_dim": latent_dim,
+            "image_size": image_size,
+            "backbone": backbone,
+            "freeze_layers": freeze_layers,
+            "backbone_options": dict(backbone_options or {}),
+            "feature_channels": feature_channels,
+            "decoder": decoder,
+            "decoder_channels": list(decoder_channels),
+            "logvar_start": logvar_start,
+        }
+        trunk = build_backbone(
+            backbone, pretrained=pretrained, weights=weights, options=dict(backbone_options or {})
+        )
+        trunk.freeze(freeze_layers)
+        self.encoder = Encoder(trunk, latent_dim, feature_channels, logvar_start)
+        self.decoder = DECODERS[decoder](latent_dim, image_size, decoder_channels)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "EarVAE":
+        """The model of a training or shipped checkpoint, in eval mode on the CPU.
+
+        Raises UserError for a file that is missing, truncated or holds no EarVAE.
+        """
+        from teacher.checkpoint import load_model
+
+        return load_model(checkpoint_path, kind="EarVAE")
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images: (B, 3, image_size, image_size) in [-1, 1]. Returns mu, logvar, each (B, latent_dim)."""
+        return self.encoder(images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """latents: (B, latent_dim). Returns images (B, 3, image_size, image_size) in [-1, 1]."""
+        return self.decoder(latents)
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Images decoded from `count` draws of the prior: (count, 3, image_size, image_size) in [-1, 1]."""
+        parameter = next(self.decoder.parameters())
+        latents = torch.randn(count, self.hparams["latent_dim"], generator=generator)
+        return self.decode(latents.to(parameter))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """images: (B, 3, image_size, image_size) in [-1, 1]. Returns reconstruction, mu, logvar.
+
+        In training the latent is drawn by the reparameterisation trick; in eval mode it is mu.
+        """
+        mu, logvar = self.encode(images)
+        latents = mu + torch.randn_like(mu) * (0.5 * logvar).exp() if self.training else mu
+        return self.decode(latents), mu, logvar
