@@ -1,0 +1,81 @@
+"""A teacher that cannot wake up, cannot learn, and cannot slip into a student's checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from configs.errors import UserError, did_you_mean
+from distill.adapters import resize_map
+
+ENCODER_LAYERS = ("backbone", "feat1", "feat2", "feat3")
+DECODER_PREFIX = "dec"
+
+
+class FrozenTeacher(nn.Module):
+    """A model in eval mode for good, whose maps are read by name.
+
+    The model is held outside of torch's register of submodules. So it has no parameters an optimizer could be
+    given, no keys in anybody's state dict, and neither `train()` nor `requires_grad_()` of a module above
+    reaches it; `.to()` does. Calls run without gradients.
+
+    teacher: an EarVAE or EarDetector; it is put into eval mode and its parameters out of training, here and
+    for good. Raises UserError where a layer is asked for that it has not.
+    """
+
+    def __init__(self, teacher: nn.Module) -> None:
+        super().__init__()
+        teacher.eval().requires_grad_(False)
+        object.__setattr__(self, "_teacher", teacher)
+        super().train(False)
+
+    def train(self, mode: bool = True) -> "FrozenTeacher":
+        """Stays in eval mode, whatever `mode` is: batch norms must not move with the student's crops."""
+        return self
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "FrozenTeacher":
+        self._teacher._apply(fn)
+        return super()._apply(fn, recurse)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Any:
+        """What the teacher itself returns. images: (B, 3, H, W) in [-1, 1]."""
+        return self._teacher(images)
+
+    @torch.no_grad()
+    def maps(self, images: Tensor, layers: str, grid: int) -> Tensor:
+        """The named maps, pooled (area) to one grid and concatenated along channels.
+
+        images: (B, 3, H, W) in [-1, 1]; layers: names joined by `+`, such as `feat1` or `dec16+dec32`.
+        Returns (B, C, grid, grid).
+        """
+        names = layer_names(layers)
+        features = dict(self._teacher.encoder.extract_features(images))
+        if any(name.startswith(DECODER_PREFIX) for name in names):
+            features |= self._decoder_maps(features["feat3"])
+        for name in names:
+            if name not in features:
+                raise UserError(
+                    f"layer {name!r} is not a map of this teacher; it has {', '.join(features)}."
+                    f"{did_you_mean(name, features)}"
+                )
+        return torch.cat([resize_map(features[name], grid) for name in names], dim=1)
+
+    def _decoder_maps(self, feat3: Tensor) -> Mapping[str, Tensor]:
+        decoder = getattr(self._teacher, "decoder", None)
+        if decoder is None:
+            raise UserError(
+                "this teacher has no decoder, so no dec8, dec16, ... maps. Give the EarVAE's checkpoint, or "
+                f"take a layer of {', '.join(ENCODER_LAYERS)}."
+            )
+        mu, _ = self._teacher.encoder.latent(feat3)
+        return decoder.features(mu)
+
+
+def layer_names(layers: str) -> list[str]:
+    """`"feat1+dec16"` -> `["feat1", "dec16"]`. Raises UserError for an empty or doubled name."""
+    names = [name.strip() for name in layers.split("+")]
+    if not all(names) or len(set(names)) < len(names):
+        raise UserError(f"layer is {layers!r}; name one map, or several different ones joined by '+'.")
+    return names
