@@ -1,0 +1,120 @@
+"""What happens around a training: checkpoints, the table of metrics, a budget of minutes, pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from configs.files import write_atomic
+from teacher.checkpoint import write_torch
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints through `write_atomic`: a full disk is a clear error and the old file stays whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        write_torch(path, checkpoint)
+
+
+class BestWeights(Callback):
+    """Calls `save(module)` whenever `monitor` improves at the end of an epoch; remembers the best over a resume."""
+
+    def __init__(self, monitor: str, mode: str, save: Callable[[LightningModule], Any]) -> None:
+        if mode not in ("max", "min"):
+            raise ValueError(f"mode {mode!r} is neither 'max' nor 'min'")
+        self.monitor, self.sign, self.save = monitor, 1 if mode == "max" else -1, save
+        self.best: float | None = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is None or (self.best is not None and self.sign * float(value) <= self.sign * self.best):
+            return
+        self.best = float(value)
+        if trainer.is_global_zero:
+            self.save(pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+
+class MetricsTable(Callback):
+    """Rewrites `path` (CSV) after every epoch: one row an epoch. A resumed training continues the table."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+            for row in self.rows
+        )
+        write_atomic(self.path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+
+class MinutesBudget(Callback):
+    """Ends a training cleanly (validation, checkpoints) after so many minutes, those before a resume included."""
+
+    def __init__(self, max_minutes: float) -> None:
+        self.max_minutes = max_minutes
+        self.used_s = 0.0
+        self._last = 0.0
+
+    @property
+    def fraction(self) -> float:
+        """Of the budget that is used, 0 to 1."""
+        return min(self.used_s / (60 * self.max_minutes), 1.0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        now = time.monotonic()
+        self.used_s, self._last = self.used_s + now - self._last, now
+        # All processes have to stop at the same batch.
+        if trainer.strategy.broadcast(self.fraction >= 1):
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"used_s": self.used_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.used_s = state_dict["used_s"]
+
+
+class ReseedEachEpoch(Callback):
+    """Seeds torch by (seed, epoch, process), so that a resumed epoch draws what the uninterrupted one would have drawn."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch * 1_009 + trainer.global_rank)

@@ -1,0 +1,158 @@
+"""Checkpoints of the teacher's models: one layout for training and for shipping.
+
+A file holds `hyper_parameters = {"kind": "EarVAE" | "EarDetector", "model": {plain values that rebuild it}}` and
+`state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has optimizer and loops beside them; a
+weights-only file has not. Both load with `torch.load(weights_only=True)`: no code runs while reading.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from configs.errors import UserError
+from configs.files import full_disk_is_a_user_error, write_atomic
+
+PREFIX = "model."
+SHOWN_KEYS = 6  # of those that do not fit, in an error
+
+
+def load_model(path: str | Path, kind: str) -> nn.Module:
+    """The model of a checkpoint, in eval mode on the CPU. `kind`: a key of BUILDERS.
+
+    Raises UserError for a file that is missing, truncated, no checkpoint, of another kind, or whose weights do not fit
+    the sizes it names.
+    """
+    checkpoint = read_checkpoint(path, kind)
+    model = BUILDERS[kind](checkpoint["hyper_parameters"]["model"])
+    _load_into(model, checkpoint["state_dict"], f"{path}")
+    return model.eval()
+
+
+def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
+    """Fill `model` (changed in place) with the weights of a checkpoint of the same sizes, for `--init-checkpoint`.
+
+    Raises UserError that names the settings that differ (latent size, backbone, ...), and as `load_model` does.
+    """
+    checkpoint = read_checkpoint(path, kind)
+    found, wanted = checkpoint["hyper_parameters"]["model"], model.hparams
+    same_shape = {"freeze_layers", "logvar_start"}  # how it trains, not what it is
+    differ = [key for key in wanted if key not in same_shape and _plain(found.get(key)) != _plain(wanted[key])]
+    if differ:
+        listed = "; ".join(f"{key} is {found.get(key)!r} there, {wanted[key]!r} here" for key in differ)
+        raise UserError(f"{path}: a checkpoint of another model ({listed}). Set the same sizes, or train from scratch.")
+    _load_into(model, checkpoint["state_dict"], f"{path}")
+
+
+def save_weights(path: str | Path, model: nn.Module, kind: str, half: bool = False) -> Path:
+    """Write a model without any training state, atomically. half: floats as 16 bit, for shipping.
+
+    model: has `hparams`, plain values that rebuild it.
+    """
+    state = {PREFIX + key: value.detach().cpu() for key, value in model.state_dict().items()}
+    if half:
+        state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    return write_torch(path, {"hyper_parameters": hyper_parameters(model, kind), "state_dict": state})
+
+
+def hyper_parameters(model: nn.Module, kind: str) -> dict[str, Any]:
+    """What a checkpoint says about its model: only plain values, so that it loads without unpickling code."""
+    return {"kind": kind, "model": _plain(model.hparams)}
+
+
+def write_torch(path: str | Path, content: dict) -> Path:
+    """`torch.save`, atomically. Raises UserError when the disk is full."""
+
+    def write(temporary: Path) -> None:
+        # Through a Python file: torch's own writer reports a full disk as a RuntimeError without errno.
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+
+    with full_disk_is_a_user_error(path):
+        return write_atomic(path, write)
+
+
+def read_checkpoint(path: str | Path, kind: str | None = None) -> dict[str, Any]:
+    """The checked content of a checkpoint file, tensors on the CPU. `kind`: the only one accepted, None for any."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint. Give the .ckpt file of a trained model, such as best.ckpt.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: holds more than weights and plain values, or is no checkpoint; it is not loaded, for that could run "
+            f"code. Only checkpoints written by this project load here. ({_first_line(error)})"
+        ) from None
+    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path}: cannot be read, the file is truncated or no checkpoint ({path.stat().st_size:,} bytes; "
+            f"{_first_line(error)}). Copy it again or train it again."
+        ) from None
+    named = content.get("hyper_parameters") if isinstance(content, dict) else None
+    found = named.get("kind") if isinstance(named, dict) else None
+    if found not in BUILDERS or not isinstance(named.get("model"), dict) or not isinstance(content.get("state_dict"), dict):
+        raise UserError(f"{path}: not a checkpoint of this project's teacher (no kind among {', '.join(BUILDERS)} in it).")
+    if kind is not None and found != kind:
+        raise UserError(f"{path}: holds an {found}, but an {kind} is needed here.")
+    return content
+
+
+def _load_into(model: nn.Module, state_dict: dict[str, Tensor], where: str) -> None:
+    state = {key.removeprefix(PREFIX): value for key, value in state_dict.items() if key.startswith(PREFIX)}
+    expected = {key: value.shape for key, value in model.state_dict().items()}
+    faults = misfits({key: value.shape for key, value in state.items()}, expected)
+    if faults:
+        raise UserError(f"{where}: its weights do not fit the model it names: {faults}.")
+    model.load_state_dict(state)
+
+
+def misfits(found: dict[str, torch.Size], expected: dict[str, torch.Size]) -> str:
+    """What keeps weights of shapes `found` from a model of shapes `expected`, in words; empty when they fit."""
+    missing = sorted(set(expected) - set(found))
+    unknown = sorted(set(found) - set(expected))
+    shapes = [
+        f"{key} is {tuple(found[key])}, needs {tuple(expected[key])}"
+        for key in sorted(set(found) & set(expected))
+        if found[key] != expected[key]
+    ]
+    parts = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
+    return "; ".join(f"{len(keys)} {word}: {_listed(keys)}" for word, keys in parts if keys)
+
+
+def _listed(keys: list[str]) -> str:
+    shown = ", ".join(keys[:SHOWN_KEYS])
+    return f"{shown} and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else shown
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and paths as strings, so that saved and given settings compare equal and load safely."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _build_vae(hparams: dict) -> nn.Module:
+    from teacher.vae import EarVAE
+
+    return EarVAE(**hparams, pretrained=False)
+
+
+def _build_detector(hparams: dict) -> nn.Module:
+    from teacher.detector import EarDetector
+
+    return EarDetector(**hparams)
+
+
+BUILDERS = {"EarVAE": _build_vae, "EarDetector": _build_detector}

@@ -1,0 +1,122 @@
+"""Lightning wiring of the SAM-VAE's training: batches to losses, logs, optimizer. The maths is in `losses`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from teacher.callbacks import MinutesBudget
+from teacher.checkpoint import hyper_parameters
+from teacher.losses import LossWeights, loss_terms, total_loss
+from teacher.pictures import pairs_grid, to_pixels, to_signed, write_picture
+from teacher.quality import reconstruction_quality
+from teacher.vae import EarVAE
+
+
+class EarVAEModule(LightningModule):
+    """Trains `model` to reconstruct the view before photometry (`target`) from the view after it (`image`).
+
+    perceptual: (reconstruction, target) -> scalar; it is neither trained nor kept in checkpoints.
+    """
+
+    def __init__(
+        self,
+        model: EarVAE,
+        weights: LossWeights,
+        lr: float,
+        weight_decay: float = 0.05,
+        warmup_steps: int = 500,
+        perceptual: nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.weights = weights
+        self.lr, self.weight_decay, self.warmup_steps = lr, weight_decay, warmup_steps
+        self._perceptual = (perceptual,)  # a tuple hides it from the state dict
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        images, target = to_signed(batch["image"]), to_signed(batch["target"])
+        reconstruction, mu, logvar = self.model(images)
+        with torch.autocast(self.device.type, enabled=False):  # SSIM and KL lose their digits in 16 bit
+            terms = loss_terms(
+                reconstruction.float(), target, mu.float(), logvar.float(), self.weights, self._perceptual[0]
+            )
+            loss = total_loss(terms, self.weights)
+        size = len(images)
+        self.log_dict({f"train/{name}": value for name, value in terms.items()}, on_epoch=True, on_step=False, batch_size=size)
+        self.log("train/loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=size)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        target = to_signed(batch["target"])
+        reconstruction, mu, logvar = self.model(target)
+        quality = reconstruction_quality(reconstruction, target)
+        quality["kl"] = -0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(1).float()
+        for name, values in quality.items():
+            shown = name in ("psnr", "ssim")
+            self.log(f"val/{name}", values.mean(), prog_bar=shown, batch_size=len(target), sync_dist=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameter_groups(self.model, self.weight_decay), lr=self.lr)
+
+    def on_fit_start(self) -> None:
+        if isinstance(self._perceptual[0], nn.Module):
+            self._perceptual[0].to(self.device)
+
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        # Not a Lightning scheduler: with a budget of minutes the number of steps is not known beforehand.
+        rate = self.lr * schedule(self._progress(), self.global_step, self.warmup_steps)
+        for group in self.optimizers().param_groups:
+            group["lr"] = rate
+        self.log("lr", rate, on_step=False, on_epoch=True, batch_size=1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["hyper_parameters"] = hyper_parameters(self.model, "EarVAE")
+
+    def _progress(self) -> float:
+        """Of the training, 0 to 1: by steps or by the budget of minutes, whichever is further."""
+        by_steps = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
+        budgets = [callback.fraction for callback in self.trainer.callbacks if isinstance(callback, MinutesBudget)]
+        return max([by_steps, *budgets])
+
+
+def schedule(progress: float, step: int, warmup_steps: int, floor: float = 0.01) -> float:
+    """Factor of the learning rate: linear over `warmup_steps`, times a cosine from 1 to `floor` over progress 0 to 1.
+
+    Loshchilov & Hutter, ICLR 2017, without restarts.
+    """
+    warm = min(1.0, (step + 1) / max(warmup_steps, 1))
+    return warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The trainable parameters; only matrices and kernels decay, not biases, norms and position tables."""
+    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decays = [p for name, p in trainable if p.ndim >= 2 and "pos" not in name.rpartition(".")[2]]
+    rest = [p for name, p in trainable if p.ndim < 2 or "pos" in name.rpartition(".")[2]]
+    return [{"params": decays, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+class ReconstructionPictures(Callback):
+    """After each epoch `folder/epoch_XXXX.png` of the same held-out crops (originals above, reconstructions below)."""
+
+    def __init__(self, folder: Any, images: Tensor) -> None:
+        """images: (n, 3, H, W) uint8."""
+        self.folder, self.images = folder, images
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: EarVAEModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        was_training = pl_module.model.training
+        pl_module.model.eval()
+        with torch.no_grad():
+            target = to_signed(self.images.to(pl_module.device))
+            picture = pairs_grid(to_pixels(target), to_pixels(pl_module.model(target)[0]))
+        pl_module.model.train(was_training)
+        write_picture(self.folder / f"epoch_{trainer.current_epoch:04d}.png", picture)
+        trainer.logger.experiment.add_image("reconstructions", picture, trainer.global_step, dataformats="HWC")
