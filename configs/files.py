@@ -6,33 +6,35 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
 
+# what numpy (an OSError without number) and torch (a RuntimeError) say when the disk takes only a part
+_SHORT_WRITE = re.compile(r"requested and \d+ written|PytorchStreamWriter failed writing|No space left", re.I)
+
 
 def write_atomic(path: str | os.PathLike, write: Callable[[Path], None]) -> Path:
     """Call `write(temporary)` with a path beside `path` and rename the result onto `path`.
 
-    The temporary ends in the same suffix as `path` (some writers choose the format by it). Whatever goes wrong, the old
-    file stays whole and no temporary is left behind. Missing folders are made. Returns `path`.
+    The temporary ends in the same suffix as `path` (some writers choose the format by it). Whatever goes
+    wrong, the old file stays whole and no temporary is left behind. Missing folders are made.
+    Returns `path`. `write` must make the file; what it returns is ignored.
 
     Raises UserError when the disk is full (or over quota) or the folder cannot be written.
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
     with full_disk_is_a_user_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
         try:
             write(temporary)
             _flush_to_disk(temporary)
-            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files only their owner may read
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -58,20 +60,23 @@ def read_json(path: str | os.PathLike) -> Any:
 
 @contextlib.contextmanager
 def full_disk_is_a_user_error(path: str | os.PathLike) -> Iterator[None]:
-    """Turn an OSError for a full or read-only disk inside the block into a UserError that names path and bytes free.
+    """Turn the error of a full or read-only disk inside the block into a UserError: path and bytes free.
 
     For writers that cannot go through `write_atomic`, such as checkpoints and video.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT) or _SHORT_WRITE.search(str(error)):
             raise UserError(
-                f"{path}: the disk is full while writing ({error.strerror}; {_bytes_free(Path(path)):,} bytes free). "
+                f"{path}: the disk is full while writing ({error}; {_bytes_free(Path(path)):,} bytes free). "
                 "Free some space or choose another output folder, then run the command again."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise UserError(f"{path}: cannot be written ({error.strerror}). Choose another output folder.") from error
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UserError(
+                f"{path}: cannot be written ({error.strerror}). Choose another output folder."
+            ) from error
         raise
 
 
@@ -86,9 +91,3 @@ def _bytes_free(path: Path) -> int:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
