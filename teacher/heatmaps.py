@@ -98,8 +98,8 @@ def gaussian_targets(
     """
     return torch.einsum(
         "bky,bkx->bkyx",
-        _gaussian_line(points_unit[..., 1], height, margin_cells, sigma_cells),
-        _gaussian_line(points_unit[..., 0], width, margin_cells, sigma_cells),
+        gaussian_lines(points_unit[..., 1], height, margin_cells, sigma_cells),
+        gaussian_lines(points_unit[..., 0], width, margin_cells, sigma_cells),
     )
 
 
@@ -139,7 +139,7 @@ def cell_centres(cells: int, margin_cells: int, like: Tensor) -> Tensor:
     return (index - margin_cells + 0.5) / (cells - 2 * margin_cells)
 
 
-def _gaussian_line(positions_unit: Tensor, cells: int, margin_cells: int, sigma_cells: float) -> Tensor:
+def gaussian_lines(positions_unit: Tensor, cells: int, margin_cells: int, sigma_cells: float) -> Tensor:
     """(B, K) -> (B, K, cells), a one-dimensional Gaussian that sums to 1."""
     inner_cells = cells - 2 * margin_cells
     positions_unit = _full_precision(positions_unit)
