@@ -18,7 +18,7 @@ class EarVAE(nn.Module):
 
     latent_dim: of mu and logvar.
     image_size: side of the crops, px.
-    backbone: a name of `teacher.backbones.BACKBONES`; backbone_options go to its builder.
+    backbone: a name of `teacher.backbones.BUILDERS`; backbone_options go to its builder.
     freeze_layers: how many of the backbone's blocks, from the input on, are not trained.
     pretrained: load published weights (`weights`: a hub name, a folder or a file; None for the
         backbone's own). False gives random weights and never asks the network.
@@ -63,6 +63,7 @@ class EarVAE(nn.Module):
             backbone, pretrained=pretrained, weights=weights, options=dict(backbone_options or {})
         )
         trunk.freeze(freeze_layers)
+        self.hparams["backbone_options"] = dict(trunk.options)  # all of them: weights may have sizes of their own
         self.encoder = Encoder(trunk, latent_dim, feature_channels, logvar_start)
         self.decoder = DECODERS[decoder](latent_dim, image_size, decoder_channels)
 
