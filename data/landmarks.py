@@ -1,0 +1,112 @@
+"""The landmark scheme: names of the points, curves that join them, what mirroring does to them."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+NUM_LANDMARKS = 17
+DEFAULT_SCHEME = Path(__file__).with_name("landmarks_17.yaml")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Names, curves and flip permutation of one set of landmarks.
+
+    `curves` maps a name to the indices it joins, in order. After mirroring an image, the point of index `i` is
+    read from index `flip[i]`. `mean_shape_unit` is (K, 2) in a box 0..1 with the face to the right, or None.
+    """
+
+    names: tuple[str, ...]
+    curves: dict[str, list[int]]
+    flip: list[int]
+    mean_shape_unit: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def edges(self) -> list[tuple[int, int]]:
+        """Pairs of indices to draw a line between; a pair that two curves share comes once."""
+        pairs = [pair for curve in self.curves.values() for pair in zip(curve, curve[1:])]
+        return list(dict.fromkeys(pairs))
+
+    def mirror(self, points_px: np.ndarray, width_px: int) -> np.ndarray:
+        """Points (..., K, 2) after mirroring an image of that width: x becomes width - 1 - x."""
+        mirrored = np.array(points_px, copy=True)
+        mirrored[..., 0] = width_px - 1 - mirrored[..., 0]
+        return mirrored[..., self.flip, :]
+
+
+def load_scheme(path: str | Path | None = None) -> Scheme:
+    """Read a scheme file, by default the 17 points of `landmarks_17.yaml`.
+
+    Raises UserError (a ValueError) when the file is missing, is not a mapping or contradicts itself.
+    """
+    return _load(str(path or DEFAULT_SCHEME))
+
+
+@cache
+def _load(path: str) -> Scheme:
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _user_error(f"{path}: cannot read the landmark scheme ({error.strerror}); give a YAML file with "
+                          "`names` and `curves`, or leave the option out for the 17 points") from error
+    except yaml.YAMLError as error:
+        raise _user_error(f"{path}: the landmark scheme is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise _user_error(f"{path}: a landmark scheme is a mapping with `names` and `curves`, "
+                          f"found {type(content).__name__}")
+    allowed = {"names", "curves", "flip", "ibug", "mean_shape_unit"}
+    unknown = sorted(set(content) - allowed)
+    if unknown:
+        raise _user_error(f"{path}: unknown key {unknown[0]!r} in the landmark scheme; allowed are "
+                          f"{', '.join(sorted(allowed))}")
+    return _checked(content, path)
+
+
+def _checked(content: dict, path: str) -> Scheme:
+    names = content.get("names")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise _user_error(f"{path}: `names` must be a list of point names, found {names!r}")
+    if len(set(names)) != len(names):
+        raise _user_error(f"{path}: `names` holds the same name twice")
+    count = len(names)
+    curves = content.get("curves") or {}
+    if not isinstance(curves, dict):
+        raise _user_error(f"{path}: `curves` must map a name to a list of indices, found {curves!r}")
+    for curve, indices in curves.items():
+        if not isinstance(indices, list) or not all(_is_index(index, count) for index in indices):
+            raise _user_error(f"{path}: curve {curve!r} must hold indices 0..{count - 1}, found {indices!r}")
+    flip = content.get("flip") or list(range(count))
+    if not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(count))):
+        raise _user_error(f"{path}: `flip` must hold each index 0..{count - 1} once, found {flip!r}")
+    if any(flip[flip[index]] != index for index in range(count)):
+        raise _user_error(f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {flip!r}")
+    return Scheme(tuple(names), {str(name): list(c) for name, c in curves.items()}, list(flip),
+                  _mean_shape(content.get("mean_shape_unit"), count, path))
+
+
+def _mean_shape(values, count: int, path: str) -> np.ndarray | None:
+    if values is None:
+        return None
+    try:
+        shape = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        shape = np.empty(0, np.float32)
+    if shape.shape != (count, 2) or not np.isfinite(shape).all():
+        raise _user_error(f"{path}: `mean_shape_unit` must hold {count} pairs of finite numbers, one for a name")
+    shape.setflags(write=False)
+    return shape
+
+
+def _is_index(value, count: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
+
+
+def _user_error(message: str) -> ValueError:
+    from configs.errors import UserError
+
+    return UserError(message)

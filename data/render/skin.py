@@ -1,0 +1,129 @@
+"""Skin: its colour, and how light falls on an ear's relief."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from data.render.noise import field, grain
+from data.render.relief import Relief
+
+# sRGB tones from light to dark, picked by eye.
+_TONES = np.array([(240, 209, 190), (234, 192, 168), (225, 175, 143), (204, 150, 116), (172, 118, 86),
+                   (128, 84, 60), (88, 57, 42), (64, 42, 33)], np.float32)
+
+
+@dataclass(frozen=True)
+class Skin:
+    """An identity's skin. `albedo` (3,) linear; the rest are strengths around 0..1."""
+
+    albedo: np.ndarray
+    redness: float
+    texture: float
+    gloss: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Light:
+    """Direction (3,) towards the light in camera space, its colour (3,), and the share of ambient light."""
+
+    direction: np.ndarray
+    colour: np.ndarray
+    ambient: float
+    hardness: float
+
+
+def draw_skin(rng: np.random.Generator) -> Skin:
+    depth = rng.beta(1.1, 1.5) * (len(_TONES) - 1)
+    low = min(int(depth), len(_TONES) - 2)
+    tone = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (depth - low) + rng.normal(0, (5, 5, 6))
+    return Skin(linear(np.clip(tone, 20, 250)), rng.uniform(.1, 1), rng.uniform(.3, 1), rng.uniform(.1, 1),
+                int(rng.integers(2**31)))
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    side = rng.uniform(0, 2 * np.pi)
+    tilt = rng.uniform(.25, 1.0)
+    direction = np.array([np.cos(side) * np.sin(tilt), np.sin(side) * np.sin(tilt) - .35, np.cos(tilt)])
+    warmth = rng.normal(0, .07)
+    colour = np.array([1 + warmth, 1 + rng.normal(0, .012), 1 - warmth]) * np.exp(rng.normal(.06, .2))
+    return Light(direction / np.linalg.norm(direction), colour.astype(np.float32), rng.uniform(.35, .7), rng.uniform(.2, 1))
+
+
+def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) -> np.ndarray:
+    """Linear RGB (h, w, 3) of the ear on its canvas, lit from `light` as seen through a camera of that rotation."""
+    rng = np.random.default_rng([skin.seed, 1])
+    to_light = (rotation.T @ light.direction).astype(np.float32)
+    height = relief.height + grain(rng, relief.height.shape, 1.2) * np.float32(.0009 * skin.texture)
+    slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=relief.scale / 8)
+    slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=relief.scale / 8)
+    length = np.sqrt(1 + slope_x**2 + slope_y**2)
+    facing = (to_light[2] - slope_x * to_light[0] - slope_y * to_light[1]) / length
+    eye = rotation.T @ np.array([0, 0, 1.0])
+    half = to_light + eye
+    half = (half / np.linalg.norm(half)).astype(np.float32)
+    mirror = np.clip((half[2] - slope_x * half[0] - slope_y * half[1]) / length, 0, 1)
+    open_sky = _occlusion(relief)
+    lit = _cast_shadow(relief, to_light, light.hardness)
+    albedo = _albedo(relief, skin, rng)
+    colour = np.empty((*height.shape, 3), np.float32)
+    # Light bleeds through skin: red wraps further round a fold than blue, and shadows turn red.
+    for channel, wrap in enumerate((.34, .20, .15)):
+        diffuse = np.clip((facing + wrap) / (1 + wrap), 0, None) * (lit + (1 - lit) * wrap * .6)
+        sky = np.power(open_sky, (.75, 1.15, 1.3)[channel])
+        colour[..., channel] = albedo[..., channel] * ((1 - light.ambient) * diffuse * (.4 + .6 * sky) * 1.15 + light.ambient * sky * (.75 + .25 / length))
+    gloss = np.float32(.10 * skin.gloss) * np.power(mirror, 18) + np.float32(.07 * skin.gloss) * np.power(mirror, 60)
+    colour += (gloss * lit * open_sky)[..., None]
+    return colour * light.colour
+
+
+def flat_shade(light: Light, facing: np.ndarray | float = 1.0) -> np.ndarray:
+    """What `shade_ear` gives, without albedo, on skin turned to the camera by `facing` (0..1): (..., 3)."""
+    toward = light.direction[2] * np.asarray(facing, np.float32)[..., None]
+    wrap = np.array([.34, .20, .15], np.float32)
+    diffuse = np.clip((toward + wrap) / (1 + wrap), 0, None)
+    return ((1 - light.ambient) * diffuse * 1.15 + light.ambient) * light.colour
+
+
+def _albedo(relief: Relief, skin: Skin, rng: np.random.Generator) -> np.ndarray:
+    """Skin colour with blood at the rim and in the bowl, blotches and freckles: (h, w, 3)."""
+    shape = relief.height.shape
+    blood = skin.redness * (.55 * relief.helix + .35 * relief.bowl + .35 * relief.lobe)
+    blood = blood + .22 * field(rng, shape, 5, 2) * skin.redness
+    mottle = 1 + np.float32(.035 * skin.texture) * field(rng, shape, 24, 2)
+    absorb = np.array([.10, .42, .36], np.float32)
+    albedo = skin.albedo * np.exp(-np.maximum(blood, -.3)[..., None] * absorb) * mottle[..., None]
+    return albedo * (1 - relief.canal * .55)[..., None]
+
+
+def _occlusion(relief: Relief) -> np.ndarray:
+    """Share of the sky each point sees, from how far it lies below its surroundings at three scales."""
+    height = relief.height
+    hidden = np.zeros_like(height)
+    for sigma, weight in ((.018, 7.0), (.045, 4.5), (.10, 2.2)):
+        around = cv2.GaussianBlur(height, (0, 0), sigma * relief.scale, borderType=cv2.BORDER_REPLICATE)
+        hidden += weight * np.maximum(around - height, -.01)
+    return np.clip(np.exp(-1.35 * hidden) * (1 - .5 * relief.canal), .04, 1.15)
+
+
+def _cast_shadow(relief: Relief, to_light: np.ndarray, hardness: float) -> np.ndarray:
+    """1 where the light reaches a point, towards 0 where a fold stands in its way."""
+    height = relief.height
+    rows, columns = height.shape
+    shadow = np.zeros_like(height)
+    flat = np.hypot(to_light[0], to_light[1])
+    climb = max(to_light[2], .15) / max(flat, .05)
+    for reach in (.012, .025, .04, .06, .085, .12):
+        shift = np.float32([[1, 0, to_light[0] / max(flat, 1e-6) * reach * relief.scale],
+                            [0, 1, to_light[1] / max(flat, 1e-6) * reach * relief.scale]])
+        there = cv2.warpAffine(height, shift, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                               borderMode=cv2.BORDER_REPLICATE)
+        shadow = np.maximum(shadow, there - height - climb * reach)
+    soft = cv2.GaussianBlur(np.clip(shadow / .025, 0, 1), (0, 0), (.004 + .012 * (1 - hardness)) * relief.scale)
+    return 1 - np.float32(.35 + .5 * hardness) * soft
+
+
+def linear(srgb: np.ndarray) -> np.ndarray:
+    """sRGB 0..255 -> linear light 0..1, float32."""
+    return np.power(np.asarray(srgb, np.float32) / 255, np.float32(2.2))
