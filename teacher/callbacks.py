@@ -110,11 +110,14 @@ class MinutesBudget(Callback):
         self.used_s = state_dict["used_s"]
 
 
-class ReseedEachEpoch(Callback):
-    """Seeds torch by (seed, epoch, process), so that a resumed epoch draws what the uninterrupted one would have drawn."""
+class ReseedEachStep(Callback):
+    """Seeds torch by (seed, step, process), so that a resumed training draws the noise the uninterrupted one would have.
+
+    Once an epoch is not enough: a resumed epoch opens its loader, which draws too, earlier than a later epoch does.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch * 1_009 + trainer.global_rank)
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        torch.manual_seed((self.seed * 10_007 + trainer.global_step) * 1_009 + trainer.global_rank)

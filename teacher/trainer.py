@@ -38,7 +38,7 @@ def build_trainer(
     from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    from teacher.callbacks import AtomicCheckpointIO, BestWeights, MetricsTable, MinutesBudget, ReseedEachEpoch
+    from teacher.callbacks import AtomicCheckpointIO, BestWeights, MetricsTable, MinutesBudget, ReseedEachStep
 
     if precision not in PRECISIONS:
         hint = did_you_mean(precision, PRECISIONS)
@@ -55,7 +55,7 @@ def build_trainer(
         **keep,
     )
     last = ModelCheckpoint(filename="last", **keep)  # after the others, so that it holds their state
-    watching: list[Callback] = [ReseedEachEpoch(seed), TQDMProgressBar(refresh_rate=10), *callbacks]
+    watching: list[Callback] = [ReseedEachStep(seed), TQDMProgressBar(refresh_rate=10), *callbacks]
     if max_minutes:
         watching.append(MinutesBudget(max_minutes))
     watching += [MetricsTable(output_dir / "metrics.csv"), BestWeights(monitor, mode, save_best), best_three, last]
@@ -106,6 +106,7 @@ def quiet_lightning() -> None:
         ".*The dirpath has changed from.*",
         ".*is not configured, using the following.*",
         ".*GPU available but not used.*",
+        ".*in eval mode at the start of training.*",  # the frozen blocks, on purpose
         ".*LeafSpec.*",
     )
     for message in advice:
