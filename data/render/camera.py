@@ -72,7 +72,7 @@ def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
         image = cv2.GaussianBlur(image, (0, 0), blur)
     if rng.random() < .07 * strength:
         image = _motion_blur(image, rng)
-    level = abs(rng.normal(0, .012)) * strength
+    level = abs(rng.normal(0, .007)) * strength
     noise = grain(rng, image.shape[:2])[..., None] * level + grain(rng, image.shape, .8) * level * .4
     image = np.clip(np.nan_to_num(image + noise) * 255 + .5, 0, 255).astype(np.uint8)
     if rng.random() < .4 * strength:
