@@ -1,0 +1,119 @@
+"""The trunk of both students: a small timm network cut into a pyramid, and the convolutions beside it."""
+
+import torch
+from torch import Tensor, nn
+
+from configs.errors import UserError, did_you_mean
+
+# Networks of timm's EfficientNet family (conv_stem, bn1, blocks), small enough for 2 MB of weights when cut.
+TRUNKS = (
+    "mobilenetv4_conv_small",
+    "mobilenetv4_conv_small_050",
+    "mobilenetv4_conv_small_035",
+    "mobilenetv3_small_100",
+    "mobilenetv3_small_050",
+    "mobilenetv2_050",
+    "lcnet_050",
+    "lcnet_075",
+)
+
+# ImageNet statistics (timm.data.IMAGENET_DEFAULT_MEAN/STD), so that trunks with other weights also fit.
+MEAN_RGB = (0.485, 0.456, 0.406)
+STD_RGB = (0.229, 0.224, 0.225)
+
+
+class Trunk(nn.Module):
+    """Images in [0, 1] to feature maps at the wanted strides.
+
+    forward: (B, 3, H, W) float RGB in [0, 1] -> list of (B, C_i, H / stride_i, W / stride_i), shallow first.
+    `channels` and `strides` are lists in the same order. Blocks after the deepest wanted stride are dropped, as
+    is the wide 1x1 that ends such networks and only serves their classifier: timm's `features_only` keeps both
+    (mobilenetv4_conv_small: 1.26 M parameters instead of 0.32 M at stride 16).
+    """
+
+    def __init__(self, name: str, strides: tuple[int, ...]):
+        super().__init__()
+        self.normalise = Normalise()
+        network = _create(name)
+        self.stem = nn.Sequential(network.conv_stem, network.bn1, getattr(network, "act1", nn.Identity()))
+        blocks = list(network.blocks)[:-1]  # the last is the classifier's 1x1
+        stride_of, channels_of = _probe(network.conv_stem, blocks)
+        last_of_stride = {stride: index for index, stride in enumerate(stride_of)}
+        missing = [stride for stride in strides if stride not in last_of_stride]
+        if missing:
+            raise UserError(f"Trunk {name!r} has no map at stride {missing}; it has {sorted(last_of_stride)}.")
+        self.taps = [last_of_stride[stride] for stride in strides]
+        self.blocks = nn.ModuleList(blocks[: max(self.taps) + 1])
+        self.strides = list(strides)
+        self.channels = [channels_of[index] for index in self.taps]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = self.stem(self.normalise(images))
+        maps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in self.taps:
+                maps.append(x)
+        return maps
+
+
+class Normalise(nn.Module):
+    """(B, 3, H, W) in [0, 1] -> zero mean and unit spread per channel, inside the model and its ONNX file."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD_RGB).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, batch norm, ReLU; "same" padding. `groups` equal to the channels makes it depthwise."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1):
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Separable(nn.Sequential):
+    """A depthwise kernel x kernel convolution, then a 1x1 (Howard et al., MobileNets, arXiv:1704.04861)."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 5, stride: int = 1):
+        super().__init__(
+            ConvNormAct(channels_in, channels_in, kernel, stride, groups=channels_in),
+            ConvNormAct(channels_in, channels_out),
+        )
+
+
+def parameter_count(model: nn.Module) -> int:
+    """All parameters of a model, trainable or not."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _create(name: str) -> nn.Module:
+    if name not in TRUNKS:
+        raise UserError(f"Unknown trunk {name!r}; allowed are {', '.join(TRUNKS)}.{did_you_mean(name, TRUNKS)}")
+    import timm  # 8 s cold, so not at the top
+
+    return timm.create_model(name, pretrained=False, features_only=True)
+
+
+def _probe(stem: nn.Conv2d, blocks: list[nn.Module]) -> tuple[list[int], list[int]]:
+    """Stride and channels after each block, read from one forward pass of a small blank image."""
+    image_px = 64
+    was_training = [block.training for block in blocks]
+    strides, channels = [], []
+    with torch.no_grad():
+        x = torch.zeros(1, stem.out_channels, image_px // stem.stride[0], image_px // stem.stride[0])
+        for block in blocks:
+            x = block.eval()(x)
+            strides.append(image_px // x.shape[-1])
+            channels.append(x.shape[1])
+    for block, training in zip(blocks, was_training, strict=True):
+        block.train(training)
+    return strides, channels

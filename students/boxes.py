@@ -1,0 +1,78 @@
+"""From the detector's raw cells to a few boxes: threshold and non-maximum suppression, in numpy or torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCORE_THRESHOLD = 0.4  # for use; evaluation keeps all above EVALUATION_SCORE, since AP needs the tail
+EVALUATION_SCORE = 0.01
+NMS_IOU = 0.5
+MAX_CANDIDATES = 300  # the best cells that enter NMS: one ear claims some 10 of them
+
+
+def detections(
+    logits: Tensor,
+    boxes_xyxy: Tensor,
+    score_threshold: float = SCORE_THRESHOLD,
+    nms_iou: float = NMS_IOU,
+) -> list[tuple[Tensor, Tensor]]:
+    """What the detector's forward returns, batch of B, to B pairs of boxes (n, 4) px and scores (n,), best first.
+
+    logits: (B, M); boxes_xyxy: (B, M, 4) px of the detector's input. NMS by torchvision.
+    """
+    import torch
+    from torchvision.ops import nms
+
+    found = []
+    for image_scores, image_boxes in zip(torch.sigmoid(logits.float()), boxes_xyxy.float(), strict=True):
+        scores, cells = image_scores.topk(min(MAX_CANDIDATES, len(image_scores)))
+        cells = cells[scores >= score_threshold]
+        boxes, scores = image_boxes[cells], image_scores[cells]
+        kept = nms(boxes, scores, nms_iou)
+        found.append((boxes[kept], scores[kept]))
+    return found
+
+
+def detections_numpy(
+    scores: np.ndarray,
+    boxes_xyxy: np.ndarray,
+    score_threshold: float = SCORE_THRESHOLD,
+    nms_iou: float = NMS_IOU,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for one image without torch: scores (M,) in 0..1 and boxes (M, 4) -> boxes (n, 4), scores (n,)."""
+    order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
+    order = order[scores[order] >= score_threshold]
+    kept = order[nms_numpy(boxes_xyxy[order], nms_iou)]
+    return boxes_xyxy[kept], scores[kept]
+
+
+def nms_numpy(boxes_xyxy: np.ndarray, nms_iou: float) -> np.ndarray:
+    """Greedy non-maximum suppression: boxes (n, 4), best first -> indices kept, best first."""
+    overlap = box_iou_numpy(boxes_xyxy, boxes_xyxy)
+    suppressed = np.zeros(len(boxes_xyxy), dtype=bool)
+    kept = []
+    for index in range(len(boxes_xyxy)):
+        if not suppressed[index]:
+            kept.append(index)
+            suppressed |= overlap[index] > nms_iou
+    return np.array(kept, dtype=np.int64)
+
+
+def box_iou_numpy(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray:
+    """(n, 4) and (m, 4) -> (n, m) intersection over union; 0 where both boxes are empty."""
+    first = np.asarray(first_xyxy, dtype=np.float64).reshape(-1, 1, 4)
+    second = np.asarray(second_xyxy, dtype=np.float64).reshape(1, -1, 4)
+    upper_left = np.maximum(first[..., :2], second[..., :2])
+    lower_right = np.minimum(first[..., 2:], second[..., 2:])
+    intersection = (lower_right - upper_left).clip(min=0).prod(axis=-1)
+    union = _area(first) + _area(second) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def _area(boxes_xyxy: np.ndarray) -> np.ndarray:
+    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clip(min=0).prod(axis=-1)

@@ -1,0 +1,91 @@
+"""StudentDetector: ears in a full frame, anchor-free, one map at stride 8."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from students.backbone import ConvNormAct, Separable, Trunk
+
+FEATURE_STRIDE = 8
+PRIOR_SCORE = 0.01  # Lin et al., Focal Loss, ICCV 2017, sec. 3.3: start with every cell nearly sure of "no ear"
+PRIOR_SIDE_PX = 48.0  # a middling ear in a 320 px frame
+MAX_LOG_DISTANCE = 5.0  # exp(5) strides = 1187 px: beyond any frame the student sees, below overflow
+
+
+class StudentDetector(nn.Module):
+    """Frames in [0, 1] -> a score and a box for each cell of the stride-8 map.
+
+    Boxes are distances from the cell's centre to the four sides, as in FCOS (Tian et al., ICCV 2019), and the score
+    is trained to be the box's IoU, as in GFL (Li et al., NeurIPS 2020, arXiv:2006.04388). Deviation: one
+    map instead of a pyramid of heads. With strides 8, 16 and 32 summed into it, it sees both the 13 px ear and
+    the 200 px one, and one class on 40x40 cells needs no more.
+
+    `features` is the map that is distilled (RoI-align it over the ear's window): the fused one at stride 8;
+    `channels` and `stride` describe it.
+    """
+
+    def __init__(self, image_px: int = 320, trunk: str = "mobilenetv4_conv_small_050", width: int = 64):
+        super().__init__()
+        self.hparams = {"image_px": image_px, "trunk": trunk, "width": width}
+        self.image_px, self.channels, self.stride = image_px, width, FEATURE_STRIDE
+        self.trunk = Trunk(trunk, strides=(8, 16, 32))
+        channels8, channels16, channels32 = self.trunk.channels
+        self.lateral8 = ConvNormAct(channels8, width)
+        self.lateral16 = ConvNormAct(channels16, width)
+        self.lateral32 = ConvNormAct(channels32, width)
+        self.fuse16 = Separable(width, width)
+        self.fuse8 = Separable(width, width)
+        self.score_tower = nn.Sequential(Separable(width, width), Separable(width, width))
+        self.box_tower = nn.Sequential(Separable(width, width), Separable(width, width))
+        self.score = nn.Conv2d(width, 1, 1)
+        self.box = nn.Conv2d(width, 4, 1)
+        self._start_from_priors()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) RGB in [0, 1], sides multiples of 32 -> logits (B, M) and boxes_xyxy (B, M, 4) px.
+
+        M = H / 8 * W / 8 cells, row by row. sigmoid(logits) is the score. No NMS: see `students.boxes.detections`.
+        """
+        return self.forward_with_features(images)[0]
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> the distilled map (B, channels, H / 8, W / 8)."""
+        map8, map16, map32 = self.trunk(images)
+        fused16 = self.fuse16(self.lateral16(map16) + _double(self.lateral32(map32)))
+        return self.fuse8(self.lateral8(map8) + _double(fused16))
+
+    def forward_with_features(self, images: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """One pass for training: (logits, boxes_xyxy) as from `forward`, and the map of `features`."""
+        features = self.features(images)
+        logits = self.score(self.score_tower(features)).flatten(1)
+        log_distances = self.box(self.box_tower(features)).flatten(2).transpose(1, 2)  # (B, M, 4)
+        return (logits, boxes_from_distances(log_distances, features.shape[-2:], self.stride)), features
+
+    def _start_from_priors(self) -> None:
+        nn.init.normal_(self.score.weight, std=0.01)
+        nn.init.constant_(self.score.bias, -math.log((1 - PRIOR_SCORE) / PRIOR_SCORE))
+        nn.init.normal_(self.box.weight, std=0.01)
+        nn.init.constant_(self.box.bias, math.log(PRIOR_SIDE_PX / 2 / self.stride))
+
+
+def boxes_from_distances(log_distances: Tensor, map_shape: tuple[int, int], stride: int) -> Tensor:
+    """(B, M, 4) log of left, top, right, bottom distances in strides -> (B, M, 4) boxes_xyxy, px."""
+    distances_px = log_distances.clamp(max=MAX_LOG_DISTANCE).exp() * stride
+    centres = cell_centres_px(map_shape, stride, log_distances.device).to(log_distances.dtype)
+    return torch.cat((centres - distances_px[..., :2], centres + distances_px[..., 2:]), dim=-1)
+
+
+def cell_centres_px(map_shape: tuple[int, int], stride: int, device: torch.device | None = None) -> Tensor:
+    """(h * w, 2) x, y of the cells' centres, row by row, on the scale of boxes: pixel i covers [i, i + 1]."""
+    height, width = map_shape
+    y, x = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    return (torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5) * stride
+
+
+def _double(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, C, 2h, 2w), nearest."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -1,0 +1,252 @@
+"""Write the students as ONNX files, check them against torch on real inputs, measure size and time.
+
+Writes detector.onnx and landmarker.onnx (float32, one file each, batch 1) and export.json. Both take `image`,
+(1, 3, S, S) float32 RGB in [0, 1]. The detector gives `boxes_xyxy` (M, 4) in pixels of its input and `scores` (M,), one
+for each cell of its map, before non-maximum suppression (`students.boxes`); the landmarker gives `points_unit`
+(1, K, 2) and `confidence` (1, K). What a user of the files has to know is in their metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs.command import run_command
+from configs.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_ONNX_MB = 2.0
+OUTPUTS = {"detector": ["boxes_xyxy", "scores"], "landmarker": ["points_unit", "confidence"]}
+WARM_UP_RUNS = 20
+
+
+@dataclass
+class Config:
+    """Options of students.export."""
+
+    output_dir: Path
+    """Folder for detector.onnx, landmarker.onnx and export.json."""
+    detector: Path | None = None
+    """student.pt of a detector."""
+    landmarker: Path | None = None
+    """student.pt of a landmarker."""
+    frames_npy: Path | None = None
+    """Manifest of frames on which the detector's ONNX file must agree with torch."""
+    ears_npy: Path | None = None
+    """Manifest of ears on which the landmarker's ONNX file must agree with torch."""
+    landmarks: Path | None = None
+    """YAML with names of the points, if they are not the 17 of data/landmarks_17.yaml."""
+    check_images: int = 16
+    """How many images of each manifest are compared."""
+    tolerance_px: float = 0.05
+    """Largest difference of a box or point from torch's, pixels of the model's input."""
+    tolerance_score: float = 0.001
+    """Largest difference of a score or confidence from torch's."""
+    timing_runs: int = 100
+    """Runs on one thread of which the median is reported, after a warm-up."""
+
+
+def main(config: Config) -> Path:
+    """Export the given students. Raises UserError when an exported file disagrees with torch."""
+    from configs.files import write_json
+    from configs.provenance import write_provenance
+    from students.checkpoint import load_student
+
+    students = [("detector", config.detector, config.frames_npy), ("landmarker", config.landmarker, config.ears_npy)]
+    if all(checkpoint is None for _, checkpoint, _ in students):
+        raise UserError("Nothing to export: give --detector, --landmarker or both (student.pt of distill.train).")
+    if config.check_images < 1 or config.timing_runs < 50:
+        raise UserError("check_images must be at least 1 and timing_runs at least 50.")
+    report = {}
+    for kind, checkpoint, manifest_path in students:
+        if checkpoint is None:
+            continue
+        if manifest_path is None:
+            flag = "--frames-npy" if kind == "detector" else "--ears-npy"
+            raise UserError(f"The exported {kind} is checked on real inputs: give {flag} MANIFEST.npy.")
+        student = load_student(checkpoint, kind)
+        views = real_views(kind, manifest_path, student.image_px, config.check_images)
+        path = config.output_dir / f"{kind}.onnx"
+        export_student(student, path, landmark_names(student, config.landmarks))
+        report[kind] = {
+            **check(student, path, views, config.tolerance_px, config.tolerance_score),
+            **measure(path, views[:1], config.timing_runs),
+            "parameters": sum(parameter.numel() for parameter in student.parameters()),
+        }
+        _print_row(kind, report[kind])
+    write_json(config.output_dir / "export.json", report)
+    write_provenance(config.output_dir, config)
+    return config.output_dir
+
+
+def export_student(student: torch.nn.Module, path: Path, landmark_names: list[str] | None = None) -> Path:
+    """Write one student as a single ONNX file, atomically. landmark_names: for a landmarker."""
+    import onnx
+    import torch
+
+    from configs.files import write_atomic
+    from data.crops import MARGIN
+    from data.images import GREY
+    from students.checkpoint import kind_of
+
+    kind = kind_of(student)
+    example = torch.rand(1, 3, student.image_px, student.image_px)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecations
+        program = torch.onnx.export(
+            exportable(student), (example,), input_names=["image"], output_names=OUTPUTS[kind],
+            dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
+    model = program.model_proto
+    _drop_traces(model)
+    metadata = {"pinna_kind": kind, "image_px": str(student.image_px), "input": "RGB, 0..1, (1, 3, S, S)"}
+    if kind == "detector":
+        metadata |= {"preprocessing": f"letterbox, centred, on grey {GREY}", "boxes": "xyxy pixels of the input"}
+    else:
+        metadata |= {"margin": str(MARGIN), "landmark_names": json.dumps(landmark_names or _numbers(student))}
+        metadata |= {"preprocessing": "square window: longer side of the box times 1 + 2 * margin"}
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    return write_atomic(path, lambda temporary: onnx.save(model, temporary))
+
+
+def exportable(student: torch.nn.Module) -> torch.nn.Module:
+    """The student in eval mode with the outputs of its ONNX file: the detector's without the batch axis, scores in 0..1."""
+    import torch
+
+    from students.checkpoint import kind_of
+
+    class SingleFrame(torch.nn.Module):
+        def __init__(self, detector: torch.nn.Module):
+            super().__init__()
+            self.detector = detector
+
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits, boxes_xyxy = self.detector(image)
+            return boxes_xyxy.squeeze(0), torch.sigmoid(logits).squeeze(0)
+
+    return (SingleFrame(student) if kind_of(student) == "detector" else student).eval()
+
+
+def check(
+    student: torch.nn.Module, path: Path, views: np.ndarray, tolerance_px: float, tolerance_score: float
+) -> dict[str, Any]:
+    """Largest differences between torch and the ONNX file on views (N, 3, S, S), in pixels and in score.
+
+    Raises UserError beyond the tolerances; the file stays for inspection, named .rejected.
+    """
+    import torch
+
+    from students.checkpoint import kind_of
+    from students.pipeline import open_model
+
+    kind = kind_of(student)
+    session, _ = open_model(path, kind, threads=1)
+    model = exportable(student)
+    pixels_per_unit = 1.0 if kind == "detector" else float(student.image_px)
+    difference_px = difference_score = 0.0
+    for view in views:
+        with torch.no_grad():
+            places, scores = (output.numpy() for output in model(torch.from_numpy(view[None])))
+        onnx_places, onnx_scores = session.run(OUTPUTS[kind], {"image": view[None]})
+        difference_px = max(difference_px, float(np.abs(places - onnx_places).max()) * pixels_per_unit)
+        difference_score = max(difference_score, float(np.abs(scores - onnx_scores).max()))
+    # Written so that NaN fails too.
+    if not (difference_px <= tolerance_px and difference_score <= tolerance_score):
+        rejected = path.replace(path.with_suffix(".onnx.rejected"))
+        raise UserError(
+            f"The exported {kind} differs from torch by {difference_px:.3g} px and {difference_score:.3g} in score on "
+            f"{len(views)} images; allowed are {tolerance_px:g} px and {tolerance_score:g}. The file is kept as {rejected}."
+        )
+    return {"max_difference_px": difference_px, "max_difference_score": difference_score, "checked_images": len(views)}
+
+
+def measure(path: Path, view: np.ndarray, runs: int) -> dict[str, Any]:
+    """Size in MB (10^6 bytes) and milliseconds a run: median, and 10th percentile, on one thread, batch 1."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    seconds = []
+    for _ in range(WARM_UP_RUNS + runs):
+        start_s = time.perf_counter()
+        session.run(None, {"image": view})
+        seconds.append(time.perf_counter() - start_s)
+    milliseconds = 1000 * np.array(seconds[WARM_UP_RUNS:])
+    return {
+        "onnx_mb": path.stat().st_size / 1e6,
+        "ms_1_thread": float(np.median(milliseconds)),
+        "ms_1_thread_p10": float(np.percentile(milliseconds, 10)),
+        "timing_runs": runs,
+        "image_px": view.shape[-1],
+    }
+
+
+def real_views(kind: str, manifest_path: Path, image_px: int, count: int) -> np.ndarray:
+    """(N, 3, S, S) float32, what the model sees of up to `count` rows spread over the manifest."""
+    from data.images import read_image
+    from data.manifest import read_manifest
+    from students.views import ear_view, frame_view
+
+    manifest = read_manifest(manifest_path)
+    rows = np.unique(np.linspace(0, len(manifest) - 1, min(count, len(manifest))).astype(int))
+    views = []
+    for row in rows:
+        rgb = read_image(manifest.image_paths[row])
+        if kind == "detector":
+            view, _ = frame_view(rgb, image_px)
+        else:
+            view, _ = ear_view(rgb, manifest.boxes_xyxy[row], image_px)
+        views.append(view)
+    return np.stack(views)
+
+
+def landmark_names(student: torch.nn.Module, scheme_path: Path | None) -> list[str] | None:
+    """Names of a landmarker's points; None for a detector. Raises UserError when their number does not fit."""
+    from data.landmarks import load_scheme
+
+    if not hasattr(student, "num_landmarks"):
+        return None
+    names = list(load_scheme(scheme_path).names)
+    if len(names) != student.num_landmarks:
+        if scheme_path is None:
+            return _numbers(student)
+        raise UserError(f"{scheme_path} names {len(names)} points, the landmarker finds {student.num_landmarks}.")
+    return names
+
+
+def _numbers(student: torch.nn.Module) -> list[str]:
+    return [f"point {index}" for index in range(student.num_landmarks)]
+
+
+def _drop_traces(model: Any) -> None:
+    """The exporter stores Python stack traces at every node: 150 kB of paths that no runtime reads."""
+    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+
+
+def _print_row(kind: str, row: dict[str, Any]) -> None:
+    print(
+        f"{kind}: {row['onnx_mb']:.2f} MB, {row['ms_1_thread']:.2f} ms on one thread, {row['parameters']:,} parameters; "
+        f"torch and ONNX differ by at most {row['max_difference_px']:.2g} px, {row['max_difference_score']:.2g} in score"
+    )
+    if row["onnx_mb"] > MAX_ONNX_MB:
+        print(f"warning: {kind}.onnx has {row['onnx_mb']:.2f} MB, more than the {MAX_ONNX_MB:g} MB that the project aims at")
+
+
+if __name__ == "__main__":
+    run_command(Config, main)

@@ -1,0 +1,39 @@
+"""What the models see of a photograph, and how their answers get back to it; numpy only, no torch.
+
+The pipeline and the evaluation both go through here, so that what is measured is what is used.
+"""
+
+import numpy as np
+
+from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert, letterbox_matrix
+
+
+def frame_view(rgb: np.ndarray, image_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8 -> (3, S, S) float32 in [0, 1], the frame letterboxed on grey; and (2, 3), frame px -> view px."""
+    matrix = letterbox_matrix(rgb.shape[0], rgb.shape[1], image_px)
+    return as_planes(crop(rgb, matrix, image_px)), matrix
+
+
+def ear_view(
+    rgb: np.ndarray, box_xyxy: np.ndarray, image_px: int, margin: float = MARGIN
+) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8 and a box (4,) px -> (3, S, S) float32 in [0, 1], box + 10 %; and (2, 3), frame px -> view px."""
+    matrix = crop_matrix(box_xyxy, image_px, margin)
+    return as_planes(crop(rgb, matrix, image_px)), matrix
+
+
+def as_planes(view: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in [0, 1]."""
+    return np.ascontiguousarray(view.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+
+
+def boxes_in_frame(boxes_view_xyxy: np.ndarray, matrix: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
+    """Boxes (n, 4) of a letterboxed view -> frame px, clipped to the frame; some may come out empty."""
+    height, width = frame_shape[:2]
+    boxes = apply_to_boxes(invert(matrix), np.asarray(boxes_view_xyxy).reshape(-1, 4))
+    return boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
+
+
+def points_in_frame(points_unit: np.ndarray, matrix: np.ndarray, image_px: int) -> np.ndarray:
+    """Points (..., K, 2) in unit coordinates of a view of S px -> frame px; u = (x_px + 0.5) / S."""
+    return apply(invert(matrix), np.asarray(points_unit) * image_px - 0.5)
