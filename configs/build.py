@@ -51,6 +51,15 @@ def field_types(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in _settable(cls)}
 
 
+def takes_dict(wanted: Any) -> bool:
+    """Whether a field of the type `wanted` is a dict, or may be one."""
+    if wanted is dict or typing.get_origin(wanted) is dict:
+        return True
+    return typing.get_origin(wanted) in (Union, types.UnionType) and any(
+        takes_dict(part) for part in typing.get_args(wanted)
+    )
+
+
 def coerce(value: Any, wanted: Any, where: str, key: str) -> Any:
     """Bring `value` (plain YAML) to the type `wanted`; a UserError names `where` and `key` if it cannot."""
     return _coerce(value, wanted, where, key, build)

@@ -37,6 +37,13 @@ class Recipe:
     seed: int
     stages: dict[str, Stage]
 
+    def stage(self, stage_name: str) -> Stage:
+        """The stage of that name. Raises UserError with the names there are."""
+        if stage_name not in self.stages:
+            hint = did_you_mean(stage_name, self.stages)
+            raise UserError(f"{self.path}: no stage {stage_name!r}.{hint} Stages: {', '.join(self.stages)}.")
+        return self.stages[stage_name]
+
     def where(self, stage_name: str) -> str:
         """How errors name a stage of this recipe."""
         return f"{self.path}, stage {stage_name!r}"
@@ -46,7 +53,7 @@ class Recipe:
         return self.run_dir / stage_name
 
     def stage_options(self, stage_name: str, fields: Container[str]) -> dict[str, Any]:
-        """Options as written; the recipe's seed, if `fields` (of the command) has a seed and it is not set."""
+        """Options as written; the recipe's seed, if `fields` (of the command) has one, not set."""
         options = {name.replace("-", "_"): value for name, value in self.stages[stage_name].options.items()}
         if "seed" in fields:
             options.setdefault("seed", self.seed)
@@ -107,11 +114,7 @@ def with_overrides(recipe: Recipe, overrides: list[str], run_dir: Path | None = 
             continue
         if not (equals and dot and key):
             raise UserError(f"--set {override}: expected STAGE.KEY=VALUE, such as teacher.epochs=5.")
-        if stage_name not in recipe.stages:
-            hint = did_you_mean(stage_name, recipe.stages)
-            raise UserError(
-                f"--set {override}: no stage {stage_name!r}.{hint} Stages: {', '.join(recipe.stages)}."
-            )
+        recipe.stage(stage_name)
         options = content["stages"][stage_name]["options"]
         *parents, last = key.replace("-", "_").split(".")
         for parent in parents:

@@ -1,0 +1,41 @@
+"""A configuration back into the flags that give it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from configs.build import build_partial, field_types, takes_dict
+
+_MISSING = object()
+
+
+def to_flags(config: Any) -> list[str]:
+    """The flags that give `config` (a dataclass instance) its values, those equal to the default left out."""
+    return _flags(config, build_partial(type(config), {}, "defaults", missing=_MISSING), prefix="")
+
+
+def _flags(config: Any, default: Any, prefix: str) -> list[str]:
+    flags: list[str] = []
+    for name, wanted in field_types(type(config)).items():
+        value = getattr(config, name)
+        default_value = getattr(default, name, _MISSING)
+        if dataclasses.is_dataclass(value):
+            flags += _flags(value, default_value, prefix=f"{prefix}{name}.")
+        elif value != default_value or type(value) is not type(default_value):
+            flags += _flag(value, wanted, prefix, name)
+    return flags
+
+
+def _flag(value: Any, wanted: Any, prefix: str, name: str) -> list[str]:
+    flag = f"--{prefix}{name}".replace("_", "-")
+    if wanted is bool:
+        return [flag if value else f"--{prefix}no-{name}".replace("_", "-")]
+    if takes_dict(wanted):
+        return [flag, json.dumps(value)]
+    if isinstance(value, list | tuple):
+        return [flag, *(str(item) for item in value)]
+    if isinstance(value, str) and value.startswith("-"):
+        return [f"{flag}={value}"]  # else it would read as a flag
+    return [flag, str(value)]
