@@ -110,7 +110,7 @@ def _only_stage_of(recipe: Any, module: str) -> str:
         raise UserError(f"{recipe.path} has no stage of {module}, only of {commands}.")
     if len(names) > 1:
         raise UserError(
-            f"{recipe.path} has {len(names)} stages of {module}: {', '.join(names)}. Choose with --stage NAME."
+            f"{recipe.path} has {len(names)} stages of {module}: {', '.join(names)}. Choose with --stage."
         )
     return names[0]
 
@@ -149,12 +149,21 @@ def _registry() -> Any:
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
             metavar="{KEY: VALUE}",
-            instance_from_str=lambda words: coerce(yaml.safe_load(words[0]), info.type, "flag", "value"),
+            instance_from_str=lambda words: _read_dict(words[0], info.type),
             is_instance=lambda value: value is None or isinstance(value, dict),
             str_from_instance=lambda value: [yaml.safe_dump(value, default_flow_style=True).strip(" .\n")],
         )
 
     return registry
+
+
+def _read_dict(word: str, wanted: Any) -> Any:
+    import yaml
+
+    try:
+        return coerce(yaml.safe_load(word), wanted, "flags", "value")
+    except yaml.YAMLError as error:
+        raise UserError(f"{word!r} is not YAML such as '{{depth: 4}}': {error}") from None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,95 @@
+"""What made a folder: resolved configuration, seed, versions and git revision."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from configs.files import write_atomic
+
+_PROJECT = Path(__file__).resolve().parent.parent
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "transformers",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+    "scipy",
+    "onnx",
+    "onnxruntime",
+)
+WORK = ".work"  # the pipeline lets a stage work in run_dir/.work/STAGE and moves it to run_dir/STAGE
+
+
+def write_provenance(output_dir: str | Path, config: Any) -> Path:
+    """Write `run.yaml` into `output_dir`: the command, `config` (a dataclass) in full, versions, git revision.
+
+    Returns the file's path. Call it when the command starts, so that a run that was cut off has it too.
+    """
+    import yaml
+
+    content = {
+        "command": type(config).__module__ if type(config).__module__ != "__main__" else _main_module(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": getattr(config, "seed", None),
+        "git_revision": git_revision(),
+        "versions": versions(),
+        "config": plain(config),
+    }
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return write_atomic(Path(output_dir) / "run.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def plain(value: Any) -> Any:
+    """`value` in the types of YAML: dataclasses and paths become mappings and strings.
+
+    A path into the folder where the pipeline lets a stage work becomes the one where the result will lie.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(Path(*(part for part in value.parts if part != WORK)))
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape results, as installed (nothing is imported)."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """The commit of the code, with ` (changed)` when files differ from it; None outside a git checkout."""
+    try:
+        revision = _git("rev-parse", "HEAD")
+        return revision + (" (changed)" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_PROJECT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def _main_module() -> str:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).stem
