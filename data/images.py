@@ -87,7 +87,7 @@ def _open(path: str | os.PathLike) -> Image.Image:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Pillow warns of large images (our own limits follow) and of odd metadata (which no pixel depends on)."""
+    """Pillow warns of large images (our own limits follow) and of odd metadata (no pixel depends on it)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -56,20 +56,11 @@ def load_object(path: str | os.PathLike) -> Any:
         raise UserError(f"{path}: is a folder, expected an .npy manifest.") from None
     except UserError:
         raise
-    except (
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # bytes that are no pickle can raise anything
+        what = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"{path}: no readable .npy manifest ({error}). Is it cut off, or another kind?"
+            f"{path}: no readable .npy manifest ({what}). Is it cut off, or another kind?"
         ) from None
-    except (MemoryError, OverflowError) as error:
-        raise UserError(f"{path}: no readable .npy manifest ({type(error).__name__}).") from None
     return loaded.item() if isinstance(loaded, np.ndarray) and loaded.shape == () else loaded
 
 
