@@ -136,7 +136,7 @@ def _folds(rng: np.random.Generator) -> dict[str, float]:
     return {
         "helix": rng.uniform(.045, .075), "roll": rng.uniform(.030, .045), "stem": rng.uniform(.030, .062),
         "superior": rng.uniform(.012, .045), "inferior": rng.uniform(.025, .050), "ridge": rng.uniform(.032, .046),
-        "bowl": rng.uniform(.075, .12), "crus": rng.uniform(.025, .05), "tragus": rng.uniform(.03, .055),
+        "bowl": rng.uniform(.09, .145), "crus": rng.uniform(.025, .05), "tragus": rng.uniform(.035, .065),
         "antitragus": rng.uniform(.02, .045), "lobe": rng.uniform(.015, .035), "protrusion": rng.uniform(.10, .45),
         "scapha": rng.uniform(.0, .02),
     }

@@ -25,6 +25,10 @@ class Camera:
         """Points (N, 3) in ear space -> (N, 2) px."""
         return self.scale * ((points - self.centre) @ self.rotation.T)[:, :2] + self.offset
 
+    def project_plane(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 2) on the cheek plane z = 0 -> (N, 2) px."""
+        return self.project(np.column_stack([points, np.zeros(len(points))]))
+
     def plane_grid(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Where each pixel's ray meets the cheek plane z = 0: x and y (h, w) float32 in ear heights."""
         inverse, _ = self._inverse()
@@ -63,6 +67,8 @@ def pose(yaw: float, pitch: float, roll: float) -> np.ndarray:
 def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Linear light (H, W, 3) -> sRGB uint8 as a camera would give it: tone, blur, noise and compression."""
     image = np.power(np.clip(linear, 0, None), np.float32(1 / 2.2))
+    if rng.random() < .04 * strength:
+        image = np.repeat(image @ np.float32([[.3], [.59], [.11]]), 3, axis=2)
     image = image + (image > .8) * (-.5 * np.square(np.maximum(image - .8, 0)))  # shoulder instead of hard clipping
     contrast = 1 + .10 * rng.standard_normal() * strength
     image = (image - .45) * contrast + .45 + .025 * rng.standard_normal() * strength

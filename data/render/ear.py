@@ -46,7 +46,7 @@ def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192) -> Rend
     light = draw_light(rng)
     camera = _draw_camera(rng, identity.anatomy, image_px)
     plane = camera.plane_grid((image_px, image_px))
-    image = paint_surroundings(rng, plane, identity.skin, identity.hair, light, camera.scale)
+    image = paint_surroundings(rng, plane, identity.skin, identity.hair, light, camera.scale, camera.project_plane)
     image, box, points, cover = place_ear(rng, image, plane, identity, light, camera)
     visibility = visible(cover, points)
     image = expose(image, rng)
@@ -85,13 +85,8 @@ def place_ear(rng: np.random.Generator, image: np.ndarray, plane: tuple, identit
         lobe = camera.project(_lift(anatomy.curves["lobe"], relief, depth))[0]
         image = hang_earring(rng, image, lobe, camera.scale, light)
     amount = rng.random()
-    if identity.hair.style != "bald" and amount < {"long": .5, "tied": .25, "short": .12}[identity.hair.style]:
-        flat = np.zeros(1)
-
-        def to_px(curve):
-            return camera.project(np.column_stack([curve, np.broadcast_to(flat, len(curve))]))
-
-        image, cover = hang_hair(rng, image, plane, identity.hair, light, camera.scale, to_px, amount < .16)
+    if identity.hair.style != "bald" and amount < {"long": .45, "tied": .25, "short": .1, "buzz": 0}[identity.hair.style]:
+        image, cover = hang_hair(rng, image, plane, identity.hair, light, camera.scale, camera.project_plane, amount < .12)
     return image, box, points, cover
 
 

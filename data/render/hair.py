@@ -16,7 +16,7 @@ _SHARES = np.array([.26, .22, .17, .10, .10, .05, .06, .04])
 
 @dataclass(frozen=True)
 class Hair:
-    """An identity's hair. `style`: short, long, tied (pulled back) or bald; `colour` (3,) linear."""
+    """An identity's hair. `style`: short, buzz, long, tied (pulled back) or bald; `colour` (3,) linear."""
 
     style: str
     colour: np.ndarray
@@ -24,7 +24,7 @@ class Hair:
 
 
 def draw_hair(rng: np.random.Generator) -> Hair:
-    style = str(rng.choice(["short", "long", "tied", "bald"], p=[.42, .28, .2, .1]))
+    style = str(rng.choice(["short", "buzz", "long", "tied", "bald"], p=[.36, .12, .26, .2, .06]))
     colour = _COLOURS[rng.choice(len(_COLOURS), p=_SHARES)] * np.exp(rng.normal(0, .12)) + rng.normal(0, 3, 3)
     return Hair(style, linear(np.clip(colour, 8, 235)), rng.uniform(.6, 1.6))
 
@@ -41,7 +41,7 @@ def hair_texture(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, hair: H
     for width, amount in ((.013, .5), (.035, .6), (.11, .5)):
         strands += amount * _streaks(rng, along, across, width * hair.coarseness)
     gloss = np.exp(-np.square((along - rng.uniform(-.6, .8)) / rng.uniform(.15, .5))) * rng.uniform(0, .9)
-    shine = np.exp(.42 * strands) * (.55 + .45 * light.direction[2])
+    shine = np.exp(.36 * strands + .22 * field(rng, shape, 4, 2)) * (.45 + .45 * light.direction[2])
     colour = hair.colour * shine[..., None]
     colour = colour + (gloss * np.clip(strands + .6, 0, None) * .10)[..., None] * (hair.colour + .12)
     return (colour * light.colour * 1.1).astype(np.float32), strands

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 
-from data.render.curves import spline
 from data.render.hair import Hair, draw_strands, hair_texture
 from data.render.skin import Light
 
@@ -13,12 +12,15 @@ def hang_hair(rng: np.random.Generator, image: np.ndarray, plane: tuple, hair: H
     """Image with loose strands (and a lock when `heavy`) over the ear, and the cover (h, w) they gave."""
     shape = image.shape[:2]
     paths = []
+    lean = rng.normal(-.05, .25)
+    root = rng.uniform(.1, .7)
     for _ in range(int(rng.integers(3, 9)) + 14 * heavy):
-        start = np.array([rng.uniform(-.1, .75), rng.uniform(-.45, -.1)])
-        drift = rng.normal(-.05, .25)
-        controls = [start + (drift * t + rng.normal(0, .03), t * rng.uniform(.8, 1.7)) for t in np.linspace(0, 1, 5)]
-        paths.append(to_px(spline(np.array(controls))))
-    cover, tone = draw_strands(rng, shape, paths, .007 * scale_px * hair.coarseness)
+        start = np.array([root + rng.normal(0, .12), rng.uniform(-.45, -.05)])
+        t = np.linspace(0, 1, 24)
+        drift, bend, wave = lean + rng.normal(0, .08), rng.normal(0, .12), rng.normal(0, .012)
+        across = start[0] + drift * t + bend * t**2 + wave * np.sin(7 * t + rng.uniform(0, 6))
+        paths.append(to_px(np.column_stack([across, start[1] + t * rng.uniform(.7, 1.9)])))
+    cover, tone = draw_strands(rng, shape, paths, .005 * scale_px * hair.coarseness)
     if heavy:
         x, y = plane
         side = rng.uniform(.05, .4)

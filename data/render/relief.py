@@ -55,7 +55,7 @@ def raise_relief(anatomy: Anatomy, scale: float) -> Relief:
 
     bowl_mask = draw.filled(np.concatenate([curves["bowl"], curves["crus"][:1]]))
     depth = draw.inside(bowl_mask)
-    sink = 1 - np.exp(-(depth / .035))
+    sink = .55 * (1 - np.exp(-depth / .022)) + .45 * _step(depth, 0, .13)
     crus = folds["crus"] * _bell(draw.distance(curves["crus"]), .026) * _step(x, curves["crus"][-1, 0], curves["crus"][12, 0])
     apex = curves["tragus"][25]
     front = apex + (.045, .01)

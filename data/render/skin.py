@@ -9,8 +9,8 @@ from data.render.noise import field, grain
 from data.render.relief import Relief
 
 # sRGB tones from light to dark, picked by eye.
-_TONES = np.array([(240, 209, 190), (234, 192, 168), (225, 175, 143), (204, 150, 116), (172, 118, 86),
-                   (128, 84, 60), (88, 57, 42), (64, 42, 33)], np.float32)
+_TONES = np.array([(238, 200, 182), (232, 183, 160), (222, 168, 140), (203, 148, 117), (174, 119, 90),
+                   (134, 88, 65), (96, 62, 47), (70, 46, 37)], np.float32)
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ def draw_skin(rng: np.random.Generator) -> Skin:
 
 def draw_light(rng: np.random.Generator) -> Light:
     side = rng.uniform(0, 2 * np.pi)
-    tilt = rng.uniform(.25, 1.0)
+    tilt = rng.uniform(.25, 1.15)
     direction = np.array([np.cos(side) * np.sin(tilt), np.sin(side) * np.sin(tilt) - .35, np.cos(tilt)])
     warmth = rng.normal(0, .07)
     colour = np.array([1 + warmth, 1 + rng.normal(0, .012), 1 - warmth]) * np.exp(rng.normal(.06, .2))
-    return Light(direction / np.linalg.norm(direction), colour.astype(np.float32), rng.uniform(.35, .7), rng.uniform(.2, 1))
+    return Light(direction / np.linalg.norm(direction), colour.astype(np.float32), rng.uniform(.25, .62), rng.uniform(.2, 1))
 
 
 def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) -> np.ndarray:
     """Linear RGB (h, w, 3) of the ear on its canvas, lit from `light` as seen through a camera of that rotation."""
     rng = np.random.default_rng([skin.seed, 1])
     to_light = (rotation.T @ light.direction).astype(np.float32)
-    height = relief.height + grain(rng, relief.height.shape, 1.2) * np.float32(.0009 * skin.texture)
+    height = relief.height + grain(rng, relief.height.shape, 1.2) * np.float32(.0005 * skin.texture)
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=relief.scale / 8)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=relief.scale / 8)
     length = np.sqrt(1 + slope_x**2 + slope_y**2)
@@ -73,7 +73,7 @@ def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) ->
         diffuse = np.clip((facing + wrap) / (1 + wrap), 0, None) * (lit + (1 - lit) * wrap * .6)
         sky = np.power(open_sky, (.75, 1.15, 1.3)[channel])
         colour[..., channel] = albedo[..., channel] * ((1 - light.ambient) * diffuse * (.4 + .6 * sky) * 1.15 + light.ambient * sky * (.75 + .25 / length))
-    gloss = np.float32(.10 * skin.gloss) * np.power(mirror, 18) + np.float32(.07 * skin.gloss) * np.power(mirror, 60)
+    gloss = np.float32(skin.gloss) * (np.float32(.11) * np.power(mirror, 14) + np.float32(.13) * np.power(mirror, 50))
     colour += (gloss * lit * open_sky)[..., None]
     return colour * light.colour
 
@@ -89,7 +89,7 @@ def flat_shade(light: Light, facing: np.ndarray | float = 1.0) -> np.ndarray:
 def _albedo(relief: Relief, skin: Skin, rng: np.random.Generator) -> np.ndarray:
     """Skin colour with blood at the rim and in the bowl, blotches and freckles: (h, w, 3)."""
     shape = relief.height.shape
-    blood = skin.redness * (.55 * relief.helix + .35 * relief.bowl + .35 * relief.lobe)
+    blood = skin.redness * (.15 + .6 * relief.helix + .45 * relief.bowl + .35 * relief.lobe)
     blood = blood + .22 * field(rng, shape, 5, 2) * skin.redness
     mottle = 1 + np.float32(.035 * skin.texture) * field(rng, shape, 24, 2)
     absorb = np.array([.10, .42, .36], np.float32)

@@ -3,23 +3,27 @@
 import cv2
 import numpy as np
 
+from data.render.curves import spline
 from data.render.hair import Hair, hair_texture
-from data.render.noise import field
+from data.render.noise import field, grain
 from data.render.skin import Light, Skin, flat_shade
 
 
 def paint_surroundings(rng: np.random.Generator, plane: tuple[np.ndarray, np.ndarray], skin: Skin, hair: Hair,
-                       light: Light, scale_px: float) -> np.ndarray:
+                       light: Light, scale_px: float, to_px) -> np.ndarray:
     """Linear RGB (h, w, 3) of everything but the ear, over the plane coordinates of each pixel (ear heights)."""
     x, y = plane
     image = background(rng, x.shape, light)
     head, edge = _head_cover(rng, x, y, hair)
     image = _over(image, _cheek(rng, x, y, skin, light, edge), head)
-    cover, angle = _hair_cover(rng, x, y, hair, head)
-    if hair.style == "bald" and cover.max() <= 0:
+    if hair.style == "bald":
         return image
+    cover, angle = _hair_cover(rng, x, y, hair, to_px)
+    cover = cover * (head if hair.style != "long" else np.maximum(head, _step(y, 3, 4)))
     texture, strands = hair_texture(rng, x, y, hair, light, angle)
-    fringe = np.clip(cover + (cover > 0) * (cover < 1) * .35 * strands, 0, 1)
+    fringe = _step(cover + .28 * strands * (cover > .02) * (cover < .98), .25, .75)
+    if hair.style == "buzz":
+        fringe = fringe * np.clip(.55 + .12 * grain(rng, x.shape, .7), 0, 1)
     shadow = cv2.GaussianBlur(fringe, (0, 0), .03 * scale_px)
     image = image * (1 - .35 * shadow[..., None])
     return _over(image, texture, fringe)
@@ -67,27 +71,26 @@ def _cheek(rng, x, y, skin: Skin, light: Light, edge: np.ndarray) -> np.ndarray:
     return (albedo * shade * (1 - neck)[..., None]).astype(np.float32)
 
 
-def _hair_cover(rng, x, y, hair: Hair, head: np.ndarray) -> tuple[np.ndarray, float]:
-    """Cover of the hair behind and above the ear (h, w) and the angle it flows along."""
-    wobble = .05 * field(rng, x.shape, 5, 2)
-    if hair.style == "bald":
-        return np.zeros_like(x), 0.0
-    if hair.style == "short":
-        nape = rng.uniform(.35, .95)
-        above = _step(-(y - .10 + .30 * np.clip(x - .6, 0, 1.2) * rng.uniform(-.3, 1) + wobble), -.02, .06)
-        behind = _step(-(x - .22 - .2 * (y - .3) + wobble), -.02, .06) * _step(-(y - nape + wobble), -.05, .10)
-        burn = _step(-np.abs(x - rng.uniform(.78, .95)) + rng.uniform(.06, .16) + wobble * .5, -.02, .05) * _step(-(y - rng.uniform(.15, .62)), -.06, .06)
-        cover, angle = np.maximum(np.maximum(above, behind), burn), rng.uniform(1.3, 2.2)
-    elif hair.style == "long":
-        side = rng.uniform(.1, .45)
-        cover = np.maximum(_step(-(x - side - .1 * (y - .5) + wobble), -.02, .05), _step(-(y + .02 - .3 * (x - .5) + wobble), -.02, .06))
-        angle = rng.uniform(1.2, 2.0)
-    else:
-        slope = rng.uniform(-.15, .5)
-        cover = _step(-(y - .12 - slope * (.5 - x) + wobble), -.02, .06) * _step(-(y - rng.uniform(.4, .8) + wobble), -.05, .1)
-        angle = rng.uniform(2.6, 3.4)
-    outside = head if hair.style != "long" else np.maximum(head, _step(x, -2.0, -1.9))
-    return (cover * outside).astype(np.float32), angle
+def _hair_cover(rng, x, y, hair: Hair, to_px) -> tuple[np.ndarray, float]:
+    """Cover of the hair above and behind the ear (h, w) and the angle it flows along."""
+    nape = {"short": rng.uniform(.4, 1.0), "buzz": rng.uniform(.5, 1.0), "tied": rng.uniform(.35, .8), "long": 2.6}[hair.style]
+    burn_x, burn_y = rng.uniform(.74, .90), rng.uniform(.05, .25)
+    if hair.style in ("short", "buzz"):
+        burn_y = rng.choice([rng.uniform(.15, .5), rng.uniform(.5, 1.3)], p=[.7, .3])
+    wide = rng.uniform(.05, .13)
+    temple = rng.uniform(-.35, .0)
+    behind = rng.uniform(.10, .30) + (.1 if hair.style == "long" else 0)
+    line = np.array([(3, temple - .3), (2, temple - .15), (1.35, temple), (burn_x + wide + .1, temple + .16),
+                     (burn_x + wide, burn_y - .1), (burn_x + wide * .5, burn_y), (burn_x, burn_y - .12), (burn_x - .06, .12),
+                     (.6, .06), (.35, .05), (behind, .2), (behind + .02, min(nape - .15, .6)), (behind - .08, nape),
+                     (-.5, nape + rng.uniform(.0, .3)), (-2, nape + .2), (-3, -3), (3, -3)])
+    line[:12] += rng.normal(0, .015, (12, 2))
+    mask = np.zeros(x.shape, np.uint8)
+    cv2.fillPoly(mask, np.round(to_px(spline(line, closed=True)) * 16).astype(np.int32)[None], 255, cv2.LINE_AA, 4)
+    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), rng.uniform(.012, .035) * abs(to_px(np.eye(2))[0, 0] - to_px(np.zeros((1, 2)))[0, 0]) + .5)
+    angle = {"short": rng.uniform(1.6, 2.6), "buzz": rng.uniform(1.6, 2.6), "long": rng.uniform(1.3, 2.0),
+             "tied": rng.uniform(2.6, 3.4)}[hair.style]
+    return soft, angle
 
 
 def _over(below: np.ndarray, above: np.ndarray, cover: np.ndarray) -> np.ndarray:
