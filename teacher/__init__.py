@@ -1,4 +1,6 @@
-"""The teacher: a SAM-VAE that learns ears by reconstructing them, and the EarDetector on top of its encoder."""
+"""The teacher: a SAM-VAE that learns ears by reconstructing them, and the EarDetector on top of its
+encoder.
+"""
 
 from __future__ import annotations
 

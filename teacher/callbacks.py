@@ -18,14 +18,20 @@ from teacher.checkpoint import write_torch
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoints through `write_atomic`: a full disk is a clear error and the old file stays whole."""
+    """Lightning's checkpoints through `write_atomic`: a full disk is a clear error and the old file stays
+    whole.
+    """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
         write_torch(path, checkpoint)
 
 
 class BestWeights(Callback):
-    """Calls `save(module)` whenever `monitor` improves at the end of an epoch; remembers the best over a resume."""
+    """Calls `save(module)` whenever `monitor` improves at the end of an epoch; remembers the best over a
+    resume.
+    """
 
     def __init__(self, monitor: str, mode: str, save: Callable[[LightningModule], Any]) -> None:
         if mode not in ("max", "min"):
@@ -81,7 +87,9 @@ class MetricsTable(Callback):
 
 
 class MinutesBudget(Callback):
-    """Ends a training cleanly (validation, checkpoints) after so many minutes, those before a resume included."""
+    """Ends a training cleanly (validation, checkpoints) after so many minutes, those before a resume
+    included.
+    """
 
     def __init__(self, max_minutes: float) -> None:
         self.max_minutes = max_minutes
@@ -111,9 +119,11 @@ class MinutesBudget(Callback):
 
 
 class ReseedEachStep(Callback):
-    """Seeds torch by (seed, step, process), so that a resumed training draws the noise the uninterrupted one would have.
+    """Seeds torch by (seed, step, process), so that a resumed training draws the noise the uninterrupted
+    one would have.
 
-    Once an epoch is not enough: a resumed epoch opens its loader, which draws too, earlier than a later epoch does.
+    Once an epoch is not enough: a resumed epoch opens its loader, which draws too, earlier than a later
+    epoch does.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,8 +1,9 @@
 """Checkpoints of the teacher's models: one layout for training and for shipping.
 
-A file holds `hyper_parameters = {"kind": "EarVAE" | "EarDetector", "model": {plain values that rebuild it}}` and
-`state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has optimizer and loops beside them; a
-weights-only file has not. Both load with `torch.load(weights_only=True)`: no code runs while reading.
+A file holds `hyper_parameters = {"kind": "EarVAE" | "EarDetector", "model": {plain values that rebuild
+it}}` and `state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has optimizer and
+loops beside them; a weights-only file has not. Both load with `torch.load(weights_only=True)`: no code
+runs while reading.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ SHOWN_KEYS = 6  # of those that do not fit, in an error
 def load_model(path: str | Path, kind: str) -> nn.Module:
     """The model of a checkpoint, in eval mode on the CPU. `kind`: a key of BUILDERS.
 
-    Raises UserError for a file that is missing, truncated, no checkpoint, of another kind, or whose weights do not fit
-    the sizes it names.
+    Raises UserError for a file that is missing, truncated, no checkpoint, of another kind, or whose
+    weights do not fit the sizes it names.
     """
     checkpoint = read_checkpoint(path, kind)
     model = BUILDERS[kind](checkpoint["hyper_parameters"]["model"])
@@ -35,17 +36,23 @@ def load_model(path: str | Path, kind: str) -> nn.Module:
 
 
 def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
-    """Fill `model` (changed in place) with the weights of a checkpoint of the same sizes, for `--init-checkpoint`.
+    """Fill `model` (changed in place) with the weights of a checkpoint of the same sizes, for `--init-
+    checkpoint`.
 
-    Raises UserError that names the settings that differ (latent size, backbone, ...), and as `load_model` does.
+    Raises UserError that names the settings that differ (latent size, backbone, ...), and as `load_model`
+    does.
     """
     checkpoint = read_checkpoint(path, kind)
     found, wanted = checkpoint["hyper_parameters"]["model"], model.hparams
     same_shape = {"freeze_layers", "logvar_start"}  # how it trains, not what it is
-    differ = [key for key in wanted if key not in same_shape and _plain(found.get(key)) != _plain(wanted[key])]
+    differ = [
+        key for key in wanted if key not in same_shape and _plain(found.get(key)) != _plain(wanted[key])
+    ]
     if differ:
         listed = "; ".join(f"{key} is {found.get(key)!r} there, {wanted[key]!r} here" for key in differ)
-        raise UserError(f"{path}: a checkpoint of another model ({listed}). Set the same sizes, or train from scratch.")
+        raise UserError(
+            f"{path}: a checkpoint of another model ({listed}). Set the same sizes, or train from scratch."
+        )
     _load_into(model, checkpoint["state_dict"], f"{path}")
 
 
@@ -78,28 +85,58 @@ def write_torch(path: str | Path, content: dict) -> Path:
 
 
 def read_checkpoint(path: str | Path, kind: str | None = None) -> dict[str, Any]:
-    """The checked content of a checkpoint file, tensors on the CPU. `kind`: the only one accepted, None for any."""
+    """The checked content of a checkpoint file, tensors on the CPU. `kind`: the only one accepted, None
+    for any.
+    """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint. Give the .ckpt file of a trained model, such as best.ckpt.")
+        raise UserError(
+            f"{path}: no such checkpoint. Give the .ckpt file of a trained model, such as best.ckpt."
+        )
+    content = read_torch(path)
+    named = content.get("hyper_parameters")
+    found = named.get("kind") if isinstance(named, dict) else None
+    if (
+        found not in BUILDERS
+        or not isinstance(named.get("model"), dict)
+        or not isinstance(content.get("state_dict"), dict)
+    ):
+        raise UserError(
+            f"{path}: not a checkpoint of this project's teacher (no kind among {', '.join(BUILDERS)} in it)."
+        )
+    if kind is not None and found != kind:
+        raise UserError(f"{path}: holds an {found}, but an {kind} is needed here.")
+    return content
+
+
+def read_torch(path: str | Path) -> dict:
+    """The dict in a file of `torch.save`, tensors on the CPU, no code run. Raises UserError for anything
+    else.
+    """
+    path = Path(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path}: holds more than weights and plain values, or is no checkpoint; it is not loaded, for that could run "
-            f"code. Only checkpoints written by this project load here. ({_first_line(error)})"
+            f"{path}: holds more than weights and plain values, or is no checkpoint; it is not "
+            "loaded, for that could run "
+            f"code. ({_first_line(error)})"
         ) from None
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError, AttributeError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        zipfile.BadZipFile,
+        ValueError,
+        KeyError,
+        AttributeError,
+    ) as error:
         raise UserError(
             f"{path}: cannot be read, the file is truncated or no checkpoint ({path.stat().st_size:,} bytes; "
             f"{_first_line(error)}). Copy it again or train it again."
         ) from None
-    named = content.get("hyper_parameters") if isinstance(content, dict) else None
-    found = named.get("kind") if isinstance(named, dict) else None
-    if found not in BUILDERS or not isinstance(named.get("model"), dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"{path}: not a checkpoint of this project's teacher (no kind among {', '.join(BUILDERS)} in it).")
-    if kind is not None and found != kind:
-        raise UserError(f"{path}: holds an {found}, but an {kind} is needed here.")
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__}, expected weights by name.")
     return content
 
 
@@ -113,7 +150,9 @@ def _load_into(model: nn.Module, state_dict: dict[str, Tensor], where: str) -> N
 
 
 def misfits(found: dict[str, torch.Size], expected: dict[str, torch.Size]) -> str:
-    """What keeps weights of shapes `found` from a model of shapes `expected`, in words; empty when they fit."""
+    """What keeps weights of shapes `found` from a model of shapes `expected`, in words; empty when they
+    fit.
+    """
     missing = sorted(set(expected) - set(found))
     unknown = sorted(set(found) - set(expected))
     shapes = [
@@ -131,7 +170,9 @@ def _listed(keys: list[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists and paths as strings, so that saved and given settings compare equal and load safely."""
+    """Tuples as lists and paths as strings, so that saved and given settings compare equal and load
+    safely.
+    """
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

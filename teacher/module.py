@@ -1,4 +1,6 @@
-"""Lightning wiring of the SAM-VAE's training: batches to losses, logs, optimizer. The maths is in `losses`."""
+"""Lightning wiring of the SAM-VAE's training: batches to losses, logs, optimizer. The maths is in
+`losses`.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,12 @@ class EarVAEModule(LightningModule):
             )
             loss = total_loss(terms, self.weights)
         size = len(images)
-        self.log_dict({f"train/{name}": value for name, value in terms.items()}, on_epoch=True, on_step=False, batch_size=size)
+        self.log_dict(
+            {f"train/{name}": value for name, value in terms.items()},
+            on_epoch=True,
+            on_step=False,
+            batch_size=size,
+        )
         self.log("train/loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=size)
         return loss
 
@@ -81,12 +88,15 @@ class EarVAEModule(LightningModule):
     def _progress(self) -> float:
         """Of the training, 0 to 1: by steps or by the budget of minutes, whichever is further."""
         by_steps = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
-        budgets = [callback.fraction for callback in self.trainer.callbacks if isinstance(callback, MinutesBudget)]
+        budgets = [
+            callback.fraction for callback in self.trainer.callbacks if isinstance(callback, MinutesBudget)
+        ]
         return max([by_steps, *budgets])
 
 
 def schedule(progress: float, step: int, warmup_steps: int, floor: float = 0.01) -> float:
-    """Factor of the learning rate: linear over `warmup_steps`, times a cosine from 1 to `floor` over progress 0 to 1.
+    """Factor of the learning rate: linear over `warmup_steps`, times a cosine from 1 to `floor` over
+    progress 0 to 1.
 
     Loshchilov & Hutter, ICLR 2017, without restarts.
     """
@@ -103,7 +113,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 class ReconstructionPictures(Callback):
-    """After each epoch `folder/epoch_XXXX.png` of the same held-out crops (originals above, reconstructions below)."""
+    """After each epoch `folder/epoch_XXXX.png` of the same held-out crops (originals above,
+    reconstructions below).
+    """
 
     def __init__(self, folder: Any, images: Tensor) -> None:
         """images: (n, 3, H, W) uint8."""
@@ -119,4 +131,6 @@ class ReconstructionPictures(Callback):
             picture = pairs_grid(to_pixels(target), to_pixels(pl_module.model(target)[0]))
         pl_module.model.train(was_training)
         write_picture(self.folder / f"epoch_{trainer.current_epoch:04d}.png", picture)
-        trainer.logger.experiment.add_image("reconstructions", picture, trainer.global_step, dataformats="HWC")
+        trainer.logger.experiment.add_image(
+            "reconstructions", picture, trainer.global_step, dataformats="HWC"
+        )

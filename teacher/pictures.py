@@ -24,7 +24,9 @@ def to_pixels(images: Tensor) -> np.ndarray:
 
 
 def grid(rows: list[np.ndarray]) -> np.ndarray:
-    """rows: one array (n, H, W, 3) uint8 a row of pictures, all of one size. Returns one picture (H', W', 3)."""
+    """rows: one array (n, H, W, 3) uint8 a row of pictures, all of one size. Returns one picture (H', W',
+    3).
+    """
     columns = max(len(row) for row in rows)
     height, width = rows[0].shape[1:3]
     canvas = np.full(

@@ -11,8 +11,9 @@ from teacher.losses import IMAGE_RANGE
 def reconstruction_quality(reconstruction: Tensor, target: Tensor) -> dict[str, Tensor]:
     """reconstruction, target: (B, 3, H, W) in [-1, 1].
 
-    Returns, each (B,): `psnr` in dB, `ssim` (Gaussian window of sigma 1.5; Wang et al., IEEE TIP 2004), `l1` as a
-    fraction of the range of values, `edge`: mean absolute error of the image gradients, of the same range.
+    Returns, each (B,): `psnr` in dB, `ssim` (Gaussian window of sigma 1.5; Wang et al., IEEE TIP 2004),
+    `l1` as a fraction of the range of values, `edge`: mean absolute error of the image gradients, of the
+    same range.
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
@@ -31,7 +32,9 @@ def reconstruction_quality(reconstruction: Tensor, target: Tensor) -> dict[str, 
 
 
 def latent_cosine(mu: Tensor) -> float:
-    """Mean absolute cosine between the latents of different images, mu (N, latent_dim): low when ears are told apart."""
+    """Mean absolute cosine between the latents of different images, mu (N, latent_dim): low when ears are
+    told apart.
+    """
     from teacher.losses import contrastive_loss
 
     with torch.no_grad():

@@ -31,8 +31,9 @@ def build_trainer(
 ) -> Trainer:
     """A trainer that writes into `output_dir`.
 
-    `last.ckpt` after each epoch, the three best `epoch=NN-NAME=VALUE.ckpt` by `monitor`, `metrics.csv` (a row an epoch),
-    `tensorboard/`; `save_best(module)` is called at each improvement. max_minutes: 0 for no limit.
+    `last.ckpt` after each epoch, the three best `epoch=NN-NAME=VALUE.ckpt` by `monitor`, `metrics.csv` (a
+    row an epoch), `tensorboard/`; `save_best(module)` is called at each improvement. max_minutes: 0 for
+    no limit.
     """
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
@@ -58,7 +59,12 @@ def build_trainer(
     watching: list[Callback] = [ReseedEachStep(seed), TQDMProgressBar(refresh_rate=10), *callbacks]
     if max_minutes:
         watching.append(MinutesBudget(max_minutes))
-    watching += [MetricsTable(output_dir / "metrics.csv"), BestWeights(monitor, mode, save_best), best_three, last]
+    watching += [
+        MetricsTable(output_dir / "metrics.csv"),
+        BestWeights(monitor, mode, save_best),
+        best_three,
+        last,
+    ]
     return Trainer(
         max_epochs=epochs,
         precision=precision,

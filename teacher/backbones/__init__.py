@@ -1,7 +1,8 @@
 """The families of image backbones a teacher can stand on.
 
-A backbone is a module with `channels`, `stride` (pixels of its own input per cell), `input_size` (the side it resizes
-images to), `options` (plain values that rebuild it), `freeze(layers)` and `forward(images (B,3,H,W) in [-1,1]) -> (B,C,h,w)`.
+A backbone is a module with `channels`, `stride` (pixels of its own input per cell), `input_size` (the
+side it resizes images to), `options` (plain values that rebuild it), `freeze(layers)` and `forward(images
+(B,3,H,W) in [-1,1]) -> (B,C,h,w)`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from configs.errors import UserError, did_you_mean
 def build_backbone(name: str, pretrained: bool, weights: str | None = None, options: dict | None = None):
     """The backbone called `name`.
 
-    pretrained: published weights (`weights` = a path or a hub id, None = the family's default); False draws random ones
-    and touches no network. options: plain values of the family's own builder. Raises UserError for an unknown name or
-    option and, at once, for weights that cannot be found.
+    pretrained: published weights (`weights` = a path or a hub id, None = the family's default); False
+    draws random ones and touches no network. options: plain values of the family's own builder. Raises
+    UserError for an unknown name or option and, at once, for weights that cannot be found.
     """
     if name not in BUILDERS:
-        raise UserError(f"backbone {name!r} is unknown; allowed: {', '.join(BUILDERS)}.{did_you_mean(name, BUILDERS)}")
+        raise UserError(
+            f"backbone {name!r} is unknown; allowed: {', '.join(BUILDERS)}.{did_you_mean(name, BUILDERS)}"
+        )
     return BUILDERS[name](pretrained, weights, dict(options or {}))
 
 

@@ -1,7 +1,8 @@
 """Segment Anything's image encoder (Kirillov et al., ICCV 2023) as a backbone, at any input size.
 
-The network is transformers' `SamVisionEncoder`: patch embedding, a learned position table, blocks with windowed or global
-attention and relative positions, and a convolutional neck. facebook/sam-vit-base has 89,670,912 parameters.
+The network is transformers' `SamVisionEncoder`: patch embedding, a learned position table, blocks with
+windowed or global attention and relative positions, and a convolutional neck. facebook/sam-vit-base has
+89,670,912 parameters.
 """
 
 from __future__ import annotations
@@ -114,11 +115,14 @@ class SamBackbone(nn.Module):
 
 
 def build_sam(pretrained: bool, weights: str | None, options: dict) -> SamBackbone:
-    """SAM with published weights (their own sizes; `options` may only choose input_size) or from scratch (any sizes)."""
+    """SAM with published weights (their own sizes; `options` may only choose input_size) or from scratch
+    (any sizes).
+    """
     for key in options:
         if key not in SAM_BASE:
             raise UserError(
-                f"backbone option {key!r} is unknown to sam; allowed: {', '.join(SAM_BASE)}.{did_you_mean(key, SAM_BASE)}"
+                f"backbone option {key!r} is unknown to sam; allowed: "
+                f"{', '.join(SAM_BASE)}.{did_you_mean(key, SAM_BASE)}"
             )
     if not pretrained:
         return SamBackbone(**_from_scratch_options(options))
@@ -128,7 +132,8 @@ def build_sam(pretrained: bool, weights: str | None, options: dict) -> SamBackbo
     for key, value in options.items():
         if key != "input_size" and found.options[key] != value:
             raise UserError(
-                f"backbone option {key}={value!r} contradicts the weights of {found.origin}, which have {found.options[key]!r}: "
+                f"backbone option {key}={value!r} contradicts the weights of {found.origin}, which "
+                f"have {found.options[key]!r}: "
                 "drop the option, or train from scratch with pretrained off"
             )
     sizes = {**found.options, "input_size": options.get("input_size", found.options["input_size"])}
@@ -141,9 +146,12 @@ def build_sam(pretrained: bool, weights: str | None, options: dict) -> SamBackbo
     return model
 
 
-def resize_position_tables(state_dict: dict[str, Tensor], expected: dict[str, torch.Size]) -> dict[str, Tensor]:
-    """The weights fitted to a model of another input size: the position table bicubic with antialiasing, the relative
-    positions of global blocks linear (those of windowed blocks have the same size everywhere). Same size: unchanged.
+def resize_position_tables(
+    state_dict: dict[str, Tensor], expected: dict[str, torch.Size]
+) -> dict[str, Tensor]:
+    """The weights fitted to a model of another input size: the position table bicubic with antialiasing,
+    the relative positions of global blocks linear (those of windowed blocks have the same size
+    everywhere). Same size: unchanged.
     """
     resized = dict(state_dict)
     for key, value in state_dict.items():
@@ -161,7 +169,9 @@ def resize_position_tables(state_dict: dict[str, Tensor], expected: dict[str, to
 
 
 def _from_scratch_options(options: dict) -> dict:
-    """Published base sizes with `options` over them; global attention then falls on every quarter of the blocks."""
+    """Published base sizes with `options` over them; global attention then falls on every quarter of the
+    blocks.
+    """
     sizes = {**SAM_BASE, **options}
     if "global_attn_indexes" not in options:
         blocks = sizes["num_hidden_layers"]
@@ -172,12 +182,15 @@ def _from_scratch_options(options: dict) -> dict:
 def _check(options: dict) -> None:
     hidden, heads = options["hidden_size"], options["num_attention_heads"]
     if hidden % heads:
-        raise UserError(f"backbone option hidden_size={hidden} is not a multiple of num_attention_heads={heads}")
+        raise UserError(
+            f"backbone option hidden_size={hidden} is not a multiple of num_attention_heads={heads}"
+        )
     side, patch = options["input_size"], options["patch_size"]
     if side < patch or side % patch:
         raise UserError(f"backbone option input_size={side} is not a multiple of patch_size={patch}")
     outside = [i for i in options["global_attn_indexes"] if not 0 <= i < options["num_hidden_layers"]]
     if outside:
         raise UserError(
-            f"backbone option global_attn_indexes names blocks {outside}, but there are {options['num_hidden_layers']} (from 0)"
+            f"backbone option global_attn_indexes names blocks {outside}, but there are "
+            f"{options['num_hidden_layers']} (from 0)"
         )

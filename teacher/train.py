@@ -1,0 +1,236 @@
+"""Train the SAM-VAE to reconstruct ear crops: `python -m teacher.train --train-npy ... --val-npy ...`.
+
+Writes `best.ckpt` (weights of the best validation PSNR, what later stages take), `last.ckpt` (to resume),
+the three best checkpoints, `metrics.csv`, `metrics.json`, `tensorboard/` and
+`reconstructions/epoch_XXXX.png`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data.transforms import GeometryConfig, PhotometryConfig
+
+from configs.command import run_command
+from configs.errors import UserError
+
+if TYPE_CHECKING:
+    from teacher.losses import LossWeights
+    from teacher.vae import EarVAE
+
+PICTURED_CROPS = 24  # of the validation set, in the reconstruction pictures
+
+
+@dataclass
+class Config:
+    """Train the SAM-VAE teacher by reconstruction; needs photographs and boxes, no landmarks."""
+
+    train_npy: Path
+    """Manifest of the ears to train on (image_paths, bboxes)."""
+    val_npy: Path
+    """Manifest of held-out ears, for PSNR, SSIM and the pictures."""
+    more_train_npy: tuple[Path, ...] = ()
+    """Further manifests to train on together with the first."""
+    output_dir: Path = Path("runs/teacher")
+    """Where everything is written."""
+
+    latent_dim: int = 1024
+    """Dimensions of the latent."""
+    image_size: int = 128
+    """Side of the crops, px."""
+    backbone: str = "sam"
+    """Family of the encoder's backbone."""
+    pretrained: bool = True
+    """Start from published backbone weights (facebook/sam-vit-base unless --weights says otherwise)."""
+    weights: str = ""
+    """Backbone weights: a hub name, a folder in transformers' layout, or a Segment-Anything / MedSAM .pth
+    file.
+    """
+    backbone_options: dict[str, Any] = field(default_factory=dict)
+    """Options of the backbone, such as {input_size: 256}; from scratch also its sizes."""
+    freeze_layers: int = 6
+    """Backbone blocks, from the input on, that are not trained (0: all train, the patch embedding too)."""
+    feature_channels: int = 512
+    """Width of the three stages behind the backbone."""
+    decoder: str = "transposed"
+    """The decoder: transposed (the design's) or residual (small and quick to learn)."""
+    decoder_channels: tuple[int, ...] = (512, 512, 256, 128, 64, 32)
+    """Channels of the decoder from the 4x4 grid on."""
+    logvar_start: float = -6.0
+    """Where the log-variance of the latent begins."""
+
+    l1_weight: float = 1.0
+    """Weight of the mean absolute error."""
+    perceptual_weight: float = 1.5
+    """Weight of the distance of VGG16 features; 0 needs no VGG16."""
+    ssim_weight: float = 0.6
+    """Weight of 1 - SSIM."""
+    edge_weight: float = 0.3
+    """Weight of the error of the image gradients."""
+    contrastive_weight: float = 0.1
+    """Weight of the mean absolute cosine between latents of different ears."""
+    center_weight: float = 3.0
+    """Weight of the absolute error weighted to the middle of the crop."""
+    kl_weight: float = 1e-6
+    """Weight of the KL divergence to the unit Gaussian."""
+    vgg_weights: str = ""
+    """VGG16 weights file in torchvision's layout; empty: torch's hub cache, then the network."""
+
+    epochs: int = 60
+    """Passes over the training ears."""
+    max_minutes: float = 0.0
+    """Stop cleanly after so many minutes, those before a resume included; the learning rate then falls by
+    the clock. 0: no limit.
+    """
+    batch_size: int = 4
+    """Crops a step and device."""
+    lr: float = 3e-4
+    """Highest learning rate (AdamW, warm-up, cosine)."""
+    weight_decay: float = 0.05
+    """Of matrices and kernels."""
+    warmup_steps: int = 500
+    """Steps over which the learning rate rises."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0: not clipped."""
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    """Augmentation that moves pixels: input and target alike."""
+    photometry: PhotometryConfig = field(default_factory=PhotometryConfig)
+    """Augmentation of light, noise, blur, occlusion: of the input only, the target stays clean."""
+    precision: str = "32"
+    """32, bf16-mixed, 16-mixed, bf16-true or 64."""
+    devices: int = 1
+    """GPUs (or processes on the CPU) to train on."""
+    num_workers: int = 2
+    """Processes that load crops."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and noise."""
+    resume: str = ""
+    """Checkpoint to continue exactly, or auto: last.ckpt of the output folder if there."""
+    init_checkpoint: str = ""
+    """Start from the weights of another VAE of the same sizes."""
+
+
+def main(config: Config) -> Path:
+    """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
+    from data.datamodule import EarDataModule
+    from pytorch_lightning import seed_everything
+
+    from configs.provenance import write_provenance
+    from teacher.checkpoint import save_weights
+    from teacher.module import EarVAEModule, ReconstructionPictures
+    from teacher.trainer import build_trainer, find_resume
+
+    output_dir = Path(config.output_dir)
+    resume = find_resume(config.resume, output_dir)
+    seed_everything(config.seed, workers=True, verbose=False)
+    weights = _loss_weights(config)
+    perceptual = _perceptual(config)
+    model = _build_model(config, resume)
+    data = EarDataModule(
+        train_npy=[config.train_npy, *config.more_train_npy],
+        val_npy=config.val_npy,
+        batch_size=config.batch_size,
+        num_workers=config.num_workers,
+        out_px=config.image_size,
+        geometry=config.geometry,
+        photometry=config.photometry,
+        seed=config.seed,
+    )
+    data.setup("fit")
+    module = EarVAEModule(model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual)
+    pictures = ReconstructionPictures(
+        output_dir / "reconstructions", _spread(data.val_dataset, PICTURED_CROPS)
+    )
+    trainer = build_trainer(
+        output_dir,
+        epochs=config.epochs,
+        monitor="val/psnr",
+        mode="max",
+        save_best=lambda trained: save_weights(output_dir / "best.ckpt", trained.model, "EarVAE"),
+        seed=config.seed,
+        precision=config.precision,
+        devices=config.devices,
+        max_minutes=config.max_minutes,
+        gradient_clip=config.gradient_clip,
+        callbacks=[pictures],
+    )
+    write_provenance(output_dir, config)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    _write_metrics(output_dir, trainer)
+    return output_dir
+
+
+def _loss_weights(config: Config) -> LossWeights:
+    from dataclasses import fields
+
+    from teacher.losses import LossWeights
+
+    values = {name.name: getattr(config, f"{name.name}_weight") for name in fields(LossWeights)}
+    negative = [f"{name}_weight={value}" for name, value in values.items() if value < 0]
+    if negative:
+        raise UserError(f"{', '.join(negative)}: loss weights are 0 (off) or above")
+    return LossWeights(**values)
+
+
+def _perceptual(config: Config) -> Any:
+    if config.perceptual_weight == 0:
+        return None
+    from teacher.perceptual import load_vgg16
+
+    return load_vgg16(config.vgg_weights or None)
+
+
+def _build_model(config: Config, resume: Path | None) -> EarVAE:
+    """A new model, or one filled from a checkpoint; that one then needs no published weights."""
+    from teacher.checkpoint import load_weights_into, read_checkpoint
+    from teacher.vae import EarVAE
+
+    source = resume or config.init_checkpoint or None
+    options = config.backbone_options
+    if source and not options:
+        options = read_checkpoint(source, "EarVAE")["hyper_parameters"]["model"]["backbone_options"]
+    model = EarVAE(
+        latent_dim=config.latent_dim,
+        image_size=config.image_size,
+        backbone=config.backbone,
+        freeze_layers=config.freeze_layers,
+        pretrained=config.pretrained and not source,
+        weights=config.weights or None,
+        backbone_options=options,
+        feature_channels=config.feature_channels,
+        decoder=config.decoder,
+        decoder_channels=config.decoder_channels,
+        logvar_start=config.logvar_start,
+    )
+    if source:
+        load_weights_into(model, source, "EarVAE")
+    return model
+
+
+def _spread(dataset: Any, count: int) -> Any:
+    """(n, 3, H, W) uint8: targets spread evenly over a dataset, for pictures that show more than its
+    first rows.
+    """
+    import torch
+
+    rows = range(0, len(dataset), max(1, len(dataset) // count))
+    return torch.stack([dataset[row]["target"] for row in list(rows)[:count]])
+
+
+def _write_metrics(output_dir: Path, trainer: Any) -> None:
+    """`metrics.json`: the validation measures of the best epoch, which `best.ckpt` holds."""
+    from configs.files import write_json
+    from teacher.callbacks import MetricsTable
+
+    if not trainer.is_global_zero:
+        return
+    (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
+    best = max(table.rows, key=lambda row: row["val/psnr"])
+    measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
+    write_json(output_dir / "metrics.json", {**measures, "epoch": best["epoch"], "epochs": len(table.rows)})
+
+
+if __name__ == "__main__":
+    run_command(Config, main)

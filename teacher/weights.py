@@ -1,0 +1,193 @@
+"""Find and read published weights: a given path, the local cache, the network; or say at once what to put
+where.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from configs.errors import UserError
+from teacher.checkpoint import misfits, read_torch
+
+SAM_REPOSITORY = "facebook/sam-vit-base"
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+VGG16_FILE = "vgg16-397923af.pth"  # torchvision's VGG16_Weights.IMAGENET1K_V1
+VGG16_URL = f"https://download.pytorch.org/models/{VGG16_FILE}"
+REACH_TIMEOUT_S = 1.5  # the hub's own client retries for 23 s without a network
+
+
+@dataclass(frozen=True)
+class SamWeights:
+    """origin: where they come from, for messages. options: the sizes they belong to. state_dict:
+    `vision_encoder.*`.
+    """
+
+    origin: str
+    options: dict
+    state_dict: dict[str, Tensor]
+
+    def check(self, fitted: dict[str, Tensor], expected: dict) -> None:
+        """Raise UserError listing the keys unless `fitted` has exactly the keys and shapes `expected`."""
+        faults = misfits({key: value.shape for key, value in fitted.items()}, expected)
+        if faults:
+            raise UserError(f"{self.origin}: its keys do not fit SAM's image encoder: {faults}.")
+
+
+def load_sam_weights(weights: str | None = None) -> SamWeights:
+    """SAM's image encoder from `weights`: a folder in transformers' layout, a file (.pth, .bin,
+    .safetensors), a hub name (None: facebook/sam-vit-base; the local cache first, then the network).
+
+    Raises UserError, within two seconds where there is no network, naming the files to get and where to
+    put them.
+    """
+    from teacher.backbones.sam_layouts import sizes_of, to_vision_encoder
+
+    path = find_sam_weights(weights)
+    state = to_vision_encoder(_read_tensors(path), f"{path}")
+    return SamWeights(f"{path}", sizes_of(state, f"{path}"), state)
+
+
+def find_sam_weights(weights: str | None = None) -> Path:
+    """The file `load_sam_weights` reads, downloaded if need be."""
+    name = str(weights or SAM_REPOSITORY)
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        return _file_of_folder(path)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.suffix in (".pth", ".bin", ".safetensors"):
+        raise UserError(
+            f"--weights {name}: no such file or folder, and not a hub name such as {SAM_REPOSITORY}."
+        )
+    return _from_cache(name) or _from_hub(name)
+
+
+def load_vgg16_weights(weights: str | None = None) -> dict[str, Tensor]:
+    """VGG16's state dict in torchvision's layout, from a file, torch's hub cache or the network.
+
+    Raises UserError, at once, naming the file to get and where to put it.
+    """
+    import torch
+
+    path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
+    if weights and not path.is_file():
+        raise UserError(f"--vgg-weights {weights}: no such file. It must be torchvision's {VGG16_FILE}.")
+    if not path.is_file():
+        help_text = (
+            "the weights of VGG16, which the perceptual loss needs, are not on this machine. Get "
+            f"{VGG16_FILE} (528 MB) "
+            f"from {VGG16_URL} and put it at {path}, or give its place with --vgg-weights, or switch "
+            "the term off with "
+            "--perceptual-weight 0."
+        )
+        if not _reachable(VGG16_URL):
+            raise UserError(f"No network, and {help_text}")
+        try:
+            torch.hub.load_state_dict_from_url(VGG16_URL, file_name=VGG16_FILE, check_hash=True)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"The download failed ({_short(error)}), and {help_text}") from None
+    return _read_tensors(path)
+
+
+def _read_tensors(path: Path) -> dict:
+    if path.suffix != ".safetensors":
+        return read_torch(path)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: cannot be read, truncated or no safetensors file ({error}). Copy it again."
+        ) from None
+
+
+def _file_of_folder(folder: Path) -> Path:
+    for name in HUB_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(
+        f"{folder}: no weights in this folder. Put {HUB_FILES[0]} (or {HUB_FILES[1]}) of "
+        f"{SAM_REPOSITORY} there, or give "
+        "a Segment-Anything .pth file itself."
+    )
+
+
+def _from_cache(repository: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in HUB_FILES:
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def _from_hub(repository: str) -> Path:
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    offline = constants.HF_HUB_OFFLINE
+    if offline or not _reachable(constants.ENDPOINT):
+        reason = "HF_HUB_OFFLINE is set" if offline else f"{constants.ENDPOINT} cannot be reached"
+        raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE))
+    try:
+        try:
+            return Path(hf_hub_download(repository, HUB_FILES[0]))
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError:
+            return Path(hf_hub_download(repository, HUB_FILES[1]))
+    except (HfHubHTTPError, OSError) as error:
+        raise UserError(_what_to_put_where(repository, _short(error), constants.HF_HUB_CACHE)) from None
+
+
+def _what_to_put_where(repository: str, reason: str, cache: str) -> str:
+    return (
+        f"the weights of {repository} are not on this machine ({reason}; looked in {cache}). Do one "
+        "of these:\n"
+        f"  - get {HUB_FILES[0]} of https://huggingface.co/{repository} on a machine with network, "
+        "put it into any folder and "
+        "give --weights FOLDER;\n"
+        "  - give a Segment-Anything checkpoint: --weights sam_vit_b_01ec64.pth (or MedSAM's "
+        "medsam_vit_b.pth);\n"
+        "  - start from random weights: --no-pretrained --freeze-layers 0."
+    )
+
+
+def _reachable(url: str, timeout_s: float = REACH_TIMEOUT_S) -> bool:
+    """Whether a server answers, through the proxy of the environment if there is one.
+
+    In a thread, for a name server that does not answer heeds no timeout.
+    """
+    if os.environ.get("HF_HUB_OFFLINE"):
+        return False
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout_s).close()
+        except urllib.error.HTTPError as error:  # it answered, if only to complain
+            error.close()
+        except (OSError, ValueError, http.client.HTTPException):
+            return
+        answered.set()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return answered.is_set()
+
+
+def _short(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
