@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import io
 import os
 import sys
@@ -20,8 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from configs.argv import join_repeats, refuse_unknown_flags
 from configs.build import build_partial, coerce, field_types, takes_dict
-from configs.errors import UserError, did_you_mean
+from configs.errors import UserError
 
 T = TypeVar("T")
 PARENT_VARIABLE = "PINNA_PIPELINE_PID"  # set by `distill.run`: its stages end with it
@@ -38,7 +38,7 @@ def run_command(
     module: dotted name, by default that of `python -m MODULE`; argv: flags, by default the command line's.
     Returns what `main` returned. A UserError ends the process with 2 and one line on stderr, Ctrl-C with 130.
     """
-    module = module or _main_module()
+    module = module or main_module()
     _end_with_the_pipeline()
     config = None
     try:
@@ -78,11 +78,11 @@ def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
             raise UserError("--stage names a stage of a recipe: give --recipe R.yaml too.")
         if chosen.recipe is not None:
             options, where = _stage_options(config_class, chosen.recipe, chosen.stage, module)
-    _refuse_unknown_flags(config_class, flags, module)
+    refuse_unknown_flags(config_class, flags, module)
     with _user_errors_through_tyro():
         return tyro.cli(
             config_class,
-            args=flags,
+            args=join_repeats(config_class, flags),
             default=build_partial(config_class, options, where, missing=tyro.MISSING),
             prog=f"python -m {module}",
             description=_description(config_class, takes_recipe),
@@ -113,26 +113,6 @@ def _only_stage_of(recipe: Any, module: str) -> str:
             f"{recipe.path} has {len(names)} stages of {module}: {', '.join(names)}. Choose with --stage."
         )
     return names[0]
-
-
-def _refuse_unknown_flags(config_class: type, flags: Sequence[str], module: str) -> None:
-    """tyro's own complaint about a misspelt flag hides behind those about missing ones."""
-    known = {"help", "recipe", "stage", *_flag_names(config_class)}
-    for flag in flags:
-        name = flag.removeprefix("--").split("=")[0].replace("_", "-")
-        if flag.startswith("--") and name and name not in known:
-            hint = did_you_mean(name, [f"--{allowed}" for allowed in known])
-            raise UserError(f"unknown flag --{name}.{hint} `python -m {module} --help` lists them all.")
-
-
-def _flag_names(config_class: type, prefix: str = "") -> set[str]:
-    names: set[str] = set()
-    for name, wanted in field_types(config_class).items():
-        if dataclasses.is_dataclass(wanted):
-            names |= _flag_names(wanted, prefix=f"{prefix}{name}.")
-        else:
-            names |= {f"{prefix}{name}", *([f"{prefix}no-{name}"] if wanted is bool else [])}
-    return {name.replace("_", "-") for name in names}
 
 
 def _registry() -> Any:
@@ -199,7 +179,8 @@ def _description(config_class: type, takes_recipe: bool) -> str:
     )
 
 
-def _main_module() -> str:
+def main_module() -> str:
+    """The dotted name of the module that `python -m` runs."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).stem
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import os
 import platform
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from configs.command import PARENT_VARIABLE, main_module
 from configs.files import write_atomic
 
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -31,14 +32,14 @@ WORK = ".work"  # the pipeline lets a stage work in run_dir/.work/STAGE and move
 
 
 def write_provenance(output_dir: str | Path, config: Any) -> Path:
-    """Write `run.yaml` into `output_dir`: the command, `config` (a dataclass) in full, versions, git revision.
+    """Write `run.yaml` into `output_dir`: command, `config` (a dataclass) in full, versions, git revision.
 
     Returns the file's path. Call it when the command starts, so that a run that was cut off has it too.
     """
     import yaml
 
     content = {
-        "command": type(config).__module__ if type(config).__module__ != "__main__" else _main_module(),
+        "command": main_module(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": getattr(config, "seed", None),
         "git_revision": git_revision(),
@@ -61,7 +62,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, Path):
-        return str(Path(*(part for part in value.parts if part != WORK)))
+        working = PARENT_VARIABLE in os.environ and WORK in value.parts
+        return str(Path(*(part for part in value.parts if part != WORK)) if working else value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
@@ -88,8 +90,3 @@ def git_revision() -> str | None:
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(_PROJECT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-
-def _main_module() -> str:
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).stem

@@ -1,0 +1,216 @@
+"""Run a recipe's stages as a pipeline: in order, only what is stale, resuming what was cut off.
+
+Each stage is a process of its own (`python -m COMMAND ...`). It works in RUN_DIR/.work/STAGE and is
+published as RUN_DIR/STAGE when it has ended well, so an output is there whole or not at all. Its log is
+RUN_DIR/logs/STAGE.log.
+
+A stage is stale when its command, an option, an input file from outside the run or an upstream stage changed.
+The source code does not count: a command whose results change has a new VERSION; --force runs a stage anyway.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from configs.command import run_command
+from configs.errors import UserError
+from configs.files import write_atomic
+from configs.flags import to_flags
+from configs.provenance import WORK
+from configs.recipe import Recipe, load_recipe, to_plain, with_overrides
+from distill.execute import Terminated, execute
+from distill.fingerprint import Fingerprints
+from distill.selection import choose
+from distill.stages import StagePlan, missing_upstream_paths, plan_stages
+from distill.workplace import adopt, complete_publications, locked, prepare, publish, resumes
+
+
+@dataclass
+class Config:
+    """Which recipe, which of its stages, and what to do with them."""
+
+    recipe: tyro.conf.Positional[Path]
+    """the recipe, such as configs/demo.yaml"""
+    dry_run: bool = False
+    """only say what would run, and why"""
+    commands: bool = False
+    """only print the plain commands (for a batch queue); their outputs go to RUN_DIR/STAGE"""
+    only: tuple[str, ...] = ()
+    """run these stages and no other"""
+    start: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """run this stage and those that depend on it"""
+    until: str | None = None
+    """run this stage and those it needs"""
+    run_dir: Path | None = None
+    """another run folder than the recipe's"""
+    set: tuple[str, ...] = ()
+    """settings over the recipe's, as STAGE.KEY=VALUE, several in a row"""
+    force: bool = False
+    """run the chosen stages also when they are up to date"""
+    adopt: tuple[str, ...] = ()
+    """take these stages' folders RUN_DIR/STAGE, made by their plain commands, as finished; run nothing"""
+
+
+def main(config: Config) -> Path | None:
+    """Run, or show, what the flags ask for. Returns the run folder, None when nothing ran."""
+    recipe = with_overrides(load_recipe(config.recipe), list(config.set), config.run_dir)
+    chosen = choose(recipe, config.adopt or config.only, config.start, config.until)
+    memory = recipe.run_dir / WORK / "fingerprints.json"
+    if config.commands or config.dry_run:
+        plans = plan_stages(recipe, Fingerprints(memory), chosen)
+        if config.commands:
+            for name in chosen:
+                print(shlex.join(stage_command(plans[name].config)))
+        else:
+            _refuse_gaps(plans, chosen)
+            print("\n".join(describe(plans, chosen, config.force)))
+        return None
+    with locked(recipe.run_dir):
+        complete_publications(recipe)
+        fingerprints = Fingerprints(memory)
+        plans = plan_stages(recipe, fingerprints, chosen)
+        fingerprints.remember()
+        if config.adopt:
+            _adopt(plans, chosen)
+            return recipe.run_dir
+        _refuse_gaps(plans, chosen)
+        _write_recipe(recipe)
+        _run_all(recipe, plans, chosen, config.force)
+    return recipe.run_dir
+
+
+def stage_command(config: Any) -> list[str]:
+    """The command, as words, that a stage with this configuration is."""
+    module = type(config).__module__.removesuffix(".__main__")
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    return [str(python), "-m", module, *to_flags(config)]
+
+
+def describe(plans: dict[str, StagePlan], chosen: list[str], force: bool = False) -> list[str]:
+    """One line a stage: whether it would run, and why."""
+    lines = []
+    width = max(len(name) for name in plans)
+    for name, plan in plans.items():
+        reasons = "; ".join(plan.reasons)
+        if name not in chosen:
+            verdict, why = "-", f"not chosen; {'stale: ' + reasons if reasons else 'up to date'}"
+        elif plan.reasons or force:
+            verdict, why = "run", reasons or "forced"
+            if _can_resume(plan, plans):
+                why += "; goes on where it was cut off"
+        else:
+            verdict, why = "skip", "up to date"
+        lines.append(f"{verdict:<4} {name:<{width}}  {why}")
+    return lines
+
+
+def _run_all(recipe: Recipe, plans: dict[str, StagePlan], chosen: list[str], force: bool) -> None:
+    began, ran = time.monotonic(), 0
+    for number, name in enumerate(chosen, start=1):
+        plan = plans[name]
+        head = f"[{number}/{len(chosen)}] {name}"
+        reasons = plan.reasons or (["forced"] if force else [])
+        if not reasons:
+            print(f"{head}: up to date", flush=True)
+            continue
+        print(f"{head}: {'; '.join(reasons)}", flush=True)
+        seconds = _run_stage(recipe, plan, plans)
+        print(f"{head}: done in {_duration(seconds)} -> {plan.output_dir}", flush=True)
+        ran += 1
+    print(f"{ran} of {len(chosen)} stages ran, in {_duration(time.monotonic() - began)}", flush=True)
+
+
+def _run_stage(recipe: Recipe, plan: StagePlan, plans: dict[str, StagePlan]) -> float:
+    """Run one stage and publish it. Returns the seconds it took; ends the process when the stage fails."""
+    if plan.output_dir.exists() and plan.record is None:
+        raise UserError(
+            f"{plan.output_dir} was not made by the pipeline, and would be replaced. Move it away, "
+            f"or take it as the stage's output with --adopt {plan.name}."
+        )
+    complaints = missing_upstream_paths(plan)
+    if complaints:
+        raise UserError(f"{recipe.where(plan.name)}: " + " ".join(complaints))
+    identity = _identity(plan, plans)
+    goes_on = prepare(plan, identity)
+    changes = {"output_dir": plan.work_dir} | ({"resume": "auto"} if goes_on else {})
+    words = stage_command(dataclasses.replace(plan.config, **changes))
+    print(shlex.join(words), flush=True)
+    log_path = recipe.run_dir / "logs" / f"{plan.name}.log"
+    began = time.monotonic()
+    try:
+        status = execute(words, log_path, append=goes_on)
+    except KeyboardInterrupt as stop:
+        kept = "goes on from its last checkpoint" if plan.resumable else "begins again"
+        print(f"\ninterrupted in stage {plan.name}: the same command again {kept}.", file=sys.stderr)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
+    if status != 0:
+        print(
+            f"error: stage {plan.name} failed with exit status {status}, later stages did not run; "
+            f"its log is {log_path}",
+            file=sys.stderr,
+        )
+        sys.exit(status)
+    seconds = time.monotonic() - began
+    plan.record, plan.reasons = publish(plan, identity, seconds), []
+    return seconds
+
+
+def _refuse_gaps(plans: dict[str, StagePlan], chosen: list[str]) -> None:
+    """A chosen stage needs outputs of stages that are neither chosen nor there."""
+    for name in chosen:
+        for need in plans[name].needs:
+            if need not in chosen and plans[need].record is None:
+                raise UserError(f"stage {name!r} needs {need!r}, which never ran: choose it as well.")
+            if need not in chosen and plans[need].reasons:
+                why = "; ".join(plans[need].reasons)
+                print(f"note: {name} takes {need} as it is, though it is stale ({why})", file=sys.stderr)
+        if all(plans[need].record is not None and not plans[need].reasons for need in plans[name].needs):
+            complaints = missing_upstream_paths(plans[name])
+            if complaints:
+                raise UserError(f"stage {name!r}: " + " ".join(complaints))
+
+
+def _adopt(plans: dict[str, StagePlan], chosen: list[str]) -> None:
+    for name in chosen:
+        for need in plans[name].needs:
+            if plans[need].record is None:
+                raise UserError(f"stage {name!r} needs {need!r}: adopt or run that one first.")
+        plans[name].record = adopt(plans[name], _identity(plans[name], plans))
+        print(f"{name}: {plans[name].output_dir} counts as finished")
+
+
+def _can_resume(plan: StagePlan, plans: dict[str, StagePlan]) -> bool:
+    if any(plans[need].reasons for need in plan.needs):
+        return False
+    return resumes(plan, _identity(plan, plans))
+
+
+def _identity(plan: StagePlan, plans: dict[str, StagePlan]) -> dict[str, Any]:
+    return plan.identity({need: plans[need].record["run"] for need in plan.needs})
+
+
+def _write_recipe(recipe: Recipe) -> None:
+    """The recipe as it was run, overrides included."""
+    import yaml
+
+    text = yaml.safe_dump(to_plain(recipe), sort_keys=False, allow_unicode=True)
+    write_atomic(recipe.run_dir / "recipe.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+if __name__ == "__main__":
+    run_command(Config, main)
