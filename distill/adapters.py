@@ -1,8 +1,50 @@
 """What stands between a student's map and its teacher's during training, and is thrown away after it."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from distill.losses import MASKED, map_loss, mse_loss, normalise
+
+
+class MapMatcher(nn.Module):
+    """The student's map against the teacher's: adapter, normalisation, losses.
+
+    student_channels: of the student's map. mean, std: (C,), of the teacher's channels over the training crops;
+    0 and 1 leave the maps as they are. grid: side of the teacher's maps. loss_weights: name -> weight, the names
+    of `distill.losses.MAP_LOSSES` and `masked`.
+    """
+
+    def __init__(
+        self,
+        student_channels: int,
+        mean: Tensor,
+        std: Tensor,
+        grid: int,
+        loss_weights: Mapping[str, float],
+        masked_share: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.adapter = Adapter(student_channels, len(mean), grid)
+        self.masked_weight = loss_weights.get(MASKED, 0.0)
+        self.generator = MaskedGenerator(len(mean), masked_share) if self.masked_weight else None
+        self.loss_weights = {name: weight for name, weight in loss_weights.items() if name != MASKED}
+        self.register_buffer("mean", mean.float(), persistent=False)
+        self.register_buffer("std", std.float(), persistent=False)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted loss, and each loss unweighted.
+
+        student: (B, student_channels, h, w); teacher: (B, C, grid, grid) as kept, half precision.
+        """
+        adapted, wanted = self.adapter(student), normalise(teacher, self.mean, self.std)
+        total, parts = map_loss(adapted, wanted, self.loss_weights)
+        if self.generator is not None:
+            parts[MASKED] = mse_loss(self.generator(adapted), wanted)
+            total = total + self.masked_weight * parts[MASKED]
+        return total, parts
 
 
 class Adapter(nn.Module):

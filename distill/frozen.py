@@ -11,6 +11,7 @@ from distill.adapters import resize_map
 
 ENCODER_LAYERS = ("backbone", "feat1", "feat2", "feat3")
 DECODER_PREFIX = "dec"
+FUSED = "fused"  # of an EarDetector: its maps fused into the one that the points are read from
 
 
 class FrozenTeacher(nn.Module):
@@ -44,16 +45,24 @@ class FrozenTeacher(nn.Module):
         return self._teacher(images)
 
     @torch.no_grad()
+    def read(self, images: Tensor) -> Any:
+        """`EarDetector.read` of the teacher. images: (B, 3, H, W) in [-1, 1]."""
+        return self._teacher.read(images)
+
+    @torch.no_grad()
     def maps(self, images: Tensor, layers: str, grid: int) -> Tensor:
         """The named maps, pooled (area) to one grid and concatenated along channels.
 
-        images: (B, 3, H, W) in [-1, 1]; layers: names joined by `+`, such as `feat1` or `dec16+dec32`.
+        images: (B, 3, H, W) in [-1, 1]; layers: names joined by `+`, such as `feat1`, `dec16+dec32`, or, of
+        an EarDetector, `fused`.
         Returns (B, C, grid, grid).
         """
         names = layer_names(layers)
         features = dict(self._teacher.encoder.extract_features(images))
         if any(name.startswith(DECODER_PREFIX) for name in names):
             features |= self._decoder_maps(features["feat3"])
+        if FUSED in names and hasattr(self._teacher, "fusion"):
+            features[FUSED] = self._teacher.fusion(self._teacher.feature_maps(images), images)
         for name in names:
             if name not in features:
                 raise UserError(

@@ -149,7 +149,7 @@ class MapWriter:
         if not np.isfinite(kept.maps).all():
             raise UserError(
                 f"the teacher's {self.settings['layer']} holds values that are not finite in half precision, "
-                f"in crops {self.rows(shard)}. Take another layer, or see whether the teacher's training diverged."
+                f"in crops {self.rows(shard)}. Take another layer, or see whether the teacher diverged."
             )
         maps = self.folder / _name(shard, "shard", "npy")
         write_atomic(maps, lambda path: np.save(path, kept.maps, allow_pickle=False))
@@ -211,8 +211,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
     if not (folder / INDEX).is_file():
         state = "not finished" if (folder / PLAN).is_file() else "none"
         raise UserError(
-            f"{folder}: no kept maps here ({INDEX}: {state}). Make them with `python -m distill.cache` and give "
-            "its output folder."
+            f"{folder}: no kept maps here ({INDEX}: {state}). Make them with `python -m distill.cache` and "
+            "give its output folder."
         )
     index = read_json(folder / INDEX)
     if not isinstance(index, dict) or index.get("format") != FORMAT:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from distill.adapters import Adapter, MaskedGenerator, resize_map
+from distill.adapters import Adapter, MapMatcher, MaskedGenerator, resize_map
+from distill.losses import cosine_loss, mse_loss
 
 
 @pytest.mark.parametrize("side", [4, 8, 16, 13])
@@ -42,3 +43,35 @@ def test_the_mask_hides_whole_locations_and_about_its_share():
     assert torch.equal(seen[:, 0], seen[:, 3])
     assert seen[:, 0].mean().item() == pytest.approx(0.7, abs=0.02)
     assert torch.equal(maps, torch.ones_like(maps))  # the input is not written to
+
+
+def test_the_matcher_normalises_the_teacher_and_weighs_its_losses():
+    teacher = torch.randn(2, 5, 4, 4) * torch.tensor([1.0, 100, 0.01, 3, 1])[:, None, None] + 7
+    mean, std = teacher.mean(dim=(0, 2, 3)), teacher.std(dim=(0, 2, 3))
+    matcher = MapMatcher(5, mean, std, grid=4, loss_weights={"cosine": 0.5, "mse": 2.0})
+    with torch.no_grad():  # an adapter that passes its input on
+        matcher.adapter.project.weight.copy_(torch.eye(5)[:, :, None, None])
+        matcher.adapter.project.bias.zero_()
+    normal = (teacher - mean[:, None, None]) / std[:, None, None]
+    assert matcher(normal, teacher)[0].item() == pytest.approx(0, abs=1e-5)
+    student = torch.randn(2, 5, 4, 4)
+    total, parts = matcher(student, teacher)
+    assert set(parts) == {"cosine", "mse"}
+    wanted = 0.5 * cosine_loss(student, normal) + 2 * mse_loss(student, normal)
+    assert total.item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_masked_generation_learns_what_the_seen_locations_tell():
+    torch.manual_seed(0)
+    teacher = torch.randn(8, 2, 1, 1).expand(8, 2, 8, 8)  # every location tells all the others
+    matcher = MapMatcher(2, torch.zeros(2), torch.ones(2), 8, {"masked": 1.0}, masked_share=0.3)
+    optimizer = torch.optim.Adam(matcher.parameters(), lr=0.02)
+    losses = []
+    for _ in range(100):
+        loss, parts = matcher(teacher, teacher)
+        assert set(parts) == {"masked"}
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
