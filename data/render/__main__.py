@@ -44,16 +44,12 @@ class Config:
 def main(config: Config) -> Path:
     """Render everything the config asks for. Returns the output folder."""
     _check(config)
-    from importlib.util import find_spec
-
+    from configs.provenance import write_provenance
     from data.render.files import SPLITS, render_all, write_manifests
 
     for folder in ("ears", "scenes"):
         (config.output_dir / "images" / folder).mkdir(parents=True, exist_ok=True)
-    if find_spec("configs.provenance"):
-        from configs.provenance import write_provenance
-
-        write_provenance(config.output_dir, config)
+    write_provenance(config.output_dir, config)
     for kind in ("ear", "scene"):
         orders = {split: _orders(config, kind, split) for split in SPLITS}
         everything = [order for split in SPLITS for order in orders[split]]

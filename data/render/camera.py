@@ -66,18 +66,18 @@ def pose(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Linear light (H, W, 3) -> sRGB uint8 as a camera would give it: tone, blur, noise and compression."""
+    enlarged = min(max(linear.shape[:2]) / 192, 4 if linear.shape[0] == linear.shape[1] else 1.5)
     image = np.power(np.clip(linear, 0, None), np.float32(1 / 2.2))
     if rng.random() < .04 * strength:
         image = np.repeat(image @ np.float32([[.3], [.59], [.11]]), 3, axis=2)
     image = image + (image > .8) * (-.5 * np.square(np.maximum(image - .8, 0)))  # shoulder instead of hard clipping
     contrast = 1 + .10 * rng.standard_normal() * strength
     image = (image - .45) * contrast + .45 + .025 * rng.standard_normal() * strength
-    longest = max(image.shape[:2])
-    blur = rng.choice([0, .5, .9, 1.5], p=[.35, .35, .2, .1]) * strength * longest / 192
+    blur = rng.choice([0, .5, .9, 1.5], p=[.35, .35, .2, .1]) * strength * enlarged
     if blur > .3:
         image = cv2.GaussianBlur(image, (0, 0), blur)
     if rng.random() < .07 * strength:
-        image = _motion_blur(image, rng)
+        image = _motion_blur(image, rng, enlarged)
     level = abs(rng.normal(0, .007)) * strength
     noise = grain(rng, image.shape[:2])[..., None] * level + grain(rng, image.shape, .8) * level * .4
     image = np.clip(np.nan_to_num(image + noise) * 255 + .5, 0, 255).astype(np.uint8)
@@ -88,8 +88,8 @@ def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
     return np.ascontiguousarray(image)
 
 
-def _motion_blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    length = max(int(rng.uniform(3, 6) * max(image.shape[:2]) / 192), 2)
+def _motion_blur(image: np.ndarray, rng: np.random.Generator, enlarged: float) -> np.ndarray:
+    length = max(int(rng.uniform(3, 6) * enlarged), 2)
     kernel = np.zeros((2 * length + 1,) * 2, np.float32)
     angle = rng.uniform(0, np.pi)
     reach = np.array([np.cos(angle), np.sin(angle)]) * length / 2

@@ -63,8 +63,11 @@ def draw_identity(seed: int) -> Identity:
 
 
 def place_ear(rng: np.random.Generator, image: np.ndarray, plane: tuple, identity: Identity, light: Light,
-              camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Ear, its shadow, strands and earring on a linear image; also box (4,), points (17, 2) px and cover (h, w)."""
+              camera: Camera, window: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ear, its shadow, strands and earring on a linear image; also box (4,), points (17, 2) px and cover (h, w).
+
+    `window` says that the image is a part of a larger one, at whose border hair has to end softly.
+    """
     anatomy = identity.anatomy
     relief = raise_relief(anatomy, float(np.clip(2 * camera.scale, 90, 420)))
     depth = cv2.GaussianBlur(relief.height, (0, 0), .03 * relief.scale)
@@ -86,7 +89,7 @@ def place_ear(rng: np.random.Generator, image: np.ndarray, plane: tuple, identit
         image = hang_earring(rng, image, lobe, camera.scale, light)
     amount = rng.random()
     if identity.hair.style != "bald" and amount < {"long": .45, "tied": .25, "short": .1, "buzz": 0}[identity.hair.style]:
-        image, cover = hang_hair(rng, image, plane, identity.hair, light, camera.scale, camera.project_plane, amount < .12)
+        image, cover = hang_hair(rng, image, plane, identity.hair, light, camera.scale, camera.project_plane, amount < .12, window)
     return image, box, points, cover
 
 

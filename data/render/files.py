@@ -46,6 +46,9 @@ def render_all(orders: list[Order], workers: int, title: str) -> list[Labels]:
     """Render the orders with `workers` processes (0: in this one), in order, with a progress bar."""
     from tqdm import tqdm
 
+    if not orders:
+        return []
+
     progress = {"total": len(orders), "desc": title, "unit": "image", "mininterval": .5}
     if workers <= 0 or len(orders) < 8:
         return [fulfil(order) for order in tqdm(orders, **progress)]

@@ -8,8 +8,11 @@ from data.render.skin import Light
 
 
 def hang_hair(rng: np.random.Generator, image: np.ndarray, plane: tuple, hair: Hair, light: Light, scale_px: float,
-              to_px, heavy: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Image with loose strands (and a lock when `heavy`) over the ear, and the cover (h, w) they gave."""
+              to_px, heavy: bool, fade: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Image with loose strands (and a lock when `heavy`) over the ear, and the cover (h, w) they gave.
+
+    `fade` lets the lock end before the border of the image, when the image is a window of a larger one.
+    """
     shape = image.shape[:2]
     paths = []
     lean = rng.normal(-.05, .25)
@@ -29,6 +32,8 @@ def hang_hair(rng: np.random.Generator, image: np.ndarray, plane: tuple, hair: H
             _step(-(x - side * .8 - lean * (y - .5)), -.02, .05)
         texture, strands = hair_texture(rng, x, y, hair, light, rng.uniform(1.2, 2.4))
         lock = np.clip(lock + (lock > 0) * (lock < 1) * .4 * strands, 0, 1)
+        if fade:
+            lock = lock * _vignette(shape)
         soft = cv2.GaussianBlur(lock, (0, 0), .03 * scale_px)
         image = image * (1 - .4 * soft[..., None])
         image = image + (texture - image) * lock[..., None]
@@ -71,6 +76,12 @@ def hang_earring(rng: np.random.Generator, image: np.ndarray, lobe_px: np.ndarra
     image = image * (1 - .4 * np.roll(shadow, int(.015 * scale_px), 0))
     image = image + (metal * np.maximum(shade, .08) * light.colour - image) * mask
     return image + (1.2 - image) * (glint.astype(np.float32) / 255)[..., None] * (kind != "hoop")
+
+
+def _vignette(shape: tuple[int, int]) -> np.ndarray:
+    rows = _step(.5 - np.abs(np.linspace(-.5, .5, shape[0], dtype=np.float32)), 0, .2)
+    columns = _step(.5 - np.abs(np.linspace(-.5, .5, shape[1], dtype=np.float32)), 0, .2)
+    return rows[:, None] * columns
 
 
 def _step(values, low: float, high: float) -> np.ndarray:

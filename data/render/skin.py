@@ -80,7 +80,12 @@ def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) ->
 
 def flat_shade(light: Light, facing: np.ndarray | float = 1.0) -> np.ndarray:
     """What `shade_ear` gives, without albedo, on skin turned to the camera by `facing` (0..1): (..., 3)."""
-    toward = light.direction[2] * np.asarray(facing, np.float32)[..., None]
+    return surface_shade(light, light.direction[2] * np.asarray(facing, np.float32))
+
+
+def surface_shade(light: Light, toward: np.ndarray) -> np.ndarray:
+    """Light (..., 3) that skin gives back, without albedo; `toward` is the cosine between its normal and the light."""
+    toward = np.asarray(toward, np.float32)[..., None]
     wrap = np.array([.34, .20, .15], np.float32)
     diffuse = np.clip((toward + wrap) / (1 + wrap), 0, None)
     return ((1 - light.ambient) * diffuse * 1.15 + light.ambient) * light.colour

@@ -16,17 +16,23 @@ def paint_surroundings(rng: np.random.Generator, plane: tuple[np.ndarray, np.nda
     image = background(rng, x.shape, light)
     head, edge = _head_cover(rng, x, y, hair)
     image = _over(image, _cheek(rng, x, y, skin, light, edge), head)
+    return comb_hair(rng, image, plane, hair, light, scale_px, to_px, head)
+
+
+def comb_hair(rng: np.random.Generator, image: np.ndarray, plane: tuple, hair: Hair, light: Light, scale_px: float,
+              to_px, head: np.ndarray) -> np.ndarray:
+    """Image with the hair above and behind the ear; `head` (h, w) is where short hair may grow."""
     if hair.style == "bald":
         return image
+    x, y = plane
     cover, angle = _hair_cover(rng, x, y, hair, to_px)
-    cover = cover * (head if hair.style != "long" else np.maximum(head, _step(y, 3, 4)))
+    cover = cover * (np.maximum(head, _step(y, 3, 4)) if hair.style == "long" else head)
     texture, strands = hair_texture(rng, x, y, hair, light, angle)
     fringe = _step(cover + .28 * strands * (cover > .02) * (cover < .98), .25, .75)
     if hair.style == "buzz":
         fringe = fringe * np.clip(.55 + .12 * grain(rng, x.shape, .7), 0, 1)
     shadow = cv2.GaussianBlur(fringe, (0, 0), .03 * scale_px)
-    image = image * (1 - .35 * shadow[..., None])
-    return _over(image, texture, fringe)
+    return _over(image * (1 - .35 * shadow[..., None]), texture, fringe)
 
 
 def background(rng: np.random.Generator, shape: tuple[int, int], light: Light) -> np.ndarray:
@@ -80,7 +86,7 @@ def _hair_cover(rng, x, y, hair: Hair, to_px) -> tuple[np.ndarray, float]:
     wide = rng.uniform(.05, .13)
     temple = rng.uniform(-.35, .0)
     behind = rng.uniform(.10, .30) + (.1 if hair.style == "long" else 0)
-    line = np.array([(3, temple - .3), (2, temple - .15), (1.35, temple), (burn_x + wide + .1, temple + .16),
+    line = np.array([(3.2, -1.25), (1.9, -.9), (1.35, temple - .2), (burn_x + wide + .1, temple + .16),
                      (burn_x + wide, burn_y - .1), (burn_x + wide * .5, burn_y), (burn_x, burn_y - .12), (burn_x - .06, .12),
                      (.6, .06), (.35, .05), (behind, .2), (behind + .02, min(nape - .15, .6)), (behind - .08, nape),
                      (-.5, nape + rng.uniform(.0, .3)), (-2, nape + .2), (-3, -3), (3, -3)])
