@@ -9,6 +9,7 @@ runs while reading.
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,10 @@ def read_torch(path: str | Path) -> dict:
     """
     path = Path(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # torch warns about foreign pickles before it refuses them
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: holds more than weights and plain values, or is no checkpoint; it is not "

@@ -28,6 +28,7 @@ def build_trainer(
     max_minutes: float = 0.0,
     gradient_clip: float = 1.0,
     callbacks: Sequence[Callback] = (),
+    progress: bool = True,
 ) -> Trainer:
     """A trainer that writes into `output_dir`.
 
@@ -56,7 +57,9 @@ def build_trainer(
         **keep,
     )
     last = ModelCheckpoint(filename="last", **keep)  # after the others, so that it holds their state
-    watching: list[Callback] = [ReseedEachStep(seed), TQDMProgressBar(refresh_rate=10), *callbacks]
+    watching: list[Callback] = [ReseedEachStep(seed), *callbacks]
+    if progress:
+        watching.append(TQDMProgressBar(refresh_rate=10))
     if max_minutes:
         watching.append(MinutesBudget(max_minutes))
     watching += [
@@ -77,6 +80,7 @@ def build_trainer(
         log_every_n_steps=20,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=progress,
         default_root_dir=output_dir,
     )
 
