@@ -25,10 +25,10 @@ STD_RGB = (0.229, 0.224, 0.225)
 class Trunk(nn.Module):
     """Images in [0, 1] to feature maps at the wanted strides.
 
-    forward: (B, 3, H, W) float RGB in [0, 1] -> list of (B, C_i, H / stride_i, W / stride_i), shallow first.
-    `channels` and `strides` are lists in the same order. Blocks after the deepest wanted stride are dropped, as
-    is the wide 1x1 that ends such networks and only serves their classifier: timm's `features_only` keeps both
-    (mobilenetv4_conv_small: 1.26 M parameters instead of 0.32 M at stride 16).
+    forward: (B, 3, H, W) float RGB in [0, 1] -> list of (B, C_i, H / stride_i, W / stride_i), shallow
+    first. `channels` and `strides` are lists in the same order. Blocks after the deepest wanted stride are
+    dropped, as is the wide 1x1 that ends such networks and only serves their classifier: timm's
+    `features_only` keeps both (mobilenetv4_conv_small: 1.26 M parameters instead of 0.32 M at stride 16).
     """
 
     def __init__(self, name: str, strides: tuple[int, ...]):
@@ -41,7 +41,9 @@ class Trunk(nn.Module):
         last_of_stride = {stride: index for index, stride in enumerate(stride_of)}
         missing = [stride for stride in strides if stride not in last_of_stride]
         if missing:
-            raise UserError(f"Trunk {name!r} has no map at stride {missing}; it has {sorted(last_of_stride)}.")
+            raise UserError(
+                f"Trunk {name!r} has no map at stride {missing}; it has {sorted(last_of_stride)}."
+            )
         self.taps = [last_of_stride[stride] for stride in strides]
         self.blocks = nn.ModuleList(blocks[: max(self.taps) + 1])
         self.strides = list(strides)
@@ -72,7 +74,9 @@ class Normalise(nn.Module):
 class ConvNormAct(nn.Sequential):
     """Convolution, batch norm, ReLU; "same" padding. `groups` equal to the channels makes it depthwise."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1):
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1
+    ):
         super().__init__(
             nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
             nn.BatchNorm2d(channels_out),
@@ -97,7 +101,9 @@ def parameter_count(model: nn.Module) -> int:
 
 def _create(name: str) -> nn.Module:
     if name not in TRUNKS:
-        raise UserError(f"Unknown trunk {name!r}; allowed are {', '.join(TRUNKS)}.{did_you_mean(name, TRUNKS)}")
+        raise UserError(
+            f"Unknown trunk {name!r}; allowed are {', '.join(TRUNKS)}.{did_you_mean(name, TRUNKS)}"
+        )
     import timm  # 8 s cold, so not at the top
 
     return timm.create_model(name, pretrained=False, features_only=True)

@@ -21,7 +21,8 @@ def detections(
     score_threshold: float = SCORE_THRESHOLD,
     nms_iou: float = NMS_IOU,
 ) -> list[tuple[Tensor, Tensor]]:
-    """What the detector's forward returns, batch of B, to B pairs of boxes (n, 4) px and scores (n,), best first.
+    """What the detector's forward returns, batch of B, to B pairs of boxes (n, 4) px and scores (n,), best
+    first.
 
     logits: (B, M); boxes_xyxy: (B, M, 4) px of the detector's input. NMS by torchvision.
     """
@@ -44,7 +45,7 @@ def detections_numpy(
     score_threshold: float = SCORE_THRESHOLD,
     nms_iou: float = NMS_IOU,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same for one image without torch: scores (M,) in 0..1 and boxes (M, 4) -> boxes (n, 4), scores (n,)."""
+    """The same for one image without torch: scores (M,), boxes (M, 4) -> boxes (n, 4), scores (n,)."""
     order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
     order = order[scores[order] >= score_threshold]
     kept = order[nms_numpy(boxes_xyxy[order], nms_iou)]

@@ -1,4 +1,4 @@
-"""Students on disk: kind, the values that rebuild the model, its weights; nothing of the teacher or an adapter."""
+"""Students on disk: kind, values that rebuild the model, weights; nothing of the teacher or an adapter."""
 
 import inspect
 import pickle
@@ -20,7 +20,9 @@ KINDS: dict[str, type[nn.Module]] = {"detector": StudentDetector, "landmarker": 
 def build_student(kind: str, options: Mapping[str, Any] | None = None) -> nn.Module:
     """A student with random weights. kind: "detector" or "landmarker"; options: arguments of its class."""
     if kind not in KINDS:
-        raise UserError(f"Unknown student {kind!r}; allowed are {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}")
+        raise UserError(
+            f"Unknown student {kind!r}; allowed are {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}"
+        )
     options = dict(options or {})
     allowed = list(inspect.signature(KINDS[kind]).parameters)
     for name in options:
@@ -33,7 +35,7 @@ def build_student(kind: str, options: Mapping[str, Any] | None = None) -> nn.Mod
 
 
 def save_student(path: str | Path, student: nn.Module) -> Path:
-    """Write {"kind", "model", "state_dict"} atomically; "model" are the plain values that rebuild the student."""
+    """Write {"kind", "model", "state_dict"} atomically; "model" are the values that rebuild the student."""
     content = {
         "kind": kind_of(student),
         "model": dict(student.hparams),
@@ -80,7 +82,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or set(content) != {"kind", "model", "state_dict"}:
         found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
         raise UserError(
-            f"{path}: not a student (found {found}, wanted kind, model and state_dict). Teachers' checkpoints "
-            "are read by teacher.checkpoint; a student is written by distill.train as student.pt."
+            f"{path}: not a student (found {found}, wanted kind, model and state_dict). Teachers' "
+            "checkpoints are read by teacher.checkpoint; a student is written by distill.train as student.pt."
         )
     return content

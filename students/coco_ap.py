@@ -15,9 +15,10 @@ def coco_ap(
     """One class, one entry an image, images without ears included.
 
     found: boxes_xyxy (n, 4) px and scores (n,); true_boxes_xyxy: (m, 4) px. Pixels of the photograph.
-    Returns ap (mean over IoU .50:.05:.95), ap50, ap75, ap_small/medium/large (None without such ears), recall (at
-    most 100 boxes an image, mean over the same IoUs), recall50, ears, images; and precision50, precision75: the
-    precision at recalls 0, .01 .. 1, to draw. Lin et al., Microsoft COCO, ECCV 2014; cocodataset.org/#detection-eval.
+    Returns ap (mean over IoU .50:.05:.95), ap50, ap75, ap_small/medium/large (None without such ears),
+    recall (at most 100 boxes an image, mean over the same IoUs), recall50, ears, images; and precision50,
+    precision75: the precision at recalls 0, .01 .. 1, to draw. Lin et al., Microsoft COCO, ECCV 2014;
+    cocodataset.org/#detection-eval.
     """
     if len(found) != len(true_boxes_xyxy):
         raise ValueError(f"{len(found)} images of detections, {len(true_boxes_xyxy)} of true boxes")
@@ -48,7 +49,9 @@ def _evaluate(found: Sequence[tuple[np.ndarray, np.ndarray]], true_boxes_xyxy: S
     from faster_coco_eval import COCO, COCOeval_faster
 
     truth = COCO(_annotations(true_boxes_xyxy))
-    predictions = truth.loadRes(_results(found)) if any(len(boxes) for boxes, _ in found) else COCO(_annotations([]))
+    predictions = (
+        truth.loadRes(_results(found)) if any(len(boxes) for boxes, _ in found) else COCO(_annotations([]))
+    )
     evaluation = COCOeval_faster(truth, predictions, iouType="bbox", print_function=lambda *_: None)
     evaluation.params.maxDets = list(MAX_DETECTIONS)
     evaluation.params.imgIds = list(range(len(found)))

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from students.backbone import ConvNormAct, Separable, Trunk
 
 FEATURE_STRIDE = 8
-PRIOR_SCORE = 0.01  # Lin et al., Focal Loss, ICCV 2017, sec. 3.3: start with every cell nearly sure of "no ear"
+PRIOR_SCORE = (
+    0.01  # Lin et al., Focal Loss, ICCV 2017, sec. 3.3: start with every cell nearly sure of "no ear"
+)
 PRIOR_SIDE_PX = 48.0  # a middling ear in a 320 px frame
 MAX_LOG_DISTANCE = 5.0  # exp(5) strides = 1187 px: beyond any frame the student sees, below overflow
 
@@ -17,10 +19,10 @@ MAX_LOG_DISTANCE = 5.0  # exp(5) strides = 1187 px: beyond any frame the student
 class StudentDetector(nn.Module):
     """Frames in [0, 1] -> a score and a box for each cell of the stride-8 map.
 
-    Boxes are distances from the cell's centre to the four sides, as in FCOS (Tian et al., ICCV 2019), and the score
-    is trained to be the box's IoU, as in GFL (Li et al., NeurIPS 2020, arXiv:2006.04388). Deviation: one
-    map instead of a pyramid of heads. With strides 8, 16 and 32 summed into it, it sees both the 13 px ear and
-    the 200 px one, and one class on 40x40 cells needs no more.
+    Boxes are distances from the cell's centre to the four sides, as in FCOS (Tian et al., ICCV 2019), and
+    the score is trained to be the box's IoU, as in GFL (Li et al., NeurIPS 2020, arXiv:2006.04388).
+    Deviation: one map instead of a pyramid of heads. With strides 8, 16 and 32 summed into it, it sees both
+    the 13 px ear and the 200 px one, and one class on 40x40 cells needs no more.
 
     `features` is the map that is distilled (RoI-align it over the ear's window): the fused one at stride 8;
     `channels` and `stride` describe it.
@@ -46,7 +48,8 @@ class StudentDetector(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) RGB in [0, 1], sides multiples of 32 -> logits (B, M) and boxes_xyxy (B, M, 4) px.
 
-        M = H / 8 * W / 8 cells, row by row. sigmoid(logits) is the score. No NMS: see `students.boxes.detections`.
+        M = H / 8 * W / 8 cells, row by row. sigmoid(logits) is the score. No NMS: see
+        `students.boxes.detections`.
         """
         return self.forward_with_features(images)[0]
 

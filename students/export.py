@@ -1,9 +1,10 @@
 """Write the students as ONNX files, check them against torch on real inputs, measure size and time.
 
-Writes detector.onnx and landmarker.onnx (float32, one file each, batch 1) and export.json. Both take `image`,
-(1, 3, S, S) float32 RGB in [0, 1]. The detector gives `boxes_xyxy` (M, 4) in pixels of its input and `scores` (M,), one
-for each cell of its map, before non-maximum suppression (`students.boxes`); the landmarker gives `points_unit`
-(1, K, 2) and `confidence` (1, K). What a user of the files has to know is in their metadata.
+Writes detector.onnx and landmarker.onnx (float32, one file each, batch 1) and export.json. Both take
+`image`, (1, 3, S, S) float32 RGB in [0, 1]. The detector gives `boxes_xyxy` (M, 4) in pixels of its input
+and `scores` (M,), one for each cell of its map, before non-maximum suppression (`students.boxes`); the
+landmarker gives `points_unit` (1, K, 2) and `confidence` (1, K). What a user of the files has to know is in
+their metadata.
 """
 
 from __future__ import annotations
@@ -60,9 +61,14 @@ def main(config: Config) -> Path:
     from configs.provenance import write_provenance
     from students.checkpoint import load_student
 
-    students = [("detector", config.detector, config.frames_npy), ("landmarker", config.landmarker, config.ears_npy)]
+    students = [
+        ("detector", config.detector, config.frames_npy),
+        ("landmarker", config.landmarker, config.ears_npy),
+    ]
     if all(checkpoint is None for _, checkpoint, _ in students):
-        raise UserError("Nothing to export: give --detector, --landmarker or both (student.pt of distill.train).")
+        raise UserError(
+            "Nothing to export: give --detector, --landmarker or both (student.pt of distill.train)."
+        )
     if config.check_images < 1 or config.timing_runs < 50:
         raise UserError("check_images must be at least 1 and timing_runs at least 50.")
     report = {}
@@ -109,7 +115,10 @@ def export_student(student: torch.nn.Module, path: Path, landmark_names: list[st
     _drop_traces(model)
     metadata = {"pinna_kind": kind, "image_px": str(student.image_px), "input": "RGB, 0..1, (1, 3, S, S)"}
     if kind == "detector":
-        metadata |= {"preprocessing": f"letterbox, centred, on grey {GREY}", "boxes": "xyxy pixels of the input"}
+        metadata |= {
+            "preprocessing": f"letterbox, centred, on grey {GREY}",
+            "boxes": "xyxy pixels of the input",
+        }
     else:
         metadata |= {"margin": str(MARGIN), "landmark_names": json.dumps(landmark_names or _numbers(student))}
         metadata |= {"preprocessing": "square window: longer side of the box times 1 + 2 * margin"}
@@ -119,7 +128,7 @@ def export_student(student: torch.nn.Module, path: Path, landmark_names: list[st
 
 
 def exportable(student: torch.nn.Module) -> torch.nn.Module:
-    """The student in eval mode with the outputs of its ONNX file: the detector's without the batch axis, scores in 0..1."""
+    """The student in eval mode with the outputs of its ONNX file: one frame's boxes and scores in 0..1."""
     import torch
 
     from students.checkpoint import kind_of
@@ -163,10 +172,15 @@ def check(
     if not (difference_px <= tolerance_px and difference_score <= tolerance_score):
         rejected = path.replace(path.with_suffix(".onnx.rejected"))
         raise UserError(
-            f"The exported {kind} differs from torch by {difference_px:.3g} px and {difference_score:.3g} in score on "
-            f"{len(views)} images; allowed are {tolerance_px:g} px and {tolerance_score:g}. The file is kept as {rejected}."
+            f"The exported {kind} differs from torch by {difference_px:.3g} px and {difference_score:.3g} in "
+            f"score on {len(views)} images; allowed are {tolerance_px:g} px and {tolerance_score:g}. "
+            f"The file is kept as {rejected}."
         )
-    return {"max_difference_px": difference_px, "max_difference_score": difference_score, "checked_images": len(views)}
+    return {
+        "max_difference_px": difference_px,
+        "max_difference_score": difference_score,
+        "checked_images": len(views),
+    }
 
 
 def measure(path: Path, view: np.ndarray, runs: int) -> dict[str, Any]:
@@ -211,7 +225,7 @@ def real_views(kind: str, manifest_path: Path, image_px: int, count: int) -> np.
 
 
 def landmark_names(student: torch.nn.Module, scheme_path: Path | None) -> list[str] | None:
-    """Names of a landmarker's points; None for a detector. Raises UserError when their number does not fit."""
+    """Names of a landmarker's points; None for a detector. UserError when their number does not fit."""
     from data.landmarks import load_scheme
 
     if not hasattr(student, "num_landmarks"):
@@ -220,7 +234,9 @@ def landmark_names(student: torch.nn.Module, scheme_path: Path | None) -> list[s
     if len(names) != student.num_landmarks:
         if scheme_path is None:
             return _numbers(student)
-        raise UserError(f"{scheme_path} names {len(names)} points, the landmarker finds {student.num_landmarks}.")
+        raise UserError(
+            f"{scheme_path} names {len(names)} points, the landmarker finds {student.num_landmarks}."
+        )
     return names
 
 
@@ -241,11 +257,12 @@ def _drop_traces(model: Any) -> None:
 
 def _print_row(kind: str, row: dict[str, Any]) -> None:
     print(
-        f"{kind}: {row['onnx_mb']:.2f} MB, {row['ms_1_thread']:.2f} ms on one thread, {row['parameters']:,} parameters; "
-        f"torch and ONNX differ by at most {row['max_difference_px']:.2g} px, {row['max_difference_score']:.2g} in score"
+        f"{kind}: {row['onnx_mb']:.2f} MB, {row['ms_1_thread']:.2f} ms on one thread, "
+        f"{row['parameters']:,} parameters; torch and ONNX differ by at most "
+        f"{row['max_difference_px']:.2g} px, {row['max_difference_score']:.2g} in score"
     )
     if row["onnx_mb"] > MAX_ONNX_MB:
-        print(f"warning: {kind}.onnx has {row['onnx_mb']:.2f} MB, more than the {MAX_ONNX_MB:g} MB that the project aims at")
+        print(f"warning: {kind}.onnx has {row['onnx_mb']:.2f} MB, the aim is at most {MAX_ONNX_MB:g} MB")
 
 
 if __name__ == "__main__":

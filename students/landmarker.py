@@ -13,12 +13,13 @@ HEATMAP_STRIDE = 4
 class StudentLandmarker(nn.Module):
     """Crops in [0, 1] -> points and confidences.
 
-    A trunk's maps at strides 4, 8, 16 and a pooled one at 32 are summed from deep to shallow
-    (Lin et al., Feature Pyramid Networks, CVPR 2017), so that every cell of the 32x32 heatmaps (128 px crops) knows the
-    whole ear; the points are the means of the heatmaps (Sun et al., Integral Human Pose Regression, ECCV 2018).
+    A trunk's maps at strides 4, 8, 16 and a pooled one at 32 are summed from deep to shallow (Lin et al.,
+    Feature Pyramid Networks, CVPR 2017), so that every cell of the 32x32 heatmaps (128 px crops) knows the
+    whole ear; the points are the means of the heatmaps (Sun et al., Integral Human Pose Regression, ECCV
+    2018).
 
-    `features` is the map that is distilled: the fused one at stride 8 (16x16 cells for 128 px) that everything
-    after depends on; `channels` and `stride` describe it.
+    `features` is the map that is distilled: the fused one at stride 8 (16x16 cells for 128 px) that
+    everything after depends on; `channels` and `stride` describe it.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class StudentLandmarker(nn.Module):
         return self._pyramid(images)[1]
 
     def forward_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """One pass for training: (B, 3, H, W) in [0, 1] -> what `forward_train` and what `features` return."""
+        """One pass for training: (B, 3, H, W) in [0, 1] -> results of `forward_train` and `features`."""
         map4, features = self._pyramid(images)
         return self.heatmap(self.fuse4(self.lateral4(map4) + _double(features))), features
 

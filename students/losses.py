@@ -19,10 +19,10 @@ def landmark_loss(
 ) -> Tensor:
     """Loss of the landmarker's heatmaps, a scalar.
 
-    logits: (B, K, h, w); points_px: (B, K, 2) crop pixels, NaN where not annotated; visibility: (B, K), COCO 0/1/2;
-    weight: (B, K), for pseudo-labels. Distance of the soft-argmax plus divergence from a Gaussian, see
-    `teacher.heatmaps.heatmap_loss`. Unlike the teacher's head, hidden points count in full: their
-    labels are positions an annotator gave, and the error measures count them.
+    logits: (B, K, h, w); points_px: (B, K, 2) crop pixels, NaN where not annotated; visibility: (B, K),
+    COCO 0/1/2; weight: (B, K), for pseudo-labels. Distance of the soft-argmax plus divergence from a
+    Gaussian, see `teacher.heatmaps.heatmap_loss`. Unlike the teacher's head, hidden points count in full:
+    their labels are positions an annotator gave, and the error measures count them.
     """
     points_unit = (points_px + 0.5) / image_px
     return heatmap_loss(logits, points_unit, visibility, hidden_weight=1.0, weight=weight)
@@ -33,10 +33,11 @@ def detection_loss(
 ) -> dict[str, Tensor]:
     """Loss of the detector: {"loss", "score", "box"}, scalars with `loss` their sum.
 
-    logits: (B, M); boxes_xyxy: (B, M, 4) px; targets_xyxy: B tensors (n, 4) px, n = 0 for a frame without ears.
-    Quality focal loss on the scores (Li et al., Generalized Focal Loss, NeurIPS 2020, eq. 2), GIoU on the boxes of
-    positive cells (Rezatofighi et al., CVPR 2019), both divided by the sum of the positives' target scores over
-    the batch, at least 1, as in TOOD (Feng et al., ICCV 2021, arXiv:2108.07755, eq. 7 and 8).
+    logits: (B, M); boxes_xyxy: (B, M, 4) px; targets_xyxy: B tensors (n, 4) px, n = 0 for a frame without
+    ears. Quality focal loss on the scores (Li et al., Generalized Focal Loss, NeurIPS 2020, eq. 2), GIoU on
+    the boxes of positive cells (Rezatofighi et al., CVPR 2019), both divided by the sum of the positives'
+    target scores over the batch, at least 1, as in TOOD (Feng et al., ICCV 2021, arXiv:2108.07755, eq. 7
+    and 8).
     """
     logits, boxes_xyxy = logits.float(), boxes_xyxy.float()
     target_scores = torch.zeros_like(logits)

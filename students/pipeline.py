@@ -84,7 +84,7 @@ class EarPipeline:
         return self._boxes(checked_image(rgb))
 
     def landmarks(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
-        """The points of the ear in `box_xyxy` (4,), pixels -> (K, 2) float32 pixels of the same photograph."""
+        """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph."""
         rgb = checked_image(rgb)
         return self._points(rgb, checked_box(box_xyxy, rgb.shape))[0]
 
@@ -103,7 +103,7 @@ class EarPipeline:
 
 
 def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict[str, str]]:
-    """An ONNX Runtime session on the CPU and the file's metadata. Raises UserError if it is no `kind` of ours."""
+    """An ONNX Runtime session on the CPU and the file's metadata. UserError if it is no `kind` of ours."""
     import onnxruntime
 
     path = Path(path)
@@ -116,7 +116,9 @@ def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
-        raise UserError(f"{path}: not an ONNX model that can be read ({str(error).splitlines()[0]}).") from error
+        raise UserError(
+            f"{path}: not an ONNX model that can be read ({str(error).splitlines()[0]})."
+        ) from error
     metadata = session.get_modelmeta().custom_metadata_map
     if metadata.get("pinna_kind") != kind:
         found = metadata.get("pinna_kind", "a model that students.export did not write")
@@ -128,7 +130,9 @@ def checked_image(rgb: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8, contiguous. Raises UserError for anything else, saying what to do."""
     found = f"{rgb.dtype} of shape {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
     if not isinstance(rgb, np.ndarray) or rgb.ndim != 3 or rgb.shape[2] != 3:
-        raise UserError(f"An image is a numpy array (H, W, 3), RGB; found {found}. data.read_image reads files.")
+        raise UserError(
+            f"An image is a numpy array (H, W, 3), RGB; found {found}. data.read_image reads files."
+        )
     if rgb.dtype != np.uint8:
         raise UserError(f"An image is uint8, 0 to 255; found {found}. Scale it and use .astype(numpy.uint8).")
     if min(rgb.shape) < 1:
@@ -139,7 +143,7 @@ def checked_image(rgb: np.ndarray) -> np.ndarray:
 
 
 def checked_box(box_xyxy: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
-    """(4,) float32. Raises UserError for a box that is not four numbers, inverted, empty or beside the image."""
+    """(4,) float32. UserError for a box that is not four numbers, inverted, empty or beside the image."""
     try:
         box = np.asarray(box_xyxy, dtype=np.float32)
     except (TypeError, ValueError):
@@ -147,7 +151,9 @@ def checked_box(box_xyxy: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarra
     if box.shape != (4,) or not np.isfinite(box).all():
         raise UserError(f"A box is four finite numbers x1, y1, x2, y2 in pixels; found {box_xyxy!r}.")
     if not (box[2:] > box[:2]).all():
-        raise UserError(f"The box {box.tolist()} is empty or inverted; x1 < x2 and y1 < y2 are wanted (xyxy, not xywh).")
+        raise UserError(
+            f"The box {box.tolist()} is empty or inverted; x1 < x2 and y1 < y2 are wanted (xyxy, not xywh)."
+        )
     height, width = image_shape[:2]
     if not ((box[:2] < (width, height)).all() and (box[2:] > 0).all()):
         raise UserError(f"The box {box.tolist()} lies outside the image of {width} x {height} px.")

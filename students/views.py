@@ -9,7 +9,7 @@ from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert,
 
 
 def frame_view(rgb: np.ndarray, image_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 -> (3, S, S) float32 in [0, 1], the frame letterboxed on grey; and (2, 3), frame px -> view px."""
+    """The frame (H, W, 3) uint8 letterboxed -> (3, S, S) float32 in [0, 1]; (2, 3) frame -> view px."""
     matrix = letterbox_matrix(rgb.shape[0], rgb.shape[1], image_px)
     return as_planes(crop(rgb, matrix, image_px)), matrix
 
@@ -17,7 +17,7 @@ def frame_view(rgb: np.ndarray, image_px: int) -> tuple[np.ndarray, np.ndarray]:
 def ear_view(
     rgb: np.ndarray, box_xyxy: np.ndarray, image_px: int, margin: float = MARGIN
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 and a box (4,) px -> (3, S, S) float32 in [0, 1], box + 10 %; and (2, 3), frame px -> view px."""
+    """A box (4,) + 10 % of (H, W, 3) uint8 -> (3, S, S) float32 in [0, 1]; (2, 3) frame -> view px."""
     matrix = crop_matrix(box_xyxy, image_px, margin)
     return as_planes(crop(rgb, matrix, image_px)), matrix
 
@@ -27,7 +27,9 @@ def as_planes(view: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(view.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
 
 
-def boxes_in_frame(boxes_view_xyxy: np.ndarray, matrix: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
+def boxes_in_frame(
+    boxes_view_xyxy: np.ndarray, matrix: np.ndarray, frame_shape: tuple[int, ...]
+) -> np.ndarray:
     """Boxes (n, 4) of a letterboxed view -> frame px, clipped to the frame; some may come out empty."""
     height, width = frame_shape[:2]
     boxes = apply_to_boxes(invert(matrix), np.asarray(boxes_view_xyxy).reshape(-1, 4))

@@ -1,0 +1,155 @@
+"""The two students: shapes, frames of reference, gradients, sizes, checkpoints."""
+
+import pytest
+import torch
+
+from configs.errors import UserError
+from students.backbone import TRUNKS, Trunk, parameter_count
+from students.checkpoint import build_student, load_student, save_student
+from students.detector import StudentDetector, boxes_from_distances, cell_centres_px
+from students.landmarker import StudentLandmarker
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_every_trunk_gives_the_maps_it_promises(name):
+    trunk = Trunk(name, strides=(4, 8, 16)).eval()
+    maps = trunk(torch.rand(1, 3, 64, 96))
+    assert [tuple(feature_map.shape) for feature_map in maps] == [
+        (1, channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(trunk.channels, trunk.strides, strict=True)
+    ]
+    assert all(torch.isfinite(feature_map).all() for feature_map in maps)
+
+
+def test_the_trunk_drops_what_it_does_not_need():
+    """facts.md: 1.26 M parameters with timm's features_only, 0.32 M up to stride 16."""
+    assert parameter_count(Trunk("mobilenetv4_conv_small", strides=(4, 8, 16))) < 0.33e6
+
+
+def test_unknown_trunk_names_the_nearest():
+    with pytest.raises(UserError, match="Did you mean 'mobilenetv4_conv_small'"):
+        Trunk("mobilenet4_conv_small", strides=(8,))
+
+
+@pytest.mark.parametrize("kind", ["detector", "landmarker"])
+def test_features_are_the_map_that_the_outputs_depend_on(kind):
+    torch.manual_seed(0)
+    student = build_student(kind).train()
+    images = torch.rand(2, 3, 128, 128)
+    outputs, features = student.forward_with_features(images)
+    assert features.shape == (2, student.channels, 128 // student.stride, 128 // student.stride)
+    output = outputs[0].sum() + outputs[1].sum() if kind == "detector" else outputs.square().sum()
+    (gradient,) = torch.autograd.grad(output, features, retain_graph=True)
+    assert gradient.abs().amax(dim=(0, 2, 3)).gt(0).all(), "a distilled channel that no output reads"
+    output.backward()
+    assert all(torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in student.parameters())
+
+
+@pytest.mark.parametrize("kind", ["detector", "landmarker"])
+def test_features_equal_those_of_the_joint_pass(kind):
+    student = build_student(kind).eval()
+    images = torch.rand(1, 3, 96, 96)
+    with torch.no_grad():
+        outputs, features = student.forward_with_features(images)
+        torch.testing.assert_close(student.features(images), features)
+        alone = student.forward_train(images) if kind == "landmarker" else student(images)[0]
+        torch.testing.assert_close(alone, outputs if kind == "landmarker" else outputs[0])
+
+
+def test_landmarker_reads_points_from_its_heatmaps():
+    student = StudentLandmarker(num_landmarks=5).eval()
+    with torch.no_grad():
+        points_unit, confidence = student(torch.rand(3, 3, 128, 128))
+        assert student.forward_train(torch.rand(1, 3, 128, 128)).shape == (1, 5, 32, 32)
+    assert points_unit.shape == (3, 5, 2)
+    assert confidence.shape == (3, 5)
+    assert ((points_unit > 0) & (points_unit < 1)).all()
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+
+
+def test_detector_starts_sure_of_no_ear_and_with_middling_boxes():
+    logits, boxes = StudentDetector().eval()(torch.rand(1, 3, 320, 320))
+    assert logits.shape == (1, 1600)
+    assert boxes.shape == (1, 1600, 4)
+    assert torch.sigmoid(logits).max() < 0.05
+    sides = boxes[..., 2:] - boxes[..., :2]
+    assert (sides > 30).all()
+    assert (sides < 70).all()
+
+
+def test_boxes_are_measured_from_the_centres_of_their_cells():
+    """A 2 x 3 map of stride 8, row by row; cell (1, 2) covers x 16..24, y 8..16."""
+    centres = cell_centres_px((2, 3), stride=8)
+    assert centres.tolist() == [[4, 4], [12, 4], [20, 4], [4, 12], [12, 12], [20, 12]]
+    distances_px = torch.tensor([4.0, 8.0, 16.0, 2.0])
+    boxes = boxes_from_distances((distances_px / 8).log().expand(1, 6, 4), (2, 3), stride=8)
+    torch.testing.assert_close(boxes[0, 5], torch.tensor([16.0, 4.0, 36.0, 14.0]))
+
+
+def test_a_shifted_frame_gives_shifted_boxes():
+    """A whole step of the deepest stride, far from the borders: the same scores, 32 px further on."""
+    torch.manual_seed(0)
+    student = StudentDetector(trunk="mobilenetv4_conv_small_035").eval()
+    with torch.no_grad():
+        student.box.weight.mul_(50)
+        student.score.weight.mul_(50)
+    texture = torch.rand(1, 3, 64, 64)
+    canvas = torch.full((2, 3, 1024, 1024), 0.45)
+    canvas[0, :, 480:544, 448:512] = texture
+    canvas[1, :, 480:544, 480:544] = texture
+    with torch.no_grad():
+        logits, boxes = student(canvas)
+    logits, boxes = logits.view(2, 128, 128), boxes.view(2, 128, 128, 4)
+    here, there = (0, slice(60, 68), slice(56, 64)), (1, slice(60, 68), slice(60, 68))
+    assert logits[here].std() > 10 * 1e-3  # else the next line would prove nothing
+    torch.testing.assert_close(logits[here], logits[there], atol=1e-3, rtol=0)
+    shift = torch.tensor([32.0, 0, 32, 0])
+    torch.testing.assert_close(boxes[here] + shift, boxes[there], atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["detector", "landmarker"])
+def test_a_saved_student_comes_back_the_same(kind, tmp_path):
+    options = {"width": 32, "trunk": "mobilenetv4_conv_small_035"}
+    student = build_student(kind, options).eval()
+    path = save_student(tmp_path / "student.pt", student)
+    again = load_student(path, kind)
+    images = torch.rand(1, 3, 128, 128)
+    with torch.no_grad():
+        for before, after in zip(student(images), again(images), strict=True):
+            torch.testing.assert_close(before, after, rtol=0, atol=0)
+    content = torch.load(path, weights_only=True)
+    assert set(content) == {"kind", "model", "state_dict"}
+    assert set(content["state_dict"]) == set(student.state_dict())
+
+
+def test_wrong_checkpoints_are_refused(tmp_path):
+    path = save_student(tmp_path / "student.pt", build_student("detector", {"width": 32}))
+    with pytest.raises(UserError, match="holds a detector, but a landmarker is wanted"):
+        load_student(path, "landmarker")
+    with pytest.raises(UserError, match="no such file"):
+        load_student(tmp_path / "nothing.pt")
+    (tmp_path / "text.pt").write_text("no weights here")
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_student(tmp_path / "text.pt")
+    whole = path.read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_student(tmp_path / "cut.pt")
+    torch.save({"hyper_parameters": {"kind": "EarVAE"}, "state_dict": {}}, tmp_path / "teacher.ckpt")
+    with pytest.raises(UserError, match="not a student"):
+        load_student(tmp_path / "teacher.ckpt")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    path = save_student(tmp_path / "student.pt", build_student("landmarker", {"width": 32}))
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "model": {**content["model"], "width": 48}}, path)
+    with pytest.raises(UserError, match="do not fit"):
+        load_student(path)
+
+
+def test_unknown_kind_and_option_are_named():
+    with pytest.raises(UserError, match="Did you mean 'landmarker'"):
+        build_student("landmaker")
+    with pytest.raises(UserError, match="Did you mean 'width'"):
+        build_student("detector", {"widht": 3})
