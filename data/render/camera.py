@@ -70,6 +70,8 @@ def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
     image = np.power(np.clip(linear, 0, None), np.float32(1 / 2.2))
     if rng.random() < .04 * strength:
         image = np.repeat(image @ np.float32([[.3], [.59], [.11]]), 3, axis=2)
+    grey = image @ np.float32([[.3], [.59], [.11]])
+    image = grey + (image - grey) * np.float32(max(1 + .18 * rng.standard_normal() * strength, .4))
     image = image + (image > .8) * (-.5 * np.square(np.maximum(image - .8, 0)))  # shoulder instead of hard clipping
     contrast = 1 + .10 * rng.standard_normal() * strength
     image = (image - .45) * contrast + .45 + .025 * rng.standard_normal() * strength

@@ -8,7 +8,7 @@ import numpy as np
 from data.render.anatomy import Anatomy, draw_anatomy
 from data.render.camera import Camera, expose, pose
 from data.render.hair import Hair, draw_hair
-from data.render.occluders import hang_earring, hang_hair
+from data.render.occluders import hang_earring, hang_hair, wear_glasses
 from data.render.relief import Relief, raise_relief
 from data.render.skin import Light, Skin, draw_light, draw_skin, shade_ear
 from data.render.surroundings import paint_surroundings
@@ -59,7 +59,8 @@ def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192) -> Rend
 
 def draw_identity(seed: int) -> Identity:
     rng = np.random.default_rng([seed, 1])
-    return Identity(draw_anatomy(rng), draw_skin(rng), draw_hair(rng), bool(rng.random() < .15))
+    anatomy, skin = draw_anatomy(rng), draw_skin(rng)
+    return Identity(anatomy, skin, draw_hair(rng, skin.depth), bool(rng.random() < .15))
 
 
 def place_ear(rng: np.random.Generator, image: np.ndarray, plane: tuple, identity: Identity, light: Light,
@@ -78,7 +79,8 @@ def place_ear(rng: np.random.Generator, image: np.ndarray, plane: tuple, identit
     layer = cv2.GaussianBlur(layer, (0, 0), blur)
     layer = cv2.remap(layer, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
     alpha = layer[..., 3:]
-    image = image * (1 - _drop_shadow(alpha[..., 0], light, camera.scale)[..., None])
+    free = cv2.remap(relief.free, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    image = image * (1 - _drop_shadow(.8 * free + .2 * alpha[..., 0], light, camera.scale)[..., None])
     image = image * (1 - alpha) + layer[..., :3]
     points = camera.project(_lift(anatomy.landmarks, relief, depth))
     outline = camera.project(_lift(anatomy.outline, relief, depth))
@@ -87,6 +89,8 @@ def place_ear(rng: np.random.Generator, image: np.ndarray, plane: tuple, identit
     if identity.earring:
         lobe = camera.project(_lift(anatomy.curves["lobe"], relief, depth))[0]
         image = hang_earring(rng, image, lobe, camera.scale, light)
+    if rng.random() < .06:
+        image = wear_glasses(rng, image, camera.scale, camera.project_plane, light)
     amount = rng.random()
     if identity.hair.style != "bald" and amount < {"long": .45, "tied": .25, "short": .1, "buzz": 0}[identity.hair.style]:
         image, cover = hang_hair(rng, image, plane, identity.hair, light, camera.scale, camera.project_plane, amount < .12, window)
@@ -104,8 +108,8 @@ def visible(cover: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _draw_camera(rng: np.random.Generator, anatomy: Anatomy, image_px: int) -> Camera:
-    yaw = np.clip(rng.normal(.12, .33), -.5, .85)
-    rotation = pose(yaw, rng.normal(0, .13), rng.normal(.0, .16))
+    yaw = np.clip(rng.normal(.14, .38), -.55, .95)
+    rotation = pose(yaw, rng.normal(0, .14), rng.normal(.0, .2))
     middle = np.append((anatomy.outline.max(axis=0) + anatomy.outline.min(axis=0)) / 2, .08)
     scale = image_px / rng.uniform(1.6, 2.1)
     offset = np.full(2, (image_px - 1) / 2) + rng.normal(0, .03, 2) * image_px

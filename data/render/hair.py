@@ -23,9 +23,11 @@ class Hair:
     coarseness: float
 
 
-def draw_hair(rng: np.random.Generator) -> Hair:
+def draw_hair(rng: np.random.Generator, skin_depth: float) -> Hair:
+    """Hair of any colour on light skin, mostly black or grey on dark skin (`skin_depth` 0..1)."""
     style = str(rng.choice(["short", "buzz", "long", "tied", "bald"], p=[.36, .12, .26, .2, .06]))
-    colour = _COLOURS[rng.choice(len(_COLOURS), p=_SHARES)] * np.exp(rng.normal(0, .12)) + rng.normal(0, 3, 3)
+    shares = _SHARES * np.where(np.isin(np.arange(len(_SHARES)), (0, 1, 6, 7)), 1, max(1 - 1.7 * skin_depth, .05))
+    colour = _COLOURS[rng.choice(len(_COLOURS), p=shares / shares.sum())] * np.exp(rng.normal(0, .12)) + rng.normal(0, 3, 3)
     return Hair(style, linear(np.clip(colour, 8, 235)), rng.uniform(.6, 1.6))
 
 
@@ -63,7 +65,7 @@ def draw_strands(rng: np.random.Generator, shape: tuple[int, int], paths: list[n
     for path in paths:
         fixed = np.round(path * 16).astype(np.int32)[None]
         weight = max(width_px * rng.uniform(.6, 1.4), .3)
-        strength = int(255 * min(weight, 1) * rng.uniform(.6, 1))
+        strength = int(255 * min(weight, 1) * rng.uniform(.45, .9))
         thickness = max(int(round(weight)), 1)
         cv2.polylines(cover, fixed, False, strength, thickness, cv2.LINE_AA, 4)
         cv2.polylines(tone, fixed, False, int(rng.uniform(70, 220)), thickness + 1, cv2.LINE_AA, 4)

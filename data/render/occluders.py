@@ -15,15 +15,9 @@ def hang_hair(rng: np.random.Generator, image: np.ndarray, plane: tuple, hair: H
     """
     shape = image.shape[:2]
     paths = []
-    lean = rng.normal(-.05, .25)
-    root = rng.uniform(.1, .7)
-    for _ in range(int(rng.integers(3, 9)) + 14 * heavy):
-        start = np.array([root + rng.normal(0, .12), rng.uniform(-.45, -.05)])
-        t = np.linspace(0, 1, 24)
-        drift, bend, wave = lean + rng.normal(0, .08), rng.normal(0, .12), rng.normal(0, .012)
-        across = start[0] + drift * t + bend * t**2 + wave * np.sin(7 * t + rng.uniform(0, 6))
-        paths.append(to_px(np.column_stack([across, start[1] + t * rng.uniform(.7, 1.9)])))
-    cover, tone = draw_strands(rng, shape, paths, .005 * scale_px * hair.coarseness)
+    for _ in range(int(rng.integers(1, 4)) + 2 * heavy):
+        paths += _lock(rng, int(rng.integers(2, 7)))
+    cover, tone = draw_strands(rng, shape, [to_px(path) for path in paths], .0045 * scale_px * hair.coarseness)
     if heavy:
         x, y = plane
         side = rng.uniform(.05, .4)
@@ -42,6 +36,32 @@ def hang_hair(rng: np.random.Generator, image: np.ndarray, plane: tuple, hair: H
     colour = (hair.colour * light.colour * 1.2)[None, None] * tone[..., None] + .01
     image = image + (colour - image) * cover[..., None]
     return image, np.maximum(lock, cover)
+
+
+def _lock(rng: np.random.Generator, count: int) -> list[np.ndarray]:
+    """A few strands that leave the hair together and part a little: paths (24, 2) in ear heights."""
+    t = np.linspace(0, 1, 24)
+    root = np.array([rng.uniform(-.1, .75), rng.uniform(-.4, -.05)])
+    drift, bend, reach = rng.normal(-.1, .3), rng.normal(0, .3), rng.uniform(.6, 1.9)
+    paths = []
+    for _ in range(count):
+        side = rng.normal(0, .02) + (drift + rng.normal(0, .05)) * t + (bend + rng.normal(0, .08)) * t**2
+        paths.append(root + np.column_stack([side, t * reach * rng.uniform(.8, 1.1)]))
+    return paths
+
+
+def wear_glasses(rng: np.random.Generator, image: np.ndarray, scale_px: float, to_px, light: Light) -> np.ndarray:
+    """Image with the arm of a pair of glasses, which runs from the face to the root of the helix."""
+    drop = rng.normal(0, .03)
+    arm = to_px(np.array([(2.6, .05 + drop * 3), (1.6, .08 + drop), (.86, .15), (.70, .165), (.60, .20)]))
+    cover = np.zeros(image.shape[:2], np.uint8)
+    cv2.polylines(cover, np.round(arm * 16).astype(np.int32)[None], False, 255,
+                  max(int(round(rng.uniform(.02, .07) * scale_px)), 1), cv2.LINE_AA, 4)
+    mask = (cover.astype(np.float32) / 255)[..., None]
+    shadow = np.roll(cv2.GaussianBlur(mask, (0, 0), .02 * scale_px), int(.03 * scale_px), 0)[..., None]
+    colour = rng.choice([rng.uniform(.004, .02, 3), np.array([.16, .07, .03]) * rng.uniform(.3, 1), np.full(3, .35)])
+    image = image * (1 - .4 * shadow)
+    return image + (colour.astype(np.float32) * light.colour - image) * mask
 
 
 def hang_earring(rng: np.random.Generator, image: np.ndarray, lobe_px: np.ndarray, scale_px: float,

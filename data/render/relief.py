@@ -15,12 +15,13 @@ MARGIN = 0.12
 class Relief:
     """Maps (h, w) float32 of one ear on its own canvas; heights in ear heights, above the cheek.
 
-    `alpha` is the soft cover of the ear, `bowl` the soft concha, `helix` the soft helix, `canal` the ear canal's
+    `alpha` is the soft cover of the ear, `free` the same without what grows out of the cheek, `bowl` the soft concha, `helix` the soft helix, `canal` the ear canal's
     darkness; canvas px = (ear heights + MARGIN) * scale.
     """
 
     height: np.ndarray
     alpha: np.ndarray
+    free: np.ndarray
     bowl: np.ndarray
     helix: np.ndarray
     canal: np.ndarray
@@ -48,7 +49,7 @@ def raise_relief(anatomy: Anatomy, scale: float) -> Relief:
     helix = folds["helix"] * rolled * (.35 + .65 * fade)
 
     ridge = folds["ridge"]
-    stem = folds["stem"] * _bell(draw.distance(curves["stem"]), ridge)
+    stem = folds["stem"] * _bell(draw.distance(curves["stem"]), ridge) * (.25 + .75 * _step(-y, -.74, -.58))
     superior = folds["superior"] * _bell(draw.distance(curves["superior"]), ridge * 1.15)
     inferior = folds["inferior"] * _bell(draw.distance(curves["inferior"]), ridge * .75)
     antihelix = np.maximum(stem, np.maximum(superior, inferior))
@@ -68,8 +69,11 @@ def raise_relief(anatomy: Anatomy, scale: float) -> Relief:
     height = lean + edge + helix + antihelix + lobe + antitragus - folds["scapha"] * (1 - rolled) * _step(-y, -.72, -.60)
     height = height - (folds["bowl"] + .5 * antihelix) * sink * bowl_mask + crus * (bowl_mask * .9 + .1) + tragus - .05 * canal
     height = draw.smooth(height, .006)
-    alpha = draw.smooth(cover, .0035) * _step(attachment, .005, .075)
-    return Relief(height.astype(np.float32), alpha, draw.smooth(bowl_mask, .008), draw.smooth(helix_mask, .008) * fade,
+    # The lobe has an edge towards the cheek; further up the ear grows out of it.
+    seam = .03 + .05 * _step(-y, -.84, -.70)
+    alpha = draw.smooth(cover, .0035) * _step(attachment, .005, seam)
+    free = draw.smooth(cover, .0035) * _step(attachment, .04, .20)
+    return Relief(height.astype(np.float32), alpha, free, draw.smooth(bowl_mask, .008), draw.smooth(helix_mask, .008) * fade,
                   canal, _step(y, .74, .86) * cover, scale)
 
 

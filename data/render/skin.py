@@ -15,9 +15,10 @@ _TONES = np.array([(238, 200, 182), (232, 183, 160), (222, 168, 140), (203, 148,
 
 @dataclass(frozen=True)
 class Skin:
-    """An identity's skin. `albedo` (3,) linear; the rest are strengths around 0..1."""
+    """An identity's skin. `albedo` (3,) linear; `depth` from light to dark; the rest are strengths around 0..1."""
 
     albedo: np.ndarray
+    depth: float
     redness: float
     texture: float
     gloss: float
@@ -38,7 +39,8 @@ def draw_skin(rng: np.random.Generator) -> Skin:
     depth = rng.beta(1.1, 1.5) * (len(_TONES) - 1)
     low = min(int(depth), len(_TONES) - 2)
     tone = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (depth - low) + rng.normal(0, (5, 5, 6))
-    return Skin(linear(np.clip(tone, 20, 250)), rng.uniform(.1, 1), rng.uniform(.3, 1), rng.uniform(.1, 1),
+    tone = tone + (tone @ (.3, .59, .11) - tone) * rng.uniform(-.05, .30)
+    return Skin(linear(np.clip(tone, 20, 250)), float(depth / (len(_TONES) - 1)), rng.uniform(.1, 1), rng.uniform(.3, 1), rng.uniform(.1, 1),
                 int(rng.integers(2**31)))
 
 
@@ -48,7 +50,7 @@ def draw_light(rng: np.random.Generator) -> Light:
     direction = np.array([np.cos(side) * np.sin(tilt), np.sin(side) * np.sin(tilt) - .35, np.cos(tilt)])
     warmth = rng.normal(0, .07)
     colour = np.array([1 + warmth, 1 + rng.normal(0, .012), 1 - warmth]) * np.exp(rng.normal(.06, .2))
-    return Light(direction / np.linalg.norm(direction), colour.astype(np.float32), rng.uniform(.25, .62), rng.uniform(.2, 1))
+    return Light(direction / np.linalg.norm(direction), colour.astype(np.float32), rng.uniform(.2, .6), rng.uniform(.2, 1))
 
 
 def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) -> np.ndarray:
@@ -71,16 +73,11 @@ def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) ->
     # Light bleeds through skin: red wraps further round a fold than blue, and shadows turn red.
     for channel, wrap in enumerate((.34, .20, .15)):
         diffuse = np.clip((facing + wrap) / (1 + wrap), 0, None) * (lit + (1 - lit) * wrap * .6)
-        sky = np.power(open_sky, (.75, 1.15, 1.3)[channel])
+        sky = np.power(open_sky, (.82, 1.12, 1.25)[channel])
         colour[..., channel] = albedo[..., channel] * ((1 - light.ambient) * diffuse * (.4 + .6 * sky) * 1.15 + light.ambient * sky * (.75 + .25 / length))
     gloss = np.float32(skin.gloss) * (np.float32(.11) * np.power(mirror, 14) + np.float32(.13) * np.power(mirror, 50))
     colour += (gloss * lit * open_sky)[..., None]
     return colour * light.colour
-
-
-def flat_shade(light: Light, facing: np.ndarray | float = 1.0) -> np.ndarray:
-    """What `shade_ear` gives, without albedo, on skin turned to the camera by `facing` (0..1): (..., 3)."""
-    return surface_shade(light, light.direction[2] * np.asarray(facing, np.float32))
 
 
 def surface_shade(light: Light, toward: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from data.render.curves import spline
 from data.render.hair import Hair, hair_texture
 from data.render.noise import field, grain
-from data.render.skin import Light, Skin, flat_shade
+from data.render.skin import Light, Skin, surface_shade
 
 
 def paint_surroundings(rng: np.random.Generator, plane: tuple[np.ndarray, np.ndarray], skin: Skin, hair: Hair,
@@ -28,7 +28,8 @@ def comb_hair(rng: np.random.Generator, image: np.ndarray, plane: tuple, hair: H
     cover, angle = _hair_cover(rng, x, y, hair, to_px)
     cover = cover * (np.maximum(head, _step(y, 3, 4)) if hair.style == "long" else head)
     texture, strands = hair_texture(rng, x, y, hair, light, angle)
-    fringe = _step(cover + .28 * strands * (cover > .02) * (cover < .98), .25, .75)
+    ragged = rng.uniform(.06, .26)
+    fringe = _step(cover + ragged * strands * (cover > .02) * (cover < .98), .2, .8)
     if hair.style == "buzz":
         fringe = fringe * np.clip(.55 + .12 * grain(rng, x.shape, .7), 0, 1)
     shadow = cv2.GaussianBlur(fringe, (0, 0), .03 * scale_px)
@@ -66,9 +67,12 @@ def _head_cover(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, hair: Ha
 def _cheek(rng, x, y, skin: Skin, light: Light, edge: np.ndarray) -> np.ndarray:
     """Skin of cheek, neck and the hollow behind the ear, linear RGB."""
     shape = x.shape
-    facing = 1 - .35 * _step(-edge, -.5, 0) - .25 * _step(x, .9, 1.9)
-    shade = flat_shade(light, facing)
-    blood = skin.redness * (.18 * field(rng, shape, 4, 2) + .12)
+    # Cheekbone and temple turn forwards, the bone behind the ear turns back, the jaw turns down.
+    turn_x, turn_y = np.clip(.55 * (x - .45), -.75, .75), np.clip(.45 * (y - .3), -.5, .6)
+    turn_x = turn_x - .8 * _step(-edge, -.4, 0)
+    length = np.sqrt(1 + turn_x**2 + turn_y**2)
+    shade = surface_shade(light, (turn_x * light.direction[0] + turn_y * light.direction[1] + light.direction[2]) / length)
+    blood = skin.redness * (.18 * field(rng, shape, 4, 2) + .06)
     mottle = 1 + np.float32(.03 * skin.texture) * field(rng, shape, 34, 2) + .06 * field(rng, shape, 2, 1)
     albedo = skin.albedo * np.exp(-blood[..., None] * np.array([.10, .42, .36], np.float32)) * mottle[..., None]
     # The jaw turns away below and behind the lobe; the neck under it lies in its shade.
@@ -80,9 +84,9 @@ def _cheek(rng, x, y, skin: Skin, light: Light, edge: np.ndarray) -> np.ndarray:
 def _hair_cover(rng, x, y, hair: Hair, to_px) -> tuple[np.ndarray, float]:
     """Cover of the hair above and behind the ear (h, w) and the angle it flows along."""
     nape = {"short": rng.uniform(.4, 1.0), "buzz": rng.uniform(.5, 1.0), "tied": rng.uniform(.35, .8), "long": 2.6}[hair.style]
-    burn_x, burn_y = rng.uniform(.74, .90), rng.uniform(.05, .25)
+    burn_x, burn_y = rng.uniform(.74, .90), rng.uniform(.08, .38)
     if hair.style in ("short", "buzz"):
-        burn_y = rng.choice([rng.uniform(.15, .5), rng.uniform(.5, 1.3)], p=[.7, .3])
+        burn_y = rng.choice([rng.uniform(.25, .6), rng.uniform(.6, 1.3)], p=[.75, .25])
     wide = rng.uniform(.05, .13)
     temple = rng.uniform(-.35, .0)
     behind = rng.uniform(.10, .30) + (.1 if hair.style == "long" else 0)
