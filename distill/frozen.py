@@ -1,10 +1,12 @@
 """A teacher that cannot wake up, cannot learn, and cannot slip into a student's checkpoint."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from configs.errors import UserError, did_you_mean
 from distill.adapters import resize_map
@@ -22,14 +24,35 @@ class FrozenTeacher(nn.Module):
     reaches it; `.to()` does. Calls run without gradients.
 
     teacher: an EarVAE or EarDetector; it is put into eval mode and its parameters out of training, here and
-    for good. Raises UserError where a layer is asked for that it has not.
+    for good. image_px: side of the crops it takes; others are resized to it; None: any.
+    bf16: compute in bfloat16 where that is safe (autocast).
+    Raises UserError where a layer is asked for that it has not.
     """
 
-    def __init__(self, teacher: nn.Module) -> None:
+    def __init__(self, teacher: nn.Module, image_px: int | None = None, bf16: bool = False) -> None:
         super().__init__()
         teacher.eval().requires_grad_(False)
         object.__setattr__(self, "_teacher", teacher)
+        self.image_px, self.bf16 = image_px, bf16
         super().train(False)
+
+    @classmethod
+    def load(cls, checkpoint: str | Path, kind: str | None = None, bf16: bool = False) -> "FrozenTeacher":
+        """The model of a teacher's checkpoint; kind: EarVAE or EarDetector, None for either.
+
+        Raises UserError for a file that is missing, truncated or of another kind.
+        """
+        from teacher.checkpoint import load_model, read_checkpoint
+
+        kind = kind or read_checkpoint(checkpoint)["hyper_parameters"]["kind"]
+        model = load_model(checkpoint, kind)
+        image_px = model.image_size if kind == "EarDetector" else model.hparams["image_size"]
+        return cls(model, image_px, bf16)
+
+    @property
+    def kind(self) -> str:
+        """EarVAE or EarDetector."""
+        return type(self._teacher).__name__
 
     def train(self, mode: bool = True) -> "FrozenTeacher":
         """Stays in eval mode, whatever `mode` is: batch norms must not move with the student's crops."""
@@ -42,12 +65,14 @@ class FrozenTeacher(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Any:
         """What the teacher itself returns. images: (B, 3, H, W) in [-1, 1]."""
-        return self._teacher(images)
+        with self._precision(images):
+            return self._teacher(self._resized(images))
 
     @torch.no_grad()
     def read(self, images: Tensor) -> Any:
         """`EarDetector.read` of the teacher. images: (B, 3, H, W) in [-1, 1]."""
-        return self._teacher.read(images)
+        with self._precision(images):
+            return self._teacher.read(self._resized(images))
 
     @torch.no_grad()
     def maps(self, images: Tensor, layers: str, grid: int) -> Tensor:
@@ -58,18 +83,34 @@ class FrozenTeacher(nn.Module):
         Returns (B, C, grid, grid).
         """
         names = layer_names(layers)
-        features = dict(self._teacher.encoder.extract_features(images))
-        if any(name.startswith(DECODER_PREFIX) for name in names):
-            features |= self._decoder_maps(features["feat3"])
-        if FUSED in names and hasattr(self._teacher, "fusion"):
-            features[FUSED] = self._teacher.fusion(self._teacher.feature_maps(images), images)
+        with self._precision(images):
+            features = self._features(self._resized(images), names)
         for name in names:
             if name not in features:
                 raise UserError(
                     f"layer {name!r} is not a map of this teacher; it has {', '.join(features)}."
                     f"{did_you_mean(name, features)}"
                 )
-        return torch.cat([resize_map(features[name], grid) for name in names], dim=1)
+        return torch.cat([resize_map(features[name].float(), grid) for name in names], dim=1)
+
+    def _features(self, images: Tensor, names: list[str]) -> dict[str, Tensor]:
+        """The pyramid, and what of the rest is named."""
+        features = dict(self._teacher.encoder.extract_features(images))
+        if any(name.startswith(DECODER_PREFIX) for name in names):
+            features |= self._decoder_maps(features["feat3"])
+        if FUSED in names and hasattr(self._teacher, "fusion"):
+            features[FUSED] = self._teacher.fusion(self._teacher.feature_maps(images), images)
+        return features
+
+    def _resized(self, images: Tensor) -> Tensor:
+        if self.image_px is None or images.shape[-1] == self.image_px:
+            return images
+        size = (self.image_px, self.image_px)
+        antialias = images.shape[-1] > self.image_px
+        return F.interpolate(images, size=size, mode="bilinear", antialias=antialias)
+
+    def _precision(self, images: Tensor) -> torch.autocast:
+        return torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
     def _decoder_maps(self, feat3: Tensor) -> Mapping[str, Tensor]:
         decoder = getattr(self._teacher, "decoder", None)

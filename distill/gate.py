@@ -1,8 +1,11 @@
 """The labeller: what a fine-tuned EarDetector says of a crop, how far to trust it, and whether to at all."""
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +13,13 @@ from torch import Tensor
 
 from configs.errors import UserError
 from configs.files import read_json
+from data.dataset import EarCrops
+from data.manifest import Manifest
 from distill.frozen import FrozenTeacher
 from teacher.pictures import to_signed
+
+
+AGREEMENT_LIMIT = 0.05  # of the crop's side: where the labeller contradicts its mirror image, it is not heard
 
 
 class Prediction(NamedTuple):
@@ -39,36 +47,62 @@ def predict_points(labeller: FrozenTeacher, images: Tensor, flip: Sequence[int])
     )
 
 
-def trust(confidence: Tensor, disagreement: Tensor, agreement_limit: float) -> Tensor:
-    """Weight of each predicted point in the loss, 0..1; all (B, K).
+def trust(confidence: np.ndarray, disagreement: np.ndarray, agreement_limit: float) -> np.ndarray:
+    """Weight of each predicted point in the loss, 0..1; arrays of one shape.
 
     The confidence, times 1 where both readings agree, falling in a line to 0 where they lie
     `agreement_limit` (a fraction of the crop's side) apart.
     """
-    return confidence * (1 - disagreement / agreement_limit).clamp(0, 1)
+    return confidence * (1 - disagreement / agreement_limit).clip(0, 1)
 
 
-def score_labeller(
-    labeller: FrozenTeacher, batches: Iterable[dict[str, Tensor]], flip: Sequence[int]
-) -> dict[str, Any]:
-    """The landmark report (`data.metrics`) of the labeller on held-out crops, read as it will label.
+@dataclass(frozen=True)
+class Verdict:
+    """The labeller's score on held-out labels and what follows from it; stands in the index of kept maps."""
 
-    batches: image (B, 3, H, W) uint8, points_px (B, K, 2) and visibility (B, K) of plain views.
-    """
-    from data.metrics import landmark_report
+    nme: float
+    ears: int
+    limit: float
+    limit_from: str
+    admitted: bool
 
-    found, wanted, visibility = [], [], []
-    for batch in batches:
-        images = to_signed(batch["image"])
-        points_unit = predict_points(labeller, images, flip).points_unit
-        found.append((points_unit * images.shape[-1] - 0.5).numpy())
-        wanted.append(batch["points_px"].numpy())
-        visibility.append(batch["visibility"].numpy())
-    return landmark_report(*(np.concatenate(parts) for parts in (found, wanted, visibility)))
+    def __str__(self) -> str:
+        outcome = "its predictions are kept" if self.admitted else "its predictions are NOT kept"
+        sign = "<=" if self.admitted else ">"
+        return (
+            f"labeller: NME {self.nme:.4f} on {self.ears} held-out ears {sign} {self.limit:.4f} "
+            f"({self.limit_from}), {outcome}"
+        )
+
+
+def judge_labeller(
+    labeller: FrozenTeacher,
+    held_out: Manifest,
+    flip: Sequence[int],
+    limit: tuple[float, str],
+    crop_px: int,
+    margin: float,
+    batch_size: int,
+    device: torch.device,
+) -> Verdict:
+    """Score the labeller on held-out ears, read as it will label. limit: as `gate_limit` gives it."""
+    from data.metrics import nme
+
+    crops = EarCrops(held_out, crop_px, margin)
+    errors = []
+    for start in range(0, len(crops), batch_size):
+        items = [crops[row] for row in range(start, min(start + batch_size, len(crops)))]
+        images = to_signed(torch.stack([item["image"] for item in items]).to(device))
+        found_px = predict_points(labeller, images, flip).points_unit.cpu().numpy() * crop_px - 0.5
+        truth_px = np.stack([item["points_px"] for item in items])
+        visibility = np.stack([item["visibility"] for item in items])
+        errors.append(nme(found_px, truth_px, visibility))
+    value = float(np.nanmean(np.concatenate(errors)))
+    return Verdict(value, len(crops), *limit, admitted=value <= limit[0])
 
 
 def gate_limit(gate_nme: float, twin_metrics: Path | None) -> tuple[float, str]:
-    """The NME the labeller must stay below, and where it comes from.
+    """The NME the labeller must not exceed, and where it comes from.
 
     A labeller worse than the student that learnt from the labels alone (`twin_metrics`, the metrics.json of a
     run of distill.train --no-distill) can only spoil it. Raises UserError when that file holds no NME.
@@ -79,4 +113,4 @@ def gate_limit(gate_nme: float, twin_metrics: Path | None) -> tuple[float, str]:
     value = metrics.get("nme") if isinstance(metrics, dict) else None
     if not isinstance(value, int | float):
         raise UserError(f"{twin_metrics}: no `nme` in it; give the metrics.json of a landmarker's twin.")
-    return min(gate_nme, float(value)), f"{twin_metrics}" if value < gate_nme else "gate_nme"
+    return (float(value), str(twin_metrics)) if value < gate_nme else (gate_nme, "gate_nme")

@@ -192,6 +192,13 @@ class MapWriter:
         return sha256_of(maps) == record["sha256"]
 
 
+def remove_maps(folder: Path) -> None:
+    """Remove kept maps, and nothing else, from a folder."""
+    for pattern in (PLAN, INDEX, STATISTICS, "shard_*.*", "predictions_*.npz"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:

@@ -1,0 +1,255 @@
+"""Keep a teacher's maps of the training crops: `python -m distill.cache --checkpoint ... --train-npy ...`.
+
+The teacher runs once over every crop in numbered views (0 plain, 1 mirrored, 2, 3, ... augmented) and its
+maps are kept in half precision, one file a shard, beside what it takes to rebuild the views. `distill.train`
+then never loads the teacher. With --ear-detector the points it predicts in the same views are kept too, if it
+passes the gate: it is scored on held-out labels first. Finished shards are kept when the command runs again.
+For the detector, give the manifest of the frames: one crop an ear, --views 2.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.command import run_command
+from configs.errors import UserError
+from data.crops import MARGIN
+from data.transforms import GeometryConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from data.manifest import Manifest
+    from distill.frozen import FrozenTeacher
+    from distill.keeper import Keeper
+    from distill.maps import MapWriter
+    from distill.views import ViewSettings
+
+PRECISIONS = ("32", "bf16-mixed")
+DISK_RESERVE = 1.02  # of the bytes needed: predictions, records and file headers beside the maps
+
+
+@dataclass
+class Config:
+    """Keep a teacher's feature maps (and, with --ear-detector, its predictions) on disk."""
+
+    checkpoint: Path
+    """The teacher: best.ckpt of an EarVAE (teacher.train) or an EarDetector (teacher.finetune)."""
+    train_npy: Path
+    """Manifest of the ears; landmarks are not needed."""
+    more_train_npy: tuple[Path, ...] = ()
+    """Further manifests, joined to the first in this order."""
+    output_dir: Path = Path("runs/maps")
+    """Folder of the kept maps."""
+
+    layer: str = "feat1"
+    """Which map: backbone, feat1, feat2, feat3, dec8, dec16, dec32, ... (fused of an EarDetector), or several
+    joined by '+'.
+    """
+    grid: int = 16
+    """Side of the kept maps, cells; finer ones are averaged, coarser ones interpolated."""
+    views: int = 4
+    """Views a crop: 1 plain, 2 and mirrored, more augmented by --geometry."""
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    """How the augmented views are drawn."""
+    crop_px: int = 128
+    """Side of the student's crops, px. The teacher sees them resized to its own."""
+    margin: float = MARGIN
+    """Border around the box, as a fraction of its longer side."""
+
+    ear_detector: Path | None = None
+    """Also keep the points this fine-tuned EarDetector predicts."""
+    gate_npy: Path | None = None
+    """Held-out labelled ears on which it is scored first."""
+    gate_nme: float = 0.05
+    """Largest NME with which its predictions are kept."""
+    gate_metrics: Path | None = None
+    """metrics.json of a twin (distill.train --no-distill): the labeller must also be better than it."""
+
+    shard_crops: int = 256
+    """Crops a file."""
+    batch_size: int = 32
+    """Views the teacher sees at once."""
+    precision: str = "32"
+    """Of the teacher's arithmetic: 32 or bf16-mixed. Maps are kept in half precision either way."""
+    num_workers: int = 2
+    """Processes that load crops."""
+    seed: int = 0
+    """Seed of the augmented views."""
+    dry_run: bool = False
+    """Print the bytes on disk and the time it will take, and stop."""
+    resume: str = "auto"
+    """auto: keep the finished shards of an earlier run with the same settings; empty: compute all again."""
+
+
+def main(config: Config) -> Path | None:
+    """Keep the maps; returns the output folder, None for a dry run. Raises UserError before it starts."""
+    from configs.provenance import write_provenance
+    from data.landmarks import load_scheme
+    from distill.frozen import FrozenTeacher
+    from distill.keeper import Keeper
+    from distill.maps import MapWriter, remove_maps
+    from distill.views import CropViews, ViewSettings, read_ears
+
+    _check(config)
+    manifest = read_ears(config.train_npy, *config.more_train_npy)
+    settings = ViewSettings(config.crop_px, config.margin, config.seed, config.geometry)
+    teacher = FrozenTeacher.load(config.checkpoint, bf16=config.precision != "32").to(_device())
+    views = CropViews(manifest, settings)
+    keeper = Keeper(teacher, views, config.layer, config.grid, _device(), load_scheme().flip)
+    shape = (len(manifest), config.views, keeper.channels(), config.grid, config.grid)
+    print(f"teacher: {teacher.kind} of {config.checkpoint}, map {config.layer}")
+    _print_disk(shape, config.output_dir)
+    if config.dry_run:
+        _print_time(keeper, shape, config.batch_size)
+        return None
+    keeper.labeller, verdict = _admitted_labeller(config)
+    kept = _settings(config, settings, manifest, teacher.kind, keeper.labeller is not None)
+    if not config.resume:
+        remove_maps(config.output_dir)
+    writer = MapWriter(config.output_dir, kept, shape, config.shard_crops)
+    unfinished = writer.unfinished()
+    if len(unfinished) < writer.shards:
+        print(f"resuming: {writer.shards - len(unfinished)} of {writer.shards} shards are finished")
+    _refuse_full_disk(writer, unfinished)
+    write_provenance(config.output_dir, config)
+    keeper.keep(writer, unfinished, config.batch_size, config.num_workers)
+    writer.finish({"gate": verdict, "checkpoint": str(config.checkpoint)})
+    _print_summary(config.output_dir)
+    return config.output_dir
+
+
+def _check(config: Config) -> None:
+    for name in ("grid", "views", "shard_crops", "batch_size"):
+        if getattr(config, name) < 1:
+            raise UserError(f"{name} is {getattr(config, name)}, at least 1 is needed.")
+    if config.precision not in PRECISIONS:
+        raise UserError(f"precision {config.precision!r} is unknown; allowed: {', '.join(PRECISIONS)}.")
+    if config.resume not in ("", "auto"):
+        raise UserError(f"resume is {config.resume!r}; allowed: auto, or empty to compute all again.")
+    if config.ear_detector is not None and config.gate_npy is None:
+        raise UserError(
+            "ear_detector is given without gate_npy: its predictions are admitted only after it has been "
+            "scored on held-out labels. Give the labelled validation manifest as gate_npy."
+        )
+
+
+def _admitted_labeller(config: Config) -> tuple[FrozenTeacher | None, dict[str, Any] | None]:
+    """The labeller if it passes the gate, and the verdict; None and None without --ear-detector."""
+    from data.landmarks import load_scheme
+    from data.manifest import require_landmarks
+    from distill.frozen import FrozenTeacher
+    from distill.gate import gate_limit, judge_labeller
+    from distill.views import read_ears
+
+    if config.ear_detector is None:
+        return None, None
+    limit, scheme = gate_limit(config.gate_nme, config.gate_metrics), load_scheme()
+    held_out = read_ears(config.gate_npy)
+    require_landmarks(held_out, len(scheme), config.gate_npy)
+    labeller = FrozenTeacher.load(config.ear_detector, "EarDetector", bf16=config.precision != "32")
+    verdict = judge_labeller(
+        labeller.to(_device()),
+        held_out,
+        scheme.flip,
+        limit,
+        config.crop_px,
+        config.margin,
+        config.batch_size,
+        _device(),
+    )
+    print(verdict)
+    return labeller if verdict.admitted else None, asdict(verdict)
+
+
+def _settings(
+    config: Config, settings: ViewSettings, manifest: Manifest, kind: str, with_predictions: bool
+) -> dict[str, Any]:
+    """What the maps are of: another run resumes only with the same, a student trains only on the same."""
+    from distill.maps import sha256_of
+    from distill.views import fingerprint
+
+    return {
+        "layer": config.layer,
+        "grid": config.grid,
+        "view": settings.as_dict(),
+        "manifest_sha256": fingerprint(manifest),
+        "teacher_kind": kind,
+        "teacher_sha256": sha256_of(config.checkpoint),
+        "labeller_sha256": sha256_of(config.ear_detector) if with_predictions else None,
+    }
+
+
+def _print_disk(shape: tuple[int, ...], output_dir: Path) -> None:
+    from distill.maps import bytes_needed
+
+    crops, views, channels, grid, _ = shape
+    print(
+        f"disk needed: {_size(bytes_needed(shape))} ({crops:,} crops x {views} views x {channels} channels "
+        f"x {grid} x {grid} cells, half precision); {_size(_bytes_free(output_dir))} free",
+        flush=True,
+    )
+
+
+def _refuse_full_disk(writer: MapWriter, unfinished: list[int]) -> None:
+    from distill.maps import bytes_needed
+
+    crops = sum(len(writer.rows(shard)) for shard in unfinished)
+    needed = int(bytes_needed((crops, *writer.shape[1:])) * DISK_RESERVE)
+    free = _bytes_free(writer.folder)
+    if needed > free:
+        raise UserError(
+            f"{writer.folder}: {needed:,} bytes are needed for the maps, {free:,} are free. Take fewer "
+            "--views, a smaller --grid, a --layer of fewer channels, or another --output-dir."
+        )
+
+
+def _print_time(keeper: Keeper, shape: tuple[int, ...], batch_size: int) -> None:
+    """From a second batch of views, the first being slower."""
+    import torch
+
+    count = min(batch_size, shape[0])
+    for _ in range(2):
+        start = time.perf_counter()
+        keeper.maps(torch.stack([keeper.views.clean(row, 0) for row in range(count)]))
+        seconds = time.perf_counter() - start
+    minutes = seconds / count * shape[0] * shape[1] / 60
+    print(f"time: about {minutes:.1f} minutes at {count / seconds:.0f} views/s, without the labeller")
+
+
+def _print_summary(output_dir: Path) -> None:
+    from distill.gate import AGREEMENT_LIMIT, trust
+    from distill.maps import KeptMaps
+
+    kept = KeptMaps(output_dir)
+    shards, maps = len(kept.index["shards"]), kept.crops * kept.views
+    print(f"kept {maps:,} maps of {kept.channels} channels in {shards} shards")
+    if kept.predictions is not None:
+        weight = trust(kept.predictions["confidence"], kept.predictions["disagreement"], AGREEMENT_LIMIT)
+        print(f"predictions: {(weight > 0).mean():.1%} of the points count, mean weight {weight.mean():.2f}")
+
+
+def _bytes_free(folder: Path) -> int:
+    """Bytes free on the disk that holds `folder`, which need not exist yet."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+@cache
+def _device() -> torch.device:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+if __name__ == "__main__":
+    run_command(Config, main)

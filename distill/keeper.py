@@ -1,0 +1,102 @@
+"""Runs a teacher over numbered views and hands what it says, shard by shard, to the writer of kept maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from data.datamodule import one_thread
+from distill.frozen import FrozenTeacher
+from distill.gate import predict_points
+from distill.maps import MapWriter, Shard
+from distill.views import CropViews, crc32_of
+from teacher.pictures import to_signed
+
+
+class Keeper:
+    """Maps of `layer` on a `grid`, and the labeller's points once `labeller` is set.
+
+    flip: permutation of the points under mirroring, for the labeller.
+    """
+
+    def __init__(
+        self,
+        teacher: FrozenTeacher,
+        views: CropViews,
+        layer: str,
+        grid: int,
+        device: torch.device,
+        flip: Sequence[int] = (),
+    ) -> None:
+        self.teacher, self.views, self.layer, self.grid = teacher, views, layer, grid
+        self.device, self.flip = device, flip
+        self.labeller: FrozenTeacher | None = None
+
+    def channels(self) -> int:
+        """Channels of the map, found by asking the teacher once. Raises UserError for an unknown layer."""
+        return self.maps(self.views.clean(0, 0)[None]).shape[1]
+
+    def maps(self, images: Tensor) -> np.ndarray:
+        """images: (B, 3, S, S) uint8 -> (B, C, grid, grid) float16."""
+        maps = self.teacher.maps(to_signed(images.to(self.device)), self.layer, self.grid)
+        return maps.half().cpu().numpy()
+
+    def predictions(self, images: Tensor) -> dict[str, np.ndarray]:
+        """images: (B, 3, S, S) uint8 -> points_unit (B, K, 2), confidence and disagreement (B, K)."""
+        if self.labeller is None:
+            return {}
+        found = predict_points(self.labeller, to_signed(images.to(self.device)), self.flip)
+        return {name: values.float().cpu().numpy() for name, values in found._asdict().items()}
+
+    def keep(self, writer: MapWriter, shards: Sequence[int], batch_size: int, num_workers: int) -> None:
+        """Compute and write the given shards."""
+        views = writer.shape[1]
+        rows = [row for shard in shards for row in writer.rows(shard)]
+        loader = DataLoader(
+            _NumberedViews(self.views, [(row, number) for row in rows for number in range(views)]),
+            batch_size,
+            num_workers=num_workers,
+            worker_init_fn=one_thread,
+        )
+        waiting, parts = list(shards), []
+        for images, crc32 in tqdm(loader, desc="maps", unit="batch"):
+            part = {"maps": self.maps(images), "view_crc32": crc32.numpy().astype(np.uint32)}
+            parts.append(part | self.predictions(images))
+            while waiting and _count(parts) >= len(writer.rows(waiting[0])) * views:
+                shard = waiting.pop(0)
+                arrays, parts = _cut(parts, len(writer.rows(shard)), views)
+                maps, view_crc32 = arrays.pop("maps"), arrays.pop("view_crc32")
+                writer.write(shard, Shard(maps, view_crc32, arrays or None))
+
+
+class _NumberedViews:
+    """(row, number) pairs as clean views (3, S, S) uint8 and their checksums."""
+
+    def __init__(self, views: CropViews, pairs: list[tuple[int, int]]) -> None:
+        self.views, self.pairs = views, pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        view = self.views.clean(*self.pairs[index])
+        return view, crc32_of(view)
+
+
+def _count(parts: list[dict[str, np.ndarray]]) -> int:
+    return sum(len(part["maps"]) for part in parts)
+
+
+def _cut(
+    parts: list[dict[str, np.ndarray]], crops: int, views: int
+) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
+    """The first crops * views entries of the joined parts as (crops, views, ...) arrays, and what is left."""
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    count = crops * views
+    first = {name: values[:count].reshape(crops, views, *values.shape[1:]) for name, values in joined.items()}
+    return first, [{name: values[count:] for name, values in joined.items()}]

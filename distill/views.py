@@ -1,0 +1,134 @@
+"""Views: the same piece of a photograph for teacher and student, by number.
+
+View 0 is the plain crop, view 1 the mirrored plain crop; views 2, 3, ... are drawn by
+`data.transforms.Geometry` from a seed that depends on the crop and the number alone. What is kept of a view
+is therefore small: the settings here, and a checksum of its pixels to notice when images, or what another
+version of a library draws, have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs.errors import UserError
+from data.crops import MARGIN
+from data.dataset import EarCrops, sample_seed
+from data.manifest import Manifest, join_manifests, read_manifest
+from data.transforms import Geometry, GeometryConfig, Photometry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from distill.maps import KeptMaps
+
+PLAIN, MIRRORED = 0, 1
+FIRST_RANDOM = 2
+CHECKED_VIEWS = 24  # of all, when a training starts; a decoded crop takes about a millisecond
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """What makes views reproducible; stands in the index of kept maps."""
+
+    out_px: int = 128
+    margin: float = MARGIN
+    seed: int = 0
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and to compare."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ViewSettings:
+        """The way back."""
+        return cls(**{**values, "geometry": GeometryConfig(**values["geometry"])})
+
+
+class CropViews:
+    """The ears of a manifest in numbered views.
+
+    photometry: changes what the student sees of a view, never what the teacher saw.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        settings: ViewSettings,
+        photometry: Photometry | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        geometry = Geometry(settings.geometry, settings.out_px)
+        self.manifest, self.settings = manifest, settings
+        self._crops = EarCrops(
+            manifest, settings.out_px, settings.margin, geometry, photometry, cache_dir=cache_dir
+        )
+
+    def __len__(self) -> int:
+        """Number of ears."""
+        return len(self.manifest)
+
+    def clean(self, row: int, number: int) -> Tensor:
+        """What the teacher sees: (3, S, S) uint8."""
+        return self._item(row, number, None)["target"]
+
+    def augmented(self, row: int, number: int, photometry_seed: int) -> Tensor:
+        """What the student sees: (3, S, S) uint8, every pixel in the place where the teacher has it."""
+        return self._item(row, number, photometry_seed)["image"]
+
+    def _item(self, row: int, number: int, photometry_seed: int | None) -> dict[str, Any]:
+        seed = None
+        if number >= FIRST_RANDOM:
+            seed = sample_seed(self.settings.seed, number, row, "view")
+        item = self._crops.view(row, seed, photometry_seed)
+        if number == MIRRORED:
+            item |= {name: item[name].flip(-1) for name in ("image", "target")}
+        return item
+
+
+def crc32_of(view: Tensor) -> int:
+    """Checksum of a view's pixels, (3, S, S) uint8."""
+    return zlib.crc32(np.ascontiguousarray(view.numpy()))
+
+
+def check_views(kept: KeptMaps, views: CropViews) -> None:
+    """Rebuild some views and compare their pixels with what the teacher saw. Raises UserError."""
+    draw = np.random.default_rng(0)
+    for _ in range(min(CHECKED_VIEWS, kept.crops * kept.views)):
+        row, number = int(draw.integers(kept.crops)), int(draw.integers(kept.views))
+        if crc32_of(views.clean(row, number)) != kept.view_crc32[row, number]:
+            raise UserError(
+                f"{kept.folder}: view {number} of crop {row} ({views.manifest.image_paths[row]}) is not what "
+                "the teacher saw when the maps were kept. The image, or the version of a library that draws "
+                "views, has changed. Run distill.cache again."
+            )
+
+
+def read_ears(*paths: Path) -> Manifest:
+    """One manifest from several, joined. Raises UserError where one holds no ear."""
+    manifests = [read_manifest(path) for path in paths]
+    for path, manifest in zip(paths, manifests, strict=True):
+        if len(manifest) == 0:
+            raise UserError(f"{path}: holds {len(manifest.empty_images)} images but no ear.")
+    return join_manifests(manifests)
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """Hex digest of which ears a manifest holds, in which order: file names, their sizes, boxes.
+
+    Folders do not count, so that a run folder may be moved. Raises UserError when an image is missing.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(manifest.boxes_xyxy).tobytes())
+    for path in map(Path, manifest.image_paths):
+        try:
+            size_bytes = path.stat().st_size
+        except OSError:
+            raise UserError(f"{path}: no such image.") from None
+        digest.update(f"{path.name}\0{size_bytes}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,178 @@
+"""distill.cache from end to end with a tiny teacher: views, maps, gate, disk, resume."""
+
+import numpy as np
+import pytest
+import torch
+
+from configs.errors import UserError
+from data.manifest import read_manifest
+from data.transforms import Photometry, PhotometryConfig
+from distill import cache, gate
+from distill.cache import Config, main
+from distill.frozen import FrozenTeacher
+from distill.maps import KeptMaps
+from distill.views import CropViews, ViewSettings, check_views, crc32_of, fingerprint
+from teacher.checkpoint import save_weights
+from teacher.detector import EarDetector
+from teacher.pictures import to_signed
+from tests.drawn_ears import draw_ears
+from tests.tiny_teacher import tiny_vae
+
+
+@pytest.fixture(scope="module")
+def ears(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ears")
+    vae = tiny_vae()
+    save_weights(folder / "vae.ckpt", vae, "EarVAE")
+    torch.manual_seed(1)
+    detector = EarDetector.from_vae(vae, width=16, heatmap_cells=16, stem_channels=8)
+    save_weights(folder / "detector.ckpt", detector, "EarDetector")
+    draw_ears(folder, "train", photographs=5, seed=0)
+    draw_ears(folder, "val", photographs=3, seed=1)
+    return folder
+
+
+def _config(ears, output_dir, **changes):
+    return Config(
+        checkpoint=ears / "vae.ckpt", train_npy=ears / "train.npy", output_dir=output_dir, grid=4,
+        views=4, shard_crops=2, batch_size=3, num_workers=0, **changes,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kept_folder(ears, tmp_path_factory):
+    return main(_config(ears, tmp_path_factory.mktemp("maps")))
+
+
+def test_rebuilt_views_are_the_teachers_byte_for_byte_and_maps_are_of_them(ears, kept_folder):
+    kept = KeptMaps(kept_folder)
+    kept.verify()
+    assert (kept.crops, kept.views, kept.grid) == (5, 4, 4)
+    settings = ViewSettings.from_dict(kept.settings["view"])
+    views = CropViews(read_manifest(ears / "train.npy"), settings)  # rebuilt from what is on disk
+    check_views(kept, views)
+    teacher = FrozenTeacher.load(ears / "vae.ckpt")
+    seen = set()
+    for row in range(5):
+        for number in range(4):
+            view = views.clean(row, number)
+            assert crc32_of(view) == kept.view_crc32[row, number]
+            live = teacher.maps(to_signed(view[None]), "feat1", 4)[0]
+            read = torch.from_numpy(kept.read(row, number).astype(np.float32))
+            cosine = torch.nn.functional.cosine_similarity(live, read, dim=0)
+            assert cosine.min() >= 0.999
+            seen.add(crc32_of(view))
+    assert len(seen) == 20  # no two views are alike
+
+
+def test_view_one_is_the_mirrored_plain_view_and_its_map_is_not_a_mirrored_map(ears, kept_folder):
+    views = CropViews(read_manifest(ears / "train.npy"), ViewSettings())
+    assert torch.equal(views.clean(2, 1), views.clean(2, 0).flip(-1))
+    kept = KeptMaps(kept_folder)
+    assert not np.allclose(kept.read(2, 1), kept.read(2, 0)[..., ::-1], atol=1e-2)
+
+
+def test_the_student_sees_the_same_view_after_photometry(ears):
+    manifest = read_manifest(ears / "train.npy")
+    bright = CropViews(manifest, ViewSettings(), Photometry(PhotometryConfig(0, 0, 0, 0, 0)))
+    for number in range(4):
+        assert torch.equal(bright.augmented(1, number, photometry_seed=3), bright.clean(1, number))
+    noisy = CropViews(manifest, ViewSettings(), Photometry(PhotometryConfig()))
+    assert any(
+        not torch.equal(noisy.augmented(1, number, photometry_seed=3), noisy.clean(1, number))
+        for number in range(4)
+    )
+
+
+def test_an_exchanged_photograph_and_another_manifest_are_noticed(ears, kept_folder, tmp_path):
+    kept = KeptMaps(kept_folder)
+    other = CropViews(read_manifest(ears / "train.npy"), ViewSettings(seed=1))
+    with pytest.raises(UserError, match="not what the teacher saw"):
+        check_views(kept, other)
+    train, val = read_manifest(ears / "train.npy"), read_manifest(ears / "val.npy")
+    kept.require({"manifest_sha256": fingerprint(train)}, "train")
+    with pytest.raises(UserError, match="manifest_sha256"):
+        kept.require({"manifest_sha256": fingerprint(val)}, "val")
+    with pytest.raises(UserError, match="manifest_sha256"):
+        kept.require({"manifest_sha256": fingerprint(train.select([1, 0, 2, 3, 4]))}, "reordered")
+
+
+def test_finished_shards_are_kept_and_other_settings_refused(ears, tmp_path, capsys):
+    folder = main(_config(ears, tmp_path / "maps"))
+    whole = {path.name: path.read_bytes() for path in folder.glob("shard_*.npy")}
+    written = (folder / "shard_00000.npy").stat().st_mtime_ns
+    (folder / "shard_00001.json").unlink()  # killed while this shard was written
+    (folder / "index.json").unlink()
+    main(_config(ears, folder))
+    assert "resuming: 2 of 3 shards" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in folder.glob("shard_*.npy")} == whole
+    assert (folder / "shard_00000.npy").stat().st_mtime_ns == written
+    with pytest.raises(UserError, match="layer is 'feat1' there and 'feat2' now"):
+        main(_config(ears, folder, layer="feat2"))
+    main(_config(ears, folder, layer="feat2", resume=""))
+    assert KeptMaps(folder).layer == "feat2"
+
+
+def test_a_dry_run_prints_bytes_and_minutes_and_writes_nothing(ears, tmp_path, capsys):
+    assert main(_config(ears, tmp_path / "maps", layer="feat1+dec8", dry_run=True)) is None
+    out = capsys.readouterr().out
+    assert "disk needed" in out
+    assert "5 crops x 4 views x 48 channels x 4 x 4 cells" in out  # 16 of feat1 and 32 of dec8
+    assert "minutes" in out
+    assert not (tmp_path / "maps").exists()
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(ears, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_bytes_free", lambda folder: 1000)
+    with pytest.raises(UserError, match=r"bytes are needed for the maps, 1,000 are free"):
+        main(_config(ears, tmp_path / "maps"))
+    assert not list(tmp_path.rglob("shard_*"))
+
+
+def test_predictions_are_kept_only_behind_the_gate(ears, tmp_path, capsys):
+    with_labeller = {"ear_detector": ears / "detector.ckpt", "gate_npy": ears / "val.npy"}
+    folder = main(_config(ears, tmp_path / "shut", gate_nme=1e-6, **with_labeller))
+    assert "NOT kept" in capsys.readouterr().out
+    shut = KeptMaps(folder)
+    assert shut.predictions is None
+    assert shut.index["gate"]["admitted"] is False
+    folder = main(_config(ears, tmp_path / "open", gate_nme=10.0, **with_labeller))
+    assert "of the points count" in capsys.readouterr().out
+    kept = KeptMaps(folder)
+    assert kept.index["gate"]["admitted"] is True
+    assert kept.predictions["points_unit"].shape == (5, 4, 17, 2)
+    assert kept.predictions["confidence"].shape == (5, 4, 17)
+    views = CropViews(read_manifest(ears / "train.npy"), ViewSettings())
+    labeller = FrozenTeacher.load(ears / "detector.ckpt")
+    images = to_signed(torch.stack([views.clean(3, 2), views.clean(3, 2).flip(-1)]))
+    direct, mirrored = labeller.read(images).points_unit
+    back = torch.stack((1 - mirrored[:, 0], mirrored[:, 1]), dim=1)
+    assert np.allclose(kept.predictions["points_unit"][3, 2], (direct + back) / 2, atol=1e-5)
+    assert np.allclose(kept.predictions["disagreement"][3, 2], (direct - back).norm(dim=1), atol=1e-5)
+    with pytest.raises(UserError, match="gate_npy"):
+        main(_config(ears, tmp_path / "none", ear_detector=ears / "detector.ckpt"))
+
+
+def test_a_labeller_worse_than_the_twin_is_not_admitted(tmp_path):
+    twin = tmp_path / "metrics.json"
+    twin.write_text('{"nme": 0.03}')
+    assert gate.gate_limit(0.05, None) == (0.05, "gate_nme")
+    assert gate.gate_limit(0.05, twin) == (0.03, str(twin))
+    assert gate.gate_limit(0.02, twin) == (0.02, "gate_nme")
+    twin.write_text('{"ap50": 0.9}')
+    with pytest.raises(UserError, match="no `nme`"):
+        gate.gate_limit(0.05, twin)
+
+
+def test_trust_falls_with_disagreement():
+    confidence = np.array([1.0, 1.0, 0.5, 0.8])
+    disagreement = np.array([0.0, 0.025, 0.0, 0.2])
+    assert gate.trust(confidence, disagreement, 0.05) == pytest.approx([1, 0.5, 0.5, 0])
+
+
+def test_an_ear_detectors_fused_map_can_be_kept(ears, tmp_path):
+    config = _config(ears, tmp_path, layer="fused")
+    config.checkpoint = ears / "detector.ckpt"
+    folder = main(config)
+    assert KeptMaps(folder).channels == 16
+    assert KeptMaps(folder).settings["teacher_kind"] == "EarDetector"
