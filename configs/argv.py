@@ -40,13 +40,9 @@ def join_repeats(config_class: type, words: Sequence[str]) -> list[str]:
 
 def flag_types(config_class: type, prefix: str = "") -> dict[str, Any]:
     """{flag: type of its field} of a dataclass and the dataclasses in it; `--no-...` of a bool as well."""
-    hints = typing.get_type_hints(config_class, include_extras=True)
     found: dict[str, Any] = {}
     for name, wanted in field_types(config_class).items():
-        new_names = [
-            extra.name for extra in getattr(hints[name], "__metadata__", ()) if hasattr(extra, "name")
-        ]
-        name = next((new for new in new_names if new), name)  # tyro.conf.arg(name=...)
+        name = shown_name(config_class, name)
         if dataclasses.is_dataclass(wanted):
             found |= flag_types(wanted, prefix=f"{prefix}{name}.")
             continue
@@ -54,6 +50,25 @@ def flag_types(config_class: type, prefix: str = "") -> dict[str, Any]:
         if wanted is bool:
             found[_plain(f"--{prefix}no-{name}")] = wanted
     return found
+
+
+def shown_name(config_class: type, name: str) -> str:
+    """The name a field has as a flag: its own, or that of `Annotated[..., tyro.conf.arg(name=...)]`."""
+    return next((mark.name for mark in _marks(config_class, name) if getattr(mark, "name", None)), name)
+
+
+def is_positional(config_class: type, name: str) -> bool:
+    """Whether a field (or its flag) is `tyro.conf.Positional`: given by its place, without a flag."""
+    import tyro
+
+    positional = tyro.conf.Positional[int].__metadata__[0]
+    name = name.removeprefix("--").replace("-", "_")
+    return any(mark is positional for mark in _marks(config_class, name))
+
+
+def _marks(config_class: type, name: str) -> tuple:
+    hints = typing.get_type_hints(config_class, include_extras=True)
+    return getattr(hints.get(name), "__metadata__", ())
 
 
 def _plain(word: str) -> str:

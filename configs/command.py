@@ -38,7 +38,7 @@ def run_command(
     module: dotted name, by default that of `python -m MODULE`; argv: flags, by default the command line's.
     Returns what `main` returned. A UserError ends the process with 2 and one line on stderr, Ctrl-C with 130.
     """
-    module = module or main_module()
+    module = module or command_name(config_class)
     _end_with_the_pipeline()
     config = None
     try:
@@ -179,8 +179,13 @@ def _description(config_class: type, takes_recipe: bool) -> str:
     )
 
 
-def main_module() -> str:
-    """The dotted name of the module that `python -m` runs."""
+def command_name(config_class: type) -> str:
+    """The dotted name after `python -m` of the command that a Config class belongs to."""
+    module = config_class.__module__
+    return _main_module() if module == "__main__" else module.removesuffix(".__main__")
+
+
+def _main_module() -> str:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).stem
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+from configs.argv import is_positional, shown_name
 from configs.build import build_partial, field_types, takes_dict
 
 _MISSING = object()
@@ -23,8 +24,12 @@ def _flags(config: Any, default: Any, prefix: str) -> list[str]:
         default_value = getattr(default, name, _MISSING)
         if dataclasses.is_dataclass(value):
             flags += _flags(value, default_value, prefix=f"{prefix}{name}.")
-        elif value != default_value or type(value) is not type(default_value):
-            flags += _flag(value, wanted, prefix, name)
+        elif value == default_value and type(value) is type(default_value):
+            continue
+        elif is_positional(type(config), name):  # before the flags: one that takes a list would swallow it
+            flags = [*(str(item) for item in (value if isinstance(value, list | tuple) else [value])), *flags]
+        else:
+            flags += _flag(value, wanted, prefix, shown_name(type(config), name))
     return flags
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from configs.command import PARENT_VARIABLE, main_module
+from configs.command import PARENT_VARIABLE, command_name
 from configs.files import write_atomic
 
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -39,7 +39,7 @@ def write_provenance(output_dir: str | Path, config: Any) -> Path:
     import yaml
 
     content = {
-        "command": main_module(),
+        "command": command_name(type(config)),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": getattr(config, "seed", None),
         "git_revision": git_revision(),

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from configs.command import run_command
+from configs.command import command_name, run_command
 from configs.errors import UserError
 from configs.files import write_atomic
 from configs.flags import to_flags
@@ -89,11 +89,10 @@ def main(config: Config) -> Path | None:
 
 def stage_command(config: Any) -> list[str]:
     """The command, as words, that a stage with this configuration is."""
-    module = type(config).__module__.removesuffix(".__main__")
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
-    return [str(python), "-m", module, *to_flags(config)]
+    return [str(python), "-m", command_name(type(config)), *to_flags(config)]
 
 
 def describe(plans: dict[str, StagePlan], chosen: list[str], force: bool = False) -> list[str]:

@@ -1,0 +1,48 @@
+# make demo: the whole pipeline on rendered ears. make test: linters and tests. Both make .venv first.
+SHELL := /bin/bash
+VENV ?= .venv
+RECIPE ?= configs/demo.yaml
+# the first Python that is new enough; PYTHON=... chooses another
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+# no more threads than cores, and few enough that small nets do not wait for them
+export OMP_NUM_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2); \
+	echo $$(( cores < 8 ? cores : 8 )))
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: help env demo test slow lint clean
+
+help:
+	@echo "make demo   the pipeline on rendered ears; the report is runs/demo/report/index.html"
+	@echo "make test   linters and tests"
+	@echo "make slow   the tests that take longer"
+	@echo "make env    only the environment in $(VENV)"
+	@echo "make clean  remove the environment and caches (runs/ stays)"
+
+env: $(VENV)/.installed
+
+# uv installs in seconds what takes pip minutes; pip is there for machines set up for it alone
+$(VENV)/.installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; name one with PYTHON=..."; exit 1; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/python -m uv pip install --python $(VENV)/bin/python -r requirements.txt \
+		|| $(VENV)/bin/python -m pip install -r requirements.txt
+	touch $@
+
+demo: env
+	$(VENV)/bin/python -m distill.run $(RECIPE)
+
+lint: env
+	$(VENV)/bin/ruff check .
+
+test: env lint
+	$(VENV)/bin/python -m pytest -q
+
+slow: env
+	$(VENV)/bin/python -m pytest -q -m slow
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+	find configs data teacher students distill tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,37 @@
+"""What all tests share: quiet, offline, few threads, and one small rendered data set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# set before anything heavy is imported
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `python -m data.render` writes: 24 ears, 12 scenes, and a few of each to validate and test."""
+    from data.render.__main__ import Config, main
+
+    folder = tmp_path_factory.mktemp("rendered")
+    main(
+        Config(
+            output_dir=folder,
+            ears=24,
+            val_ears=9,
+            test_ears=9,
+            scenes=12,
+            val_scenes=4,
+            test_scenes=4,
+            image_px=160,
+            scene_px=(240, 320),
+            workers=0,
+        )
+    )
+    return folder
