@@ -1,0 +1,240 @@
+"""Datasets: ears as crops, photographs as letterboxed frames.
+
+An item's augmentation follows from (seed, epoch, index) alone, so no two workers or epochs repeat each other
+and every view can be made again. `data.sampler.EpochSampler` hands the epoch to the workers with each index.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data import crops
+from data.cache import PixelCache
+from data.images import image_size, read_image
+from data.manifest import Manifest
+
+if TYPE_CHECKING:
+    from data.landmarks import Scheme
+    from data.transforms import FrameAugmentation, Geometry, Photometry
+
+CACHED_FRAME = 1.5  # longest side of a kept frame over the letterbox: as much as augmentation enlarges
+
+
+class EarCrops:
+    """One ear an item, as a square crop of its box and margin.
+
+    Items are dicts of tensors:
+    - image (3, S, S) uint8, and target, the same view before photometry;
+    - points_px (K, 2) float32, px of the view, 0 where not annotated; visibility (K,) uint8, 0 also for
+      points that augmentation moved out of view; both absent when the manifest has no landmarks;
+    - matrix (2, 3) float32, photograph px -> view px; box_xyxy (4,) float32, px of the photograph; index.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        out_px: int = 128,
+        margin: float = crops.MARGIN,
+        geometry: Geometry | None = None,
+        photometry: Photometry | None = None,
+        seed: int = 0,
+        scheme: Scheme | None = None,
+        cache_dir: str | os.PathLike | None = None,
+        ram_limit_mb: float = 1024,
+    ) -> None:
+        """scheme: says how indices swap under mirroring; None for those that keep their places.
+
+        Photographs are decoded once and kept as crops: in memory up to `ram_limit_mb`, else in a file in
+        `cache_dir` (the temporary folder unless given), with room round the view for `geometry` to turn it.
+        """
+        self.manifest, self.out_px, self.margin, self.seed = manifest, out_px, margin, seed
+        self.geometry, self.photometry = geometry, photometry
+        self.flip_indices = None if scheme is None else np.asarray(scheme.flip)
+        self._border = 0 if geometry is None else crops.context_border_px(out_px)
+        self._cache = PixelCache(len(manifest), out_px + 2 * self._border, cache_dir, ram_limit_mb)
+        self._rows_of = _rows_by_path(manifest)
+
+    def __len__(self) -> int:
+        """Number of ears."""
+        return len(self.manifest)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """key: index, or (epoch, index) as EpochSampler gives it. Raises UserError for unreadable images."""
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        index = range(len(self))[index]
+        geometry_seed = None if self.geometry is None else sample_seed(self.seed, epoch, index, "geometry")
+        photometry_seed = None if self.photometry is None else sample_seed(self.seed, epoch, index, "light")
+        return self.view(index, geometry_seed, photometry_seed)
+
+    def view(
+        self, index: int, geometry_seed: int | None = None, photometry_seed: int | None = None
+    ) -> dict[str, Any]:
+        """The ear at `index` under chosen augmentation; a seed of None leaves that part out."""
+        import torch
+
+        clean, points, matrix = self._clean_view(index, geometry_seed)
+        image = clean if photometry_seed is None else self.photometry(clean, photometry_seed)
+        item = {
+            "image": _to_tensor(image),
+            "target": _to_tensor(clean),
+            "matrix": torch.from_numpy(matrix),
+            "box_xyxy": torch.from_numpy(self.manifest.boxes_xyxy[index].copy()),
+            "index": index,
+        }
+        if points is not None:
+            visibility = self.manifest.visibility[index].copy()
+            if matrix[0, 0] * matrix[1, 1] < matrix[0, 1] * matrix[1, 0] and self.flip_indices is not None:
+                points, visibility = points[self.flip_indices], visibility[self.flip_indices]
+            if geometry_seed is not None:
+                inside = ((points >= -0.5) & (points <= self.out_px - 0.5)).all(axis=1)
+                visibility[~inside] = 0
+            item["points_px"] = torch.from_numpy(np.nan_to_num(points))
+            item["visibility"] = torch.from_numpy(visibility)
+        return item
+
+    def _clean_view(
+        self, index: int, geometry_seed: int | None
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """View (S, S, 3) uint8, points (K, 2) in its px or None, and photograph px -> view px."""
+        context, to_context = self._context(index), self._context_matrix(index)
+        landmarks = None if self.manifest.landmarks is None else self.manifest.landmarks[index]
+        if geometry_seed is None:
+            border, end = self._border, self._border + self.out_px
+            view, to_view = context[border:end, border:end], crops.shift_matrix(-border, -border)
+        else:
+            view, _, to_view = self.geometry(context, np.zeros((0, 2), np.float32), geometry_seed)
+        matrix = crops.compose(to_view, to_context)
+        return view, None if landmarks is None else crops.apply(matrix, landmarks), matrix
+
+    def _context_matrix(self, index: int) -> np.ndarray:
+        to_view = crops.crop_matrix(self.manifest.boxes_xyxy[index], self.out_px, self.margin)
+        return crops.compose(crops.shift_matrix(self._border, self._border), to_view)
+
+    def _context(self, index: int) -> np.ndarray:
+        kept = self._cache.get(index)
+        if kept is None:
+            path = str(self.manifest.image_paths[index])
+            photograph = read_image(path)
+            for row in self._rows_of[path]:  # all its ears at once: decoding is what takes time
+                self._cache.put(row, crops.crop(photograph, self._context_matrix(row), self._cache.side_px))
+            kept = self._cache.get(index)
+        return kept
+
+
+class Frames:
+    """One photograph an item, letterboxed to a square with grey 114, with all its ears; or with none.
+
+    Items: image (3, S, S) uint8 tensor; boxes_xyxy (n, 4) float32 px of the letterbox; rows (n,) int64, the
+    ears' rows in the manifest; matrix (2, 3) float32, photograph px -> letterbox px; flipped (bool); path;
+    index.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        size_px: int = 320,
+        augmentation: FrameAugmentation | None = None,
+        seed: int = 0,
+        cache_dir: str | os.PathLike | None = None,
+        ram_limit_mb: float = 1024,
+    ) -> None:
+        """With augmentation, frames are kept, at most 1.5 letterboxes wide; without, they are read anew."""
+        self.manifest, self.size_px, self.augmentation, self.seed = manifest, size_px, augmentation, seed
+        self._rows_of = _rows_by_path(manifest)
+        self.paths = list(dict.fromkeys([*self._rows_of, *map(str, manifest.empty_images)]))
+        self._kept_px = round(size_px * CACHED_FRAME)
+        self._cache = (
+            None
+            if augmentation is None
+            else PixelCache(len(self.paths), self._kept_px, cache_dir, ram_limit_mb)
+        )
+        self._shapes: dict[int, tuple[int, int]] = {}
+
+    def __len__(self) -> int:
+        """Number of photographs."""
+        return len(self.paths)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """key: index, or (epoch, index) as EpochSampler gives it."""
+        import torch
+
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        index = range(len(self))[index]
+        rows = np.array(self._rows_of.get(self.paths[index], []), dtype=np.int64)
+        boxes = self.manifest.boxes_xyxy[rows]
+        if self.augmentation is None:
+            frame = read_image(self.paths[index])
+            matrix = crops.letterbox_matrix(*frame.shape[:2], self.size_px)
+            image, flipped = crops.crop(frame, matrix, self.size_px), False
+            boxes = crops.apply_to_boxes(matrix, boxes)
+        else:
+            frame, to_frame = self._kept_frame(index)
+            seed = sample_seed(self.seed, epoch, index, "frame")
+            moved = self.augmentation(frame, crops.apply_to_boxes(to_frame, boxes), seed)
+            image, boxes, flipped, rows = moved.image, moved.boxes_xyxy, moved.flipped, rows[moved.kept]
+            matrix = crops.compose(moved.matrix, to_frame)
+        return {
+            "image": _to_tensor(image),
+            "boxes_xyxy": torch.from_numpy(boxes),
+            "rows": torch.from_numpy(rows),
+            "matrix": torch.from_numpy(matrix),
+            "flipped": flipped,
+            "path": self.paths[index],
+            "index": index,
+        }
+
+    def _kept_frame(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The shrunk frame (h, w, 3), and photograph px -> its px."""
+        import cv2
+
+        path = self.paths[index]
+        if index not in self._shapes:
+            self._shapes[index] = image_size(path)
+        height, width = self._shapes[index]
+        shrink = min(1.0, self._kept_px / max(height, width))
+        small = (max(2, round(height * shrink)), max(2, round(width * shrink)))
+        kept = self._cache.get(index)
+        if kept is None:
+            slot = np.full((self._kept_px, self._kept_px, 3), crops.GREY, dtype=np.uint8)
+            shrunk = cv2.resize(read_image(path), small[::-1], interpolation=cv2.INTER_AREA)
+            slot[: small[0], : small[1]] = shrunk
+            self._cache.put(index, slot)
+            kept = slot
+        x_scale, y_scale = small[1] / width, small[0] / height
+        matrix = np.array(
+            [[x_scale, 0, (x_scale - 1) / 2], [0, y_scale, (y_scale - 1) / 2]], dtype=np.float32
+        )
+        return kept[: small[0], : small[1]], matrix
+
+
+def collate_frames(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """A batch: image (B, 3, S, S) and matrix (B, 2, 3) stacked, everything else as lists of length B."""
+    import torch
+
+    batch: dict[str, Any] = {name: [item[name] for item in items] for name in items[0]}
+    batch["image"] = torch.stack(batch["image"])
+    batch["matrix"] = torch.stack(batch["matrix"])
+    return batch
+
+
+def sample_seed(seed: int, epoch: int, index: int, part: str) -> int:
+    """A seed of its own for each part of each sample of each epoch, 0 .. 2**32 - 1."""
+    words = [seed, epoch, index, *part.encode()]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+def _rows_by_path(manifest: Manifest) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, path in enumerate(manifest.image_paths):
+        rows.setdefault(str(path), []).append(row)
+    return rows
+
+
+def _to_tensor(image: np.ndarray) -> Any:
+    """(H, W, 3) -> (3, H, W) uint8 tensor of its own memory."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
