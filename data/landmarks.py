@@ -15,8 +15,8 @@ DEFAULT_SCHEME = Path(__file__).with_name("landmarks_17.yaml")
 class Scheme:
     """Names, curves and flip permutation of one set of landmarks.
 
-    `curves` maps a name to the indices it joins, in order. After mirroring an image, the point of index `i` is
-    read from index `flip[i]`. `mean_shape_unit` is (K, 2) in a box 0..1 with the face to the right, or None.
+    `curves` maps a name to the indices it joins, in order. After mirroring an image, the point of index `i`
+    is read from index `flip[i]`. `mean_shape_unit` is (K, 2) in a box 0..1, face to the right, or None.
     """
 
     names: tuple[str, ...]
@@ -52,18 +52,25 @@ def _load(path: str) -> Scheme:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise _user_error(f"{path}: cannot read the landmark scheme ({error.strerror}); give a YAML file with "
-                          "`names` and `curves`, or leave the option out for the 17 points") from error
+        raise _user_error(
+            f"{path}: cannot read the landmark scheme ({error.strerror}); give a YAML file with "
+            "`names` and `curves`, or leave the option out for the 17 points"
+        ) from error
     except yaml.YAMLError as error:
         raise _user_error(f"{path}: the landmark scheme is not valid YAML: {error}") from error
     if not isinstance(content, dict):
-        raise _user_error(f"{path}: a landmark scheme is a mapping with `names` and `curves`, "
-                          f"found {type(content).__name__}")
+        raise _user_error(
+            f"{path}: a landmark scheme is a mapping with `names` and `curves`, "
+            f"found {type(content).__name__}"
+        )
     allowed = {"names", "curves", "flip", "ibug", "mean_shape_unit"}
     unknown = sorted(set(content) - allowed)
     if unknown:
-        raise _user_error(f"{path}: unknown key {unknown[0]!r} in the landmark scheme; allowed are "
-                          f"{', '.join(sorted(allowed))}")
+        from configs.errors import did_you_mean
+
+        raise _user_error(
+            f"{path}: unknown key {unknown[0]!r} in the landmark scheme{did_you_mean(unknown[0], allowed)}"
+        )
     return _checked(content, path)
 
 
@@ -84,9 +91,15 @@ def _checked(content: dict, path: str) -> Scheme:
     if not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(count))):
         raise _user_error(f"{path}: `flip` must hold each index 0..{count - 1} once, found {flip!r}")
     if any(flip[flip[index]] != index for index in range(count)):
-        raise _user_error(f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {flip!r}")
-    return Scheme(tuple(names), {str(name): list(c) for name, c in curves.items()}, list(flip),
-                  _mean_shape(content.get("mean_shape_unit"), count, path))
+        raise _user_error(
+            f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {flip!r}"
+        )
+    return Scheme(
+        tuple(names),
+        {str(name): list(c) for name, c in curves.items()},
+        list(flip),
+        _mean_shape(content.get("mean_shape_unit"), count, path),
+    )
 
 
 def _mean_shape(values, count: int, path: str) -> np.ndarray | None:
@@ -97,7 +110,9 @@ def _mean_shape(values, count: int, path: str) -> np.ndarray | None:
     except (TypeError, ValueError):
         shape = np.empty(0, np.float32)
     if shape.shape != (count, 2) or not np.isfinite(shape).all():
-        raise _user_error(f"{path}: `mean_shape_unit` must hold {count} pairs of finite numbers, one for a name")
+        raise _user_error(
+            f"{path}: `mean_shape_unit` must hold {count} pairs of finite numbers, one for a name"
+        )
     shape.setflags(write=False)
     return shape
 

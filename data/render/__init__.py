@@ -1,7 +1,11 @@
 """Rendered ears and scenes: photographs that nobody had to take, with exact boxes and landmarks."""
 
-_WHERE = {"render_ear": "data.render.ear", "RenderedEar": "data.render.ear", "render_scene": "data.render.scene",
-          "RenderedScene": "data.render.scene"}
+_WHERE = {
+    "render_ear": "data.render.ear",
+    "RenderedEar": "data.render.ear",
+    "render_scene": "data.render.scene",
+    "RenderedScene": "data.render.scene",
+}
 __all__ = list(_WHERE)
 
 

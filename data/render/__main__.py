@@ -89,7 +89,7 @@ def _write_pictures(output_dir: Path, kind: str, orders: list, labels: list) -> 
     from data.render.pictures import draw_box, draw_landmarks, fit, grid
 
     tiles, scheme = [], load_scheme()
-    for order, label in list(zip(orders, labels))[:48 if kind == "ear" else 12]:
+    for order, label in list(zip(orders, labels))[: 48 if kind == "ear" else 12]:
         image = cv2.imread(str(order.path))[..., ::-1]
         if kind == "scene":
             for index in range(len(label.boxes_xyxy)):
@@ -97,20 +97,34 @@ def _write_pictures(output_dir: Path, kind: str, orders: list, labels: list) -> 
                 image = draw_landmarks(image, label.landmarks[index], label.visibility[index], scheme, 1.5)
             image = fit(image, 360, 480)
         elif len(tiles) % 8 == 7:  # the last column shows the labels
-            image = draw_landmarks(draw_box(image, label.boxes_xyxy[0]), label.landmarks[0], label.visibility[0], scheme)
+            image = draw_landmarks(
+                draw_box(image, label.boxes_xyxy[0]), label.landmarks[0], label.visibility[0], scheme
+            )
         tiles.append(image)
     sheet = grid(tiles, 8 if kind == "ear" else 3)
     packed = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
-    write_atomic(output_dir / ("grid.png" if kind == "ear" else "scenes.png"), lambda path: path.write_bytes(packed))
+    write_atomic(
+        output_dir / ("grid.png" if kind == "ear" else "scenes.png"), lambda path: path.write_bytes(packed)
+    )
 
 
 def _check(config: Config) -> None:
     """Raises UserError for counts and sizes that cannot be rendered."""
     from configs.errors import UserError
 
-    limits = {"ears": (0, 10**7), "val_ears": (0, 10**7), "test_ears": (0, 10**7), "scenes": (0, 10**7),
-              "val_scenes": (0, 10**7), "test_scenes": (0, 10**7), "photos_per_identity": (1, 1000),
-              "image_px": (64, 1024), "jpeg_quality": (1, 100), "seed": (0, 10**6), "workers": (0, 256)}
+    limits = {
+        "ears": (0, 10**7),
+        "val_ears": (0, 10**7),
+        "test_ears": (0, 10**7),
+        "scenes": (0, 10**7),
+        "val_scenes": (0, 10**7),
+        "test_scenes": (0, 10**7),
+        "photos_per_identity": (1, 1000),
+        "image_px": (64, 1024),
+        "jpeg_quality": (1, 100),
+        "seed": (0, 10**6),
+        "workers": (0, 256),
+    }
     for name, (low, high) in limits.items():
         if not low <= getattr(config, name) <= high:
             raise UserError(f"{name} is {getattr(config, name)}; give a whole number from {low} to {high}")

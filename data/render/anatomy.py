@@ -1,6 +1,6 @@
 """An identity's ear: the anatomical curves as splines, and how strongly each fold is raised.
 
-Coordinates are ear heights: y runs 0 (top of the helix) to about 1 (bottom of the lobe), x runs from the back of
+Coordinates are ear heights: y runs from 0 (top of the helix) to 1 (bottom of the lobe), x from the back of
 the ear (0) to the face (about 0.6). The template was placed on the mean shape of `landmarks_17.yaml`.
 """
 
@@ -10,26 +10,73 @@ import numpy as np
 
 from data.render.curves import at_fraction, spline
 
-# Where points 0..7 lie along the outer rim (measured on annotated in-the-wild ears), and point 9 on the inner rim.
+# Where points 0..7 lie along the outer rim (measured on annotated in-the-wild ears). Point 9 lies at .38 of
+# the inner rim there; this template's inner rim starts deeper in the concha, and .42 meets the mean shape.
 RIM_FRACTIONS = (0.0, 0.13, 0.24, 0.35, 0.58, 0.74, 0.88, 1.0)
 INNER_FRACTIONS = (0.0, 0.42, 1.0)
 
 # Templates in box units, face to the right: x is multiplied by the ear's width afterwards.
-_RIM = [(.745, .135), (.68, .065), (.55, .017), (.41, .0), (.29, .018), (.16, .07), (.065, .155), (.01, .27),
-        (.012, .39), (.06, .50), (.14, .60), (.24, .70), (.36, .82), (.46, .92), (.60, .985), (.74, .995),
-        (.87, .965), (.96, .90)]
-_INNER = [(.71, .415), (.755, .36), (.755, .285), (.705, .205), (.61, .135), (.47, .098), (.33, .105), (.215, .165),
-          (.155, .265), (.16, .385), (.21, .50), (.29, .615), (.39, .715)]
-_ATTACHMENT = [(.96, .90), (1.01, .80), (1.01, .66), (.99, .50), (.95, .36), (.87, .22), (.745, .135)]
-_TRAGUS = [(.825, .425), (.795, .455), (.755, .505), (.775, .575), (.825, .655), (.815, .70)]
-_ANTITRAGUS = [(.815, .70), (.755, .705), (.70, .665), (.645, .640), (.585, .655)]
-_CONCHA = [(.585, .655), (.50, .63), (.425, .56), (.395, .475), (.43, .395), (.52, .345), (.66, .325)]
-_CRUS = [(.80, .30), (.785, .36), (.72, .415), (.645, .455), (.575, .475)]
-_STEM = [(.57, .735), (.46, .70), (.365, .61), (.315, .51), (.305, .42), (.335, .345)]
-_SUPERIOR = [(.335, .345), (.375, .275), (.43, .21), (.49, .155)]
-_INFERIOR = [(.335, .345), (.42, .30), (.53, .28), (.68, .28)]
-_CANAL = [(.765, .56)]
-_LOBE = [(.66, .86)]
+_RIM = [
+    (0.745, 0.135),
+    (0.68, 0.065),
+    (0.55, 0.017),
+    (0.41, 0.0),
+    (0.29, 0.018),
+    (0.16, 0.07),
+    (0.065, 0.155),
+    (0.01, 0.27),
+    (0.012, 0.39),
+    (0.06, 0.50),
+    (0.14, 0.60),
+    (0.24, 0.70),
+    (0.36, 0.82),
+    (0.46, 0.92),
+    (0.60, 0.985),
+    (0.74, 0.995),
+    (0.87, 0.965),
+    (0.96, 0.90),
+]
+_INNER = [
+    (0.71, 0.415),
+    (0.755, 0.36),
+    (0.755, 0.285),
+    (0.705, 0.205),
+    (0.61, 0.135),
+    (0.47, 0.098),
+    (0.33, 0.105),
+    (0.215, 0.165),
+    (0.155, 0.265),
+    (0.16, 0.385),
+    (0.21, 0.50),
+    (0.29, 0.615),
+    (0.39, 0.715),
+]
+_ATTACHMENT = [
+    (0.96, 0.90),
+    (1.01, 0.80),
+    (1.01, 0.66),
+    (0.99, 0.50),
+    (0.95, 0.36),
+    (0.87, 0.22),
+    (0.745, 0.135),
+]
+_TRAGUS = [(0.825, 0.425), (0.795, 0.455), (0.755, 0.505), (0.775, 0.575), (0.825, 0.655), (0.815, 0.70)]
+_ANTITRAGUS = [(0.815, 0.70), (0.755, 0.705), (0.70, 0.665), (0.645, 0.640), (0.585, 0.655)]
+_CONCHA = [
+    (0.585, 0.655),
+    (0.50, 0.63),
+    (0.425, 0.56),
+    (0.395, 0.475),
+    (0.43, 0.395),
+    (0.52, 0.345),
+    (0.66, 0.325),
+]
+_CRUS = [(0.80, 0.30), (0.785, 0.36), (0.72, 0.415), (0.645, 0.455), (0.575, 0.475)]
+_STEM = [(0.57, 0.735), (0.46, 0.70), (0.365, 0.61), (0.315, 0.51), (0.305, 0.42), (0.335, 0.345)]
+_SUPERIOR = [(0.335, 0.345), (0.375, 0.275), (0.43, 0.21), (0.49, 0.155)]
+_INFERIOR = [(0.335, 0.345), (0.42, 0.30), (0.53, 0.28), (0.68, 0.28)]
+_CANAL = [(0.765, 0.56)]
+_LOBE = [(0.66, 0.86)]
 
 
 @dataclass(frozen=True)
@@ -47,11 +94,11 @@ class Anatomy:
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """A random ear. Everything drawn here belongs to the identity and stays the same in all its photographs."""
+    """A random ear. All that is drawn here belongs to the identity and stays the same in its photographs."""
     shape = {name: np.array(points, np.float64) for name, points in _TEMPLATES.items()}
     _vary_folds(shape, rng)
     _vary_lobe(shape, rng)
-    width = float(np.clip(rng.normal(.64, .06), .5, .8))
+    width = float(np.clip(rng.normal(0.64, 0.06), 0.5, 0.8))
     warp = _smooth_warp(rng)
     shape = {name: warp(points) * (width, 1.0) for name, points in shape.items()}
     curves = {name: spline(points) if len(points) > 2 else points for name, points in shape.items()}
@@ -61,71 +108,99 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     return Anatomy(curves, _landmarks(curves), _folds(rng))
 
 
-_TEMPLATES = {"rim": _RIM, "inner": _INNER, "attachment": _ATTACHMENT, "tragus": _TRAGUS, "antitragus": _ANTITRAGUS,
-              "concha": _CONCHA, "crus": _CRUS, "stem": _STEM, "superior": _SUPERIOR, "inferior": _INFERIOR,
-              "canal": _CANAL, "lobe": _LOBE}
+_TEMPLATES = {
+    "rim": _RIM,
+    "inner": _INNER,
+    "attachment": _ATTACHMENT,
+    "tragus": _TRAGUS,
+    "antitragus": _ANTITRAGUS,
+    "concha": _CONCHA,
+    "crus": _CRUS,
+    "stem": _STEM,
+    "superior": _SUPERIOR,
+    "inferior": _INFERIOR,
+    "canal": _CANAL,
+    "lobe": _LOBE,
+}
 
 
 def _landmarks(curves: dict[str, np.ndarray]) -> np.ndarray:
     tragus, antitragus = curves["tragus"], curves["antitragus"]
-    return np.concatenate([
-        at_fraction(curves["rim"], RIM_FRACTIONS),
-        at_fraction(curves["inner"], INNER_FRACTIONS),
-        tragus[[0, 20, 50]],        # control points: start, apex, notch
-        antitragus[[30]],           # apex
-        at_fraction(curves["concha"], [.47, 1.0]),
-    ])
+    return np.concatenate(
+        [
+            at_fraction(curves["rim"], RIM_FRACTIONS),
+            at_fraction(curves["inner"], INNER_FRACTIONS),
+            tragus[[0, 20, 50]],  # control points: start, apex, notch
+            antitragus[[30]],  # apex
+            at_fraction(curves["concha"], [0.47, 1.0]),
+        ]
+    )
 
 
 def _vary_folds(shape: dict[str, np.ndarray], rng: np.random.Generator) -> None:
-    """Changes the helix width, the tip of the helix, the concha, tragus and antitragus of `shape` in place."""
-    helix = rng.uniform(.62, 1.32)
-    partners = np.array([(.80, .36), (.80, .36), (.84, .26), (.76, .14), (.60, .025), (.45, .0), (.29, .02), (.14, .08),
-                         (.02, .25), (.02, .40), (.09, .53), (.18, .645), (.29, .755)])
-    keep = np.array([1, 1, 1, .9, .5, .1, 0, 0, 0, 0, .15, .5, 1])[:, None]
+    """Changes width and tip of the helix, the concha, tragus and antitragus of `shape` in place."""
+    helix = rng.uniform(0.62, 1.32)
+    partners = np.array(
+        [
+            (0.80, 0.36),
+            (0.80, 0.36),
+            (0.84, 0.26),
+            (0.76, 0.14),
+            (0.60, 0.025),
+            (0.45, 0.0),
+            (0.29, 0.02),
+            (0.14, 0.08),
+            (0.02, 0.25),
+            (0.02, 0.40),
+            (0.09, 0.53),
+            (0.18, 0.645),
+            (0.29, 0.755),
+        ]
+    )
+    keep = np.array([1, 1, 1, 0.9, 0.5, 0.1, 0, 0, 0, 0, 0.15, 0.5, 1])[:, None]
     shape["inner"] += (shape["inner"] - partners) * (helix - 1) * (1 - keep)
-    tip = np.clip(rng.normal(0, .022), -.045, .045)
-    shape["rim"][4:8] += np.outer([.4, 1, .8, .3], [-tip, -tip * .7])
-    shape["inner"][6:9] += np.outer([.7, .8, .3], [-tip, -tip * .7])
-    tubercle = max(rng.normal(0, .02), 0)
-    shape["inner"][7] += (tubercle, tubercle * .6)
-    bowl = rng.normal(1, .09, 2)
-    centre = np.array([.66, .50])
+    tip = np.clip(rng.normal(0, 0.022), -0.045, 0.045)
+    shape["rim"][4:8] += np.outer([0.4, 1, 0.8, 0.3], [-tip, -tip * 0.7])
+    shape["inner"][6:9] += np.outer([0.7, 0.8, 0.3], [-tip, -tip * 0.7])
+    tubercle = max(rng.normal(0, 0.02), 0)
+    shape["inner"][7] += (tubercle, tubercle * 0.6)
+    bowl = rng.normal(1, 0.09, 2)
+    centre = np.array([0.66, 0.50])
     for name in ("concha", "antitragus"):
         fade = np.linspace(0, 1, 5)[:, None] if name == "antitragus" else 1
         shape[name] += (shape[name] - centre) * (bowl - 1) * fade
     for name in ("stem", "superior", "inferior"):
-        shape[name] += (shape[name] - centre) * (bowl - 1) * .8
-    shape["tragus"][1:4] += np.outer([.5, 1, .6], [rng.normal(0, .018), rng.normal(0, .012)])
-    lift = rng.normal(0, .012)
-    shape["antitragus"][2:4] += np.outer([.6, 1], [rng.normal(0, .012), lift])
-    spread = rng.normal(0, .03)
-    shape["superior"] += np.outer([0, .3, .7, 1], [spread, 0])
-    shape["crus"][2:] += np.outer([0, .5, 1], [rng.normal(0, .03), rng.normal(0, .012)])
+        shape[name] += (shape[name] - centre) * (bowl - 1) * 0.8
+    shape["tragus"][1:4] += np.outer([0.5, 1, 0.6], [rng.normal(0, 0.018), rng.normal(0, 0.012)])
+    lift = rng.normal(0, 0.012)
+    shape["antitragus"][2:4] += np.outer([0.6, 1], [rng.normal(0, 0.012), lift])
+    spread = rng.normal(0, 0.03)
+    shape["superior"] += np.outer([0, 0.3, 0.7, 1], [spread, 0])
+    shape["crus"][2:] += np.outer([0, 0.5, 1], [rng.normal(0, 0.03), rng.normal(0, 0.012)])
 
 
 def _vary_lobe(shape: dict[str, np.ndarray], rng: np.random.Generator) -> None:
-    """A lobe between attached (runs straight into the cheek) and free (hangs below its attachment), in place."""
+    """A lobe between attached (runs into the cheek) and free (hangs below its attachment), in place."""
     free = rng.beta(1.6, 1.3)
-    length = rng.normal(0, .03)
+    length = rng.normal(0, 0.03)
     rim = shape["rim"]
-    rim[13:17] += np.outer([.4, 1, 1, .7], [0, length + .012 * free])
-    rim[16] += (.02 * free, .015 * free)
-    rim[17] += (.005, .035 - .075 * free)
-    rim[15] += (.0, .01 - .012 * free)
+    rim[13:17] += np.outer([0.4, 1, 1, 0.7], [0, length + 0.012 * free])
+    rim[16] += (0.02 * free, 0.015 * free)
+    rim[17] += (0.005, 0.035 - 0.075 * free)
+    rim[15] += (0.0, 0.01 - 0.012 * free)
     shape["attachment"][0] = rim[17]
-    full = rng.normal(0, .028)
-    rim[12:15] += np.outer([.5, 1, .6], [-full, full * .3])
+    full = rng.normal(0, 0.028)
+    rim[12:15] += np.outer([0.5, 1, 0.6], [-full, full * 0.3])
 
 
 def _smooth_warp(rng: np.random.Generator):
     """A low-frequency random displacement of the plane, so that all curves bend together."""
-    frequency = rng.uniform(.5, 1.5, (4, 2)) * rng.choice([-1, 1], (4, 2))
+    frequency = rng.uniform(0.5, 1.5, (4, 2)) * rng.choice([-1, 1], (4, 2))
     phase = rng.uniform(0, 2 * np.pi, 4)
-    amplitude = rng.normal(0, 1, (4, 2)) * (.0145, .011)
+    amplitude = rng.normal(0, 1, (4, 2)) * (0.0145, 0.011)
 
     def warp(points: np.ndarray) -> np.ndarray:
-        waves = np.sin(2 * np.pi * points @ frequency.T * .8 + phase)
+        waves = np.sin(2 * np.pi * points @ frequency.T * 0.8 + phase)
         return points + waves @ amplitude
 
     return warp
@@ -134,9 +209,17 @@ def _smooth_warp(rng: np.random.Generator):
 def _folds(rng: np.random.Generator) -> dict[str, float]:
     """Heights and widths in ear heights."""
     return {
-        "helix": rng.uniform(.035, .08), "roll": rng.uniform(.030, .045), "stem": rng.uniform(.02, .068),
-        "superior": rng.uniform(.004, .05), "inferior": rng.uniform(.025, .050), "ridge": rng.uniform(.032, .046),
-        "bowl": rng.uniform(.09, .145), "crus": rng.uniform(.025, .05), "tragus": rng.uniform(.035, .065),
-        "antitragus": rng.uniform(.02, .045), "lobe": rng.uniform(.015, .035), "protrusion": rng.uniform(.10, .45),
-        "scapha": rng.uniform(.0, .02),
+        "helix": rng.uniform(0.035, 0.08),
+        "roll": rng.uniform(0.030, 0.045),
+        "stem": rng.uniform(0.02, 0.068),
+        "superior": rng.uniform(0.004, 0.05),
+        "inferior": rng.uniform(0.025, 0.050),
+        "ridge": rng.uniform(0.032, 0.046),
+        "bowl": rng.uniform(0.09, 0.145),
+        "crus": rng.uniform(0.025, 0.05),
+        "tragus": rng.uniform(0.035, 0.065),
+        "antitragus": rng.uniform(0.02, 0.045),
+        "lobe": rng.uniform(0.015, 0.035),
+        "protrusion": rng.uniform(0.10, 0.45),
+        "scapha": rng.uniform(0.0, 0.02),
     }

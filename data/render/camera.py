@@ -1,4 +1,4 @@
-"""The camera: pose of the ear, the warp of its relief into the picture, and what lens, sensor and file do to it."""
+"""The camera: pose, the warp of the relief into the picture, and what lens, sensor and file do to it."""
 
 from dataclasses import dataclass
 
@@ -40,15 +40,30 @@ class Camera:
         return x, y
 
     def canvas_maps(self, relief: Relief, depth: np.ndarray, plane: tuple) -> tuple[np.ndarray, np.ndarray]:
-        """Canvas pixel seen at each picture pixel, by fixed-point iteration over the depth map."""
-        inverse, slide = self._inverse()
-        map_x, map_y = relief.to_px(plane[0]).astype(np.float32), relief.to_px(plane[1]).astype(np.float32)
-        start_x, start_y = map_x, map_y
-        step = (slide * relief.scale).astype(np.float32)
-        for _ in range(4):
-            z = cv2.remap(depth, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            map_x, map_y = start_x - step[0] * z, start_y - step[1] * z
-        return map_x, map_y
+        """Canvas pixel seen at each picture pixel: each ray walks down until it meets the depth map."""
+        _, slide = self._inverse()
+        start_x, start_y = (relief.to_px(axis).astype(np.float32) for axis in plane)
+        step_x, step_y = (slide * relief.scale).astype(np.float32)
+
+        def gap(level: np.ndarray) -> np.ndarray:
+            """How far the surface lies above the ray where the ray is `level` high."""
+            x, y = start_x - step_x * level, start_y - step_y * level
+            return cv2.remap(depth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - level
+
+        high, low = float(depth.max()) + 1e-3, float(depth.min()) - 1e-3
+        levels = np.linspace(high, low, 12, dtype=np.float32)
+        above = np.full(start_x.shape, levels[0], np.float32)
+        under = np.full(start_x.shape, levels[-1], np.float32)
+        met = np.zeros(start_x.shape, bool)
+        for before, level in zip(levels, levels[1:], strict=False):
+            now = (gap(np.broadcast_to(level, start_x.shape)) >= 0) & ~met
+            above[now], under[now] = before, level
+            met |= now
+        for _ in range(6):
+            middle = (above + under) / 2
+            inside = gap(middle) >= 0
+            under, above = np.where(inside, middle, under), np.where(inside, above, middle)
+        return start_x - step_x * under, start_y - step_y * under
 
     def _inverse(self) -> tuple[np.ndarray, np.ndarray]:
         inverse = np.linalg.inv(self.rotation[:2, :2])
@@ -68,22 +83,24 @@ def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
     """Linear light (H, W, 3) -> sRGB uint8 as a camera would give it: tone, blur, noise and compression."""
     enlarged = min(max(linear.shape[:2]) / 192, 4 if linear.shape[0] == linear.shape[1] else 1.5)
     image = np.power(np.clip(linear, 0, None), np.float32(1 / 2.2))
-    if rng.random() < .04 * strength:
-        image = np.repeat(image @ np.float32([[.3], [.59], [.11]]), 3, axis=2)
-    grey = image @ np.float32([[.3], [.59], [.11]])
-    image = grey + (image - grey) * np.float32(max(1 + .18 * rng.standard_normal() * strength, .4))
-    image = image + (image > .8) * (-.5 * np.square(np.maximum(image - .8, 0)))  # shoulder instead of hard clipping
-    contrast = 1 + .10 * rng.standard_normal() * strength
-    image = (image - .45) * contrast + .45 + .025 * rng.standard_normal() * strength
-    blur = rng.choice([0, .5, .9, 1.5], p=[.35, .35, .2, .1]) * strength * enlarged
-    if blur > .3:
+    if rng.random() < 0.04 * strength:
+        image = np.repeat(image @ np.float32([[0.3], [0.59], [0.11]]), 3, axis=2)
+    grey = image @ np.float32([[0.3], [0.59], [0.11]])
+    image = grey + (image - grey) * np.float32(max(1 + 0.18 * rng.standard_normal() * strength, 0.4))
+    image = image + (image > 0.8) * (
+        -0.5 * np.square(np.maximum(image - 0.8, 0))
+    )  # shoulder instead of hard clipping
+    contrast = 1 + 0.10 * rng.standard_normal() * strength
+    image = (image - 0.45) * contrast + 0.45 + 0.025 * rng.standard_normal() * strength
+    blur = rng.choice([0, 0.5, 0.9, 1.5], p=[0.35, 0.35, 0.2, 0.1]) * strength * enlarged
+    if blur > 0.3:
         image = cv2.GaussianBlur(image, (0, 0), blur)
-    if rng.random() < .07 * strength:
+    if rng.random() < 0.07 * strength:
         image = _motion_blur(image, rng, enlarged)
-    level = abs(rng.normal(0, .007)) * strength
-    noise = grain(rng, image.shape[:2])[..., None] * level + grain(rng, image.shape, .8) * level * .4
-    image = np.clip(np.nan_to_num(image + noise) * 255 + .5, 0, 255).astype(np.uint8)
-    if rng.random() < .4 * strength:
+    level = abs(rng.normal(0, 0.007)) * strength
+    noise = grain(rng, image.shape[:2])[..., None] * level + grain(rng, image.shape, 0.8) * level * 0.4
+    image = np.clip(np.nan_to_num(image + noise) * 255 + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.4 * strength:
         quality = int(rng.uniform(35, 90))
         packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         image = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def spline(controls: np.ndarray, samples: int = 10, closed: bool = False) -> np.ndarray:
-    """Catmull-Rom curve through controls (N, 2); every `samples`-th point of the result is a control point."""
+    """Catmull-Rom curve through controls (N, 2); every `samples`-th point of it is a control point."""
     weights = _catmull_rom(len(controls), samples, closed)
     return weights @ np.asarray(controls, np.float64)
 
@@ -14,7 +14,9 @@ def spline(controls: np.ndarray, samples: int = 10, closed: bool = False) -> np.
 @lru_cache(maxsize=64)
 def _catmull_rom(count: int, samples: int, closed: bool) -> np.ndarray:
     t = np.arange(samples) / samples
-    basis = 0.5 * np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], 1)
+    basis = 0.5 * np.stack(
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3], 1
+    )
     segments = count if closed else count - 1
     weights = np.zeros((segments * samples + (not closed), count))
     for segment in range(segments):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.files import write_atomic
+from data.landmarks import NUM_LANDMARKS
 
 SPLITS = ("train", "val", "test")
 # Splits take their identities and scenes from ranges of seeds that cannot meet.
@@ -49,7 +50,7 @@ def render_all(orders: list[Order], workers: int, title: str) -> list[Labels]:
     if not orders:
         return []
 
-    progress = {"total": len(orders), "desc": title, "unit": "image", "mininterval": .5}
+    progress = {"total": len(orders), "desc": title, "unit": "image", "mininterval": 0.5}
     if workers <= 0 or len(orders) < 8:
         return [fulfil(order) for order in tqdm(orders, **progress)]
     context = multiprocessing.get_context("spawn")
@@ -72,18 +73,30 @@ def fulfil(order: Order) -> Labels:
     return Labels(scene.boxes_xyxy, scene.landmarks, scene.visibility)
 
 
-def write_manifests(output_dir: Path, split: str, kind: str, orders: list[Order], labels: list[Labels]) -> None:
-    """The manifests of one split: ears as `SPLIT_teacher.npy` and `SPLIT_labelled.npy`, scenes as `SPLIT_frames.npy`."""
+def write_manifests(
+    output_dir: Path, split: str, kind: str, orders: list[Order], labels: list[Labels]
+) -> None:
+    """One split's manifests: `SPLIT_teacher.npy` and `SPLIT_labelled.npy`, or `SPLIT_frames.npy`."""
     from data.manifest import Manifest, write_manifest
 
-    rows = [(order, index, label) for order, label in zip(orders, labels) for index in range(len(label.boxes_xyxy))]
+    rows = [
+        (order, index, label)
+        for order, label in zip(orders, labels)
+        for index in range(len(label.boxes_xyxy))
+    ]
     manifest = Manifest(
         image_paths=np.array([str(order.path) for order, _, _ in rows], dtype=str),
         boxes_xyxy=np.array([label.boxes_xyxy[index] for _, index, label in rows], np.float32).reshape(-1, 4),
-        landmarks=np.array([label.landmarks[index] for _, index, label in rows], np.float32).reshape(len(rows), -1, 2),
-        visibility=np.array([label.visibility[index] for _, index, label in rows], np.uint8).reshape(len(rows), -1),
+        landmarks=np.array([label.landmarks[index] for _, index, label in rows], np.float32).reshape(
+            len(rows), NUM_LANDMARKS, 2
+        ),
+        visibility=np.array([label.visibility[index] for _, index, label in rows], np.uint8).reshape(
+            len(rows), NUM_LANDMARKS
+        ),
         sources=np.array([order.source for order, _, _ in rows], dtype=str),
-        empty_images=np.array([str(order.path) for order, label in zip(orders, labels) if not len(label.boxes_xyxy)], dtype=str),
+        empty_images=np.array(
+            [str(order.path) for order, label in zip(orders, labels) if not len(label.boxes_xyxy)], dtype=str
+        ),
     )
     for name in ("teacher", "labelled") if kind == "ear" else ("frames",):
         write_manifest(output_dir / f"{split}_{name}.npy", manifest)

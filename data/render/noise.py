@@ -12,10 +12,13 @@ def field(rng: np.random.Generator, shape: tuple[int, int], cells: float, octave
     for octave in range(octaves):
         count = cells * 2**octave
         longest = max(shape)
-        grid = (max(int(np.ceil(count * height / longest)), 1) + 3, max(int(np.ceil(count * width / longest)), 1) + 3)
+        grid = (
+            max(int(np.ceil(count * height / longest)), 1) + 3,
+            max(int(np.ceil(count * width / longest)), 1) + 3,
+        )
         values = rng.standard_normal(grid, dtype=np.float32)
-        total += cv2.resize(values, (width, height), interpolation=cv2.INTER_CUBIC) * .5**octave
-        norm += .25**octave
+        total += cv2.resize(values, (width, height), interpolation=cv2.INTER_CUBIC) * 0.5**octave
+        norm += 0.25**octave
     return total * np.float32(1.3 / np.sqrt(norm))
 
 

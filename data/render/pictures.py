@@ -12,16 +12,19 @@ def grid(tiles: list[np.ndarray], columns: int, gap_px: int = 4) -> np.ndarray:
     """Pictures (H, W, 3) of one size side by side, row by row, on white."""
     height, width = tiles[0].shape[:2]
     rows = -(-len(tiles) // columns)
-    sheet = np.full((rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8)
+    sheet = np.full(
+        (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8
+    )
     for index, tile in enumerate(tiles):
         top = gap_px + index // columns * (height + gap_px)
         left = gap_px + index % columns * (width + gap_px)
-        sheet[top:top + height, left:left + width] = tile
+        sheet[top : top + height, left : left + width] = tile
     return sheet
 
 
-def draw_landmarks(image: np.ndarray, landmarks: np.ndarray, visibility: np.ndarray, scheme: Scheme,
-                   dot_px: float = 2.0) -> np.ndarray:
+def draw_landmarks(
+    image: np.ndarray, landmarks: np.ndarray, visibility: np.ndarray, scheme: Scheme, dot_px: float = 2.0
+) -> np.ndarray:
     """Copy of an RGB image with the curves and points of one ear; hidden points are rings."""
     image = image.copy()
     points = [tuple(int(round(value * 16)) for value in point) for point in np.nan_to_num(landmarks)]
@@ -39,7 +42,9 @@ def draw_box(image: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
     """Copy of an RGB image with a box."""
     image = image.copy()
     left, top, right, bottom = (int(round(value)) for value in box_xyxy)
-    cv2.rectangle(image, (left, top), (right - 1, bottom - 1), (255, 230, 0), max(round(max(image.shape) / 400), 1))
+    cv2.rectangle(
+        image, (left, top), (right - 1, bottom - 1), (255, 230, 0), max(round(max(image.shape) / 400), 1)
+    )
     return image
 
 
@@ -48,5 +53,5 @@ def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
     ratio = min(height / image.shape[0], width / image.shape[1])
     size = (max(int(image.shape[1] * ratio), 1), max(int(image.shape[0] * ratio), 1))
     tile = np.full((height, width, 3), 114, np.uint8)
-    tile[:size[1], :size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    tile[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return tile

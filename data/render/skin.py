@@ -9,13 +9,24 @@ from data.render.noise import field, grain
 from data.render.relief import Relief
 
 # sRGB tones from light to dark, picked by eye.
-_TONES = np.array([(238, 200, 182), (232, 183, 160), (222, 168, 140), (203, 148, 117), (174, 119, 90),
-                   (134, 88, 65), (96, 62, 47), (70, 46, 37)], np.float32)
+_TONES = np.array(
+    [
+        (238, 200, 182),
+        (232, 183, 160),
+        (222, 168, 140),
+        (203, 148, 117),
+        (174, 119, 90),
+        (134, 88, 65),
+        (96, 62, 47),
+        (70, 46, 37),
+    ],
+    np.float32,
+)
 
 
 @dataclass(frozen=True)
 class Skin:
-    """An identity's skin. `albedo` (3,) linear; `depth` from light to dark; the rest are strengths around 0..1."""
+    """An identity's skin. `albedo` (3,) linear; `depth` 0 light to 1 dark; the rest are strengths 0..1."""
 
     albedo: np.ndarray
     depth: float
@@ -39,25 +50,36 @@ def draw_skin(rng: np.random.Generator) -> Skin:
     depth = rng.beta(1.1, 1.5) * (len(_TONES) - 1)
     low = min(int(depth), len(_TONES) - 2)
     tone = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (depth - low) + rng.normal(0, (5, 5, 6))
-    tone = tone + (tone @ (.3, .59, .11) - tone) * rng.uniform(-.05, .30)
-    return Skin(linear(np.clip(tone, 20, 250)), float(depth / (len(_TONES) - 1)), rng.uniform(.1, 1), rng.uniform(.3, 1), rng.uniform(.1, 1),
-                int(rng.integers(2**31)))
+    tone = tone + (tone @ (0.3, 0.59, 0.11) - tone) * rng.uniform(-0.05, 0.30)
+    return Skin(
+        linear(np.clip(tone, 20, 250)),
+        float(depth / (len(_TONES) - 1)),
+        rng.uniform(0.1, 1),
+        rng.uniform(0.3, 1),
+        rng.uniform(0.1, 1),
+        int(rng.integers(2**31)),
+    )
 
 
 def draw_light(rng: np.random.Generator) -> Light:
     side = rng.uniform(0, 2 * np.pi)
-    tilt = rng.uniform(.25, 1.15)
-    direction = np.array([np.cos(side) * np.sin(tilt), np.sin(side) * np.sin(tilt) - .35, np.cos(tilt)])
-    warmth = rng.normal(0, .07)
-    colour = np.array([1 + warmth, 1 + rng.normal(0, .012), 1 - warmth]) * np.exp(rng.normal(.06, .2))
-    return Light(direction / np.linalg.norm(direction), colour.astype(np.float32), rng.uniform(.2, .6), rng.uniform(.2, 1))
+    tilt = rng.uniform(0.25, 1.15)
+    direction = np.array([np.cos(side) * np.sin(tilt), np.sin(side) * np.sin(tilt) - 0.35, np.cos(tilt)])
+    warmth = rng.normal(0, 0.07)
+    colour = np.array([1 + warmth, 1 + rng.normal(0, 0.012), 1 - warmth]) * np.exp(rng.normal(0.06, 0.2))
+    return Light(
+        direction / np.linalg.norm(direction),
+        colour.astype(np.float32),
+        rng.uniform(0.2, 0.6),
+        rng.uniform(0.2, 1),
+    )
 
 
 def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) -> np.ndarray:
-    """Linear RGB (h, w, 3) of the ear on its canvas, lit from `light` as seen through a camera of that rotation."""
+    """Linear RGB (h, w, 3) of the ear on its canvas, seen by a camera of that rotation."""
     rng = np.random.default_rng([skin.seed, 1])
     to_light = (rotation.T @ light.direction).astype(np.float32)
-    height = relief.height + grain(rng, relief.height.shape, 1.2) * np.float32(.0005 * skin.texture)
+    height = relief.height + grain(rng, relief.height.shape, 1.2) * np.float32(0.0005 * skin.texture)
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=relief.scale / 8)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=relief.scale / 8)
     length = np.sqrt(1 + slope_x**2 + slope_y**2)
@@ -71,19 +93,24 @@ def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) ->
     albedo = _albedo(relief, skin, rng)
     colour = np.empty((*height.shape, 3), np.float32)
     # Light bleeds through skin: red wraps further round a fold than blue, and shadows turn red.
-    for channel, wrap in enumerate((.34, .20, .15)):
-        diffuse = np.clip((facing + wrap) / (1 + wrap), 0, None) * (lit + (1 - lit) * wrap * .6)
-        sky = np.power(open_sky, (.82, 1.12, 1.25)[channel])
-        colour[..., channel] = albedo[..., channel] * ((1 - light.ambient) * diffuse * (.4 + .6 * sky) * 1.15 + light.ambient * sky * (.75 + .25 / length))
-    gloss = np.float32(skin.gloss) * (np.float32(.11) * np.power(mirror, 14) + np.float32(.13) * np.power(mirror, 50))
+    for channel, wrap in enumerate((0.34, 0.20, 0.15)):
+        diffuse = np.clip((facing + wrap) / (1 + wrap), 0, None) * (lit + (1 - lit) * wrap * 0.6)
+        sky = np.power(open_sky, (0.82, 1.12, 1.25)[channel])
+        colour[..., channel] = albedo[..., channel] * (
+            (1 - light.ambient) * diffuse * (0.4 + 0.6 * sky) * 1.15
+            + light.ambient * sky * (0.75 + 0.25 / length)
+        )
+    gloss = np.float32(skin.gloss) * (
+        np.float32(0.11) * np.power(mirror, 14) + np.float32(0.13) * np.power(mirror, 50)
+    )
     colour += (gloss * lit * open_sky)[..., None]
     return colour * light.colour
 
 
 def surface_shade(light: Light, toward: np.ndarray) -> np.ndarray:
-    """Light (..., 3) that skin gives back, without albedo; `toward` is the cosine between its normal and the light."""
+    """Light (..., 3) that white skin gives back; `toward` is the cosine between its normal and the light."""
     toward = np.asarray(toward, np.float32)[..., None]
-    wrap = np.array([.34, .20, .15], np.float32)
+    wrap = np.array([0.34, 0.20, 0.15], np.float32)
     diffuse = np.clip((toward + wrap) / (1 + wrap), 0, None)
     return ((1 - light.ambient) * diffuse * 1.15 + light.ambient) * light.colour
 
@@ -91,22 +118,22 @@ def surface_shade(light: Light, toward: np.ndarray) -> np.ndarray:
 def _albedo(relief: Relief, skin: Skin, rng: np.random.Generator) -> np.ndarray:
     """Skin colour with blood at the rim and in the bowl, blotches and freckles: (h, w, 3)."""
     shape = relief.height.shape
-    blood = skin.redness * (.15 + .6 * relief.helix + .45 * relief.bowl + .35 * relief.lobe)
-    blood = blood + .22 * field(rng, shape, 5, 2) * skin.redness
-    mottle = 1 + np.float32(.035 * skin.texture) * field(rng, shape, 24, 2)
-    absorb = np.array([.10, .42, .36], np.float32)
-    albedo = skin.albedo * np.exp(-np.maximum(blood, -.3)[..., None] * absorb) * mottle[..., None]
-    return albedo * (1 - relief.canal * .55)[..., None]
+    blood = skin.redness * (0.15 + 0.6 * relief.helix + 0.45 * relief.bowl + 0.35 * relief.lobe)
+    blood = blood + 0.22 * field(rng, shape, 5, 2) * skin.redness
+    mottle = 1 + np.float32(0.035 * skin.texture) * field(rng, shape, 24, 2)
+    absorb = np.array([0.10, 0.42, 0.36], np.float32)
+    albedo = skin.albedo * np.exp(-np.maximum(blood, -0.3)[..., None] * absorb) * mottle[..., None]
+    return albedo * (1 - relief.canal * 0.55)[..., None]
 
 
 def _occlusion(relief: Relief) -> np.ndarray:
     """Share of the sky each point sees, from how far it lies below its surroundings at three scales."""
     height = relief.height
     hidden = np.zeros_like(height)
-    for sigma, weight in ((.018, 7.0), (.045, 4.5), (.10, 2.2)):
+    for sigma, weight in ((0.018, 7.0), (0.045, 4.5), (0.10, 2.2)):
         around = cv2.GaussianBlur(height, (0, 0), sigma * relief.scale, borderType=cv2.BORDER_REPLICATE)
-        hidden += weight * np.maximum(around - height, -.01)
-    return np.clip(np.exp(-1.35 * hidden) * (1 - .5 * relief.canal), .04, 1.15)
+        hidden += weight * np.maximum(around - height, -0.01)
+    return np.clip(np.exp(-1.35 * hidden) * (1 - 0.5 * relief.canal), 0.04, 1.15)
 
 
 def _cast_shadow(relief: Relief, to_light: np.ndarray, hardness: float) -> np.ndarray:
@@ -115,15 +142,26 @@ def _cast_shadow(relief: Relief, to_light: np.ndarray, hardness: float) -> np.nd
     rows, columns = height.shape
     shadow = np.zeros_like(height)
     flat = np.hypot(to_light[0], to_light[1])
-    climb = max(to_light[2], .15) / max(flat, .05)
-    for reach in (.012, .025, .04, .06, .085, .12):
-        shift = np.float32([[1, 0, to_light[0] / max(flat, 1e-6) * reach * relief.scale],
-                            [0, 1, to_light[1] / max(flat, 1e-6) * reach * relief.scale]])
-        there = cv2.warpAffine(height, shift, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                               borderMode=cv2.BORDER_REPLICATE)
+    climb = max(to_light[2], 0.15) / max(flat, 0.05)
+    for reach in (0.012, 0.025, 0.04, 0.06, 0.085, 0.12):
+        shift = np.float32(
+            [
+                [1, 0, to_light[0] / max(flat, 1e-6) * reach * relief.scale],
+                [0, 1, to_light[1] / max(flat, 1e-6) * reach * relief.scale],
+            ]
+        )
+        there = cv2.warpAffine(
+            height,
+            shift,
+            (columns, rows),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         shadow = np.maximum(shadow, there - height - climb * reach)
-    soft = cv2.GaussianBlur(np.clip(shadow / .025, 0, 1), (0, 0), (.004 + .012 * (1 - hardness)) * relief.scale)
-    return 1 - np.float32(.35 + .5 * hardness) * soft
+    soft = cv2.GaussianBlur(
+        np.clip(shadow / 0.025, 0, 1), (0, 0), (0.004 + 0.012 * (1 - hardness)) * relief.scale
+    )
+    return 1 - np.float32(0.35 + 0.5 * hardness) * soft
 
 
 def linear(srgb: np.ndarray) -> np.ndarray:
