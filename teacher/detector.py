@@ -42,7 +42,7 @@ class EarDetector(nn.Module):
         self,
         vae: dict[str, Any],
         num_landmarks: int = 17,
-        width: int = 96,
+        width: int = 64,
         heatmap_cells: int = 32,
         margin_cells: int = 2,
         stem_channels: int = 32,
@@ -83,7 +83,7 @@ class EarDetector(nn.Module):
         for module in self._unread_modules():
             module.requires_grad_(False)
         if freeze_encoder:
-            for module in self._pretrained_modules():
+            for module in self.pretrained_modules().values():
                 module.requires_grad_(False)
             self.train(self.training)
 
@@ -175,25 +175,20 @@ class EarDetector(nn.Module):
         """With freeze_encoder the pretrained part stays in eval mode, batch norms included."""
         super().train(mode)
         if self.freeze_encoder:
-            for module in self._pretrained_modules():
+            for module in self.pretrained_modules().values():
                 module.eval()
         return self
 
-    def parameter_groups(self, lr: float, encoder_lr_scale: float) -> list[dict[str, Any]]:
-        """For the optimizer: the head at lr, the VAE's trainable weights at lr * encoder_lr_scale."""
-        pretrained = [p for module in self._pretrained_modules() for p in module.parameters()]
-        known = {id(parameter) for parameter in pretrained}
-        head = [parameter for parameter in self.parameters() if id(parameter) not in known]
-        groups = [{"name": "head", "params": head, "lr": lr}]
-        trainable = [parameter for parameter in pretrained if parameter.requires_grad]
-        if trainable:
-            groups.append({"name": "encoder", "params": trainable, "lr": lr * encoder_lr_scale})
-        return groups
+    def pretrained_modules(self) -> dict[str, nn.Module]:
+        """What came from the VAE, by name."""
+        modules = {"encoder": self.encoder, "decoder": self.decoder}
+        return {name: module for name, module in modules.items() if module is not None}
 
-    def _pretrained_modules(self) -> Iterator[nn.Module]:
-        yield self.encoder
-        if self.decoder is not None:
-            yield self.decoder
+    def head_modules(self) -> dict[str, nn.Module]:
+        """The rest: what starts from random weights, by name."""
+        return {
+            name: module for name, module in self.named_children() if name not in self.pretrained_modules()
+        }
 
     def _unread_modules(self) -> Iterator[nn.Module]:
         """What came with the VAE and no output depends on: DDP would wait for its gradients."""

@@ -68,12 +68,13 @@ def visibility_loss(logits: Tensor, visibility: Tensor) -> Tensor:
 def edges_in_view(boxes_xyxy: Tensor, matrices: Tensor, view_px: int) -> Tensor:
     """Edges of the ear in a view of its photograph: (B, 4) px of the photograph -> (B, 4) unit coordinates.
 
-    matrices: (B, 2, 3), photograph px -> view px. In a turned view the box of the turned corners would be
-    far too wide for an ear, which leaves its corners empty: the bounds are those of the ellipse inscribed
-    in the box, whose half extent along x is sqrt((a w/2)^2 + (b h/2)^2) for the matrix row (a, b). Exact
-    without rotation.
+    boxes_xyxy: edges, pixel i covers [i, i + 1], while matrices act on points, with pixel centres at
+    integers. matrices: (B, 2, 3), photograph px -> view px. In a turned view the box of the turned corners
+    would be far too wide for an ear, which leaves its corners empty: the bounds are those of the ellipse
+    inscribed in the box, whose half extent along x is sqrt((a w/2)^2 + (b h/2)^2) for the matrix row (a,
+    b). Exact without rotation.
     """
-    centre = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+    centre = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2 - 0.5
     half = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / 2
     linear, shift = matrices[:, :, :2], matrices[:, :, 2]
     moved = torch.einsum("bij,bj->bi", linear, centre) + shift

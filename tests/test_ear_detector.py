@@ -6,6 +6,7 @@ import torch
 from configs.errors import UserError
 from teacher.detector import EarDetector, PointReader, Reading
 from teacher.detector_loss import DetectorTargets, detector_losses, edge_loss, edges_in_view, visibility_loss
+from teacher.finetune_module import detector_parameter_groups
 from teacher.fusion import PyramidFusion, resize
 from teacher.heatmaps import gaussian_targets
 from teacher.vae import EarVAE
@@ -114,7 +115,9 @@ def test_a_frozen_encoder_neither_learns_nor_wakes_up(vae, images):
     assert detector.training
     assert not any(module.training for module in detector.encoder.modules())
     before = {name: value.clone() for name, value in detector.encoder.state_dict().items()}
-    optimizer = torch.optim.SGD(detector.parameter_groups(lr=0.1, encoder_lr_scale=1.0))
+    optimizer = torch.optim.SGD(
+        detector_parameter_groups(detector, lr=0.1, encoder_lr_scale=1.0, weight_decay=0.0)
+    )
     sum(detector_losses(detector.read(images), _targets(), detector.margin_cells).values()).backward()
     optimizer.step()
     for name, value in detector.encoder.state_dict().items():
@@ -123,13 +126,17 @@ def test_a_frozen_encoder_neither_learns_nor_wakes_up(vae, images):
 
 def test_groups_hold_every_trainable_parameter_once(vae):
     detector = EarDetector.from_vae(vae, **SMALL_HEAD)
-    groups = detector.parameter_groups(lr=1e-3, encoder_lr_scale=0.1)
+    groups = detector_parameter_groups(detector, lr=1e-3, encoder_lr_scale=0.1, weight_decay=0.05)
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert len(grouped) == len(set(grouped))
     assert set(grouped) == {id(p) for p in detector.parameters() if p.requires_grad}
-    assert {group["name"]: group["lr"] for group in groups} == pytest.approx({"head": 1e-3, "encoder": 1e-4})
+    of_encoder = {id(p) for p in detector.encoder.parameters()}
+    for group in groups:
+        assert {id(p) in of_encoder for p in group["params"]} == {group["name"] == "pretrained"}
+        assert group["lr"] == pytest.approx(1e-4 if group["name"] == "pretrained" else 1e-3)
+        assert {p.ndim >= 2 for p in group["params"]} <= {True, group["weight_decay"] > 0}
     frozen = EarDetector.from_vae(vae, freeze_encoder=True, **SMALL_HEAD)
-    assert [group["name"] for group in frozen.parameter_groups(1e-3, 0.1)] == ["head"]
+    assert {group["name"] for group in detector_parameter_groups(frozen, 1e-3, 0.1, 0.05)} == {"head"}
 
 
 def test_no_landmarks_are_refused(vae):
@@ -171,9 +178,10 @@ def test_fusion_sums_each_map_once_at_the_first_grid_fine_enough():
 def test_edges_follow_shift_scale_and_flip_exactly():
     boxes = torch.tensor([[10.0, 20.0, 40.0, 80.0]]).expand(2, 4)
     matrices = torch.tensor([[[2.0, 0, -5], [0, 0.5, 1]], [[-1.0, 0, 127], [0, 1, 0]]])
-    pixels = edges_in_view(boxes, matrices, view_px=128) * 128 - 0.5
-    assert pixels[0].tolist() == pytest.approx([15, 11, 75, 41], abs=1e-4)
-    assert pixels[1].tolist() == pytest.approx([87, 20, 117, 80], abs=1e-4)
+    edges_px = edges_in_view(boxes, matrices, view_px=128) * 128
+    # On points, whose centres lie at integers, x' = 2 x - 5; on edges that is 2 (x - .5) - 5 + .5.
+    assert edges_px[0].tolist() == pytest.approx([14.5, 11.25, 74.5, 41.25], abs=1e-4)
+    assert edges_px[1].tolist() == pytest.approx([88, 20, 118, 80], abs=1e-4)  # x' = 128 - x
 
 
 def test_edges_of_a_turned_view_bound_the_inscribed_ellipse():
@@ -183,7 +191,7 @@ def test_edges_of_a_turned_view_bound_the_inscribed_ellipse():
     )
     matrix = torch.cat((rotation, torch.tensor([[3.0], [-7.0]])), dim=1)
     turns = torch.linspace(0, 2 * torch.pi, 20_001)
-    outline = torch.stack((25 + 15 * turns.cos(), 50 + 30 * turns.sin()))  # of the box 10, 20, 40, 80
+    outline = torch.stack((24.5 + 15 * turns.cos(), 49.5 + 30 * turns.sin()))  # of the box 10, 20, 40, 80
     moved = rotation @ outline + torch.tensor([[3.0], [-7.0]])
     expected = torch.cat((moved.amin(dim=1), moved.amax(dim=1)))
     edges = edges_in_view(torch.tensor([[10.0, 20.0, 40.0, 80.0]]), matrix[None], view_px=64) * 64 - 0.5

@@ -1,0 +1,201 @@
+"""Fine-tune EarDetector on labelled ears: `python -m teacher.finetune --checkpoint ... --train-npy ...
+--val-npy ...`.
+
+Writes `best.ckpt` (weights of the best validation NME, what later stages take), `last.ckpt` (to resume),
+the three best checkpoints, `metrics.csv`, `metrics.json` (held-out landmark errors of best.ckpt),
+`tensorboard/` and `predictions.png`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.command import run_command
+from configs.errors import UserError
+from data.transforms import GeometryConfig, PhotometryConfig
+
+if TYPE_CHECKING:
+    from data.landmarks import Scheme
+    from teacher.detector import EarDetector
+    from teacher.finetune_data import LabelledEars
+
+
+@dataclass
+class Config:
+    """Fine-tune a box and landmark reader on a trained SAM-VAE; needs a few labelled ears."""
+
+    checkpoint: Path
+    """The trained EarVAE (best.ckpt of teacher.train)."""
+    train_npy: Path
+    """Manifest of labelled ears to train on (image_paths, bboxes, landmarks, visibility)."""
+    val_npy: Path | None = None
+    """Manifest of held-out labelled ears; without one, a part of the training ears is held out."""
+    output_dir: Path = Path("runs/ear_detector")
+    """Where everything is written."""
+
+    labels: float = 0
+    """How many of the training ears to use: a count from 1 on, a fraction below 1, 0 for all."""
+    scheme: Path | None = None
+    """Landmark description (names, curves, what mirroring swaps); without one, the project's 17 points."""
+    from_scratch: bool = False
+    """The twin to compare with: the same architecture, none of the checkpoint's weights."""
+    freeze_encoder: bool = False
+    """Train the head only."""
+    decoder_maps: bool = False
+    """Also read the decoder's maps."""
+    width: int = 64
+    """Channels of the head."""
+    heatmap_cells: int = 32
+    """Cells a side of the heatmaps."""
+    stem_channels: int = 32
+    """Channels of the head's convolutions on the pixels; 0: none."""
+
+    points_weight: float = 1.0
+    """Weight of the landmarks' heatmap loss."""
+    edges_weight: float = 0.5
+    """Weight of the box's edges."""
+    visibility_weight: float = 0.1
+    """Weight of visible against hidden."""
+    ear_weight: float = 0.2
+    """Weight of ear against background; 0 draws no backgrounds."""
+    background_share: float = 0.2
+    """Of the crops in an epoch, how many show a background."""
+
+    epochs: int = 30
+    """Passes; see min_steps_per_epoch."""
+    steps: int = 0
+    """Training steps, rounded up to whole epochs; 0: as many as `epochs` give."""
+    min_steps_per_epoch: int = 50
+    """Few labels are drawn several times an epoch, in new views, until there are so many steps."""
+    max_minutes: float = 0.0
+    """Stop cleanly after so many minutes, those before a resume included. 0: no limit."""
+    batch_size: int = 32
+    """Crops a step and device."""
+    lr: float = 2e-3
+    """Highest learning rate of the head (AdamW, warm-up, cosine)."""
+    encoder_lr_scale: float = 0.3
+    """The encoder's learning rate over the head's; from scratch it is 1."""
+    weight_decay: float = 0.05
+    """Of matrices and kernels."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0: not clipped."""
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    """Augmentation that moves pixels; points and box follow."""
+    photometry: PhotometryConfig = field(default_factory=PhotometryConfig)
+    """Augmentation of light, noise, blur, occlusion."""
+    precision: str = "32"
+    """32, bf16-mixed, 16-mixed, bf16-true or 64."""
+    devices: int = 1
+    """GPUs (or processes on the CPU) to train on."""
+    num_workers: int = 2
+    """Processes that load crops."""
+    seed: int = 0
+    """Seed of the head's weights, the choice of labels, order and augmentation."""
+    resume: str = ""
+    """Checkpoint to continue exactly, or auto: last.ckpt of the output folder if there."""
+
+    def __post_init__(self) -> None:
+        """Raise UserError for numbers that make no sense."""
+        if self.labels < 0 or (self.labels > 1 and self.labels != int(self.labels)):
+            raise UserError(
+                f"labels={self.labels}: give a count (300), a fraction below 1 (0.1), or 0 for all"
+            )
+        if not 0 <= self.background_share < 1:
+            raise UserError(
+                f"background_share={self.background_share}: a share from 0 up to, not including, 1"
+            )
+        if self.from_scratch and self.freeze_encoder:
+            raise UserError(
+                "from_scratch with freeze_encoder would keep an encoder of random weights: drop one"
+            )
+        for name in ("epochs", "batch_size", "width", "heatmap_cells"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}={getattr(self, name)}: at least 1 is needed")
+
+
+def main(config: Config) -> Path:
+    """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
+    from pytorch_lightning import seed_everything
+
+    from configs.provenance import write_provenance
+    from data.landmarks import load_scheme
+    from teacher.checkpoint import save_weights
+    from teacher.finetune_data import choose_labels, labelled_loaders
+    from teacher.finetune_module import EarDetectorModule, loss_weights
+    from teacher.trainer import build_trainer, find_resume
+
+    output_dir = Path(config.output_dir)
+    resume = find_resume(config.resume, output_dir)
+    seed_everything(config.seed, workers=True, verbose=False)
+    scheme = load_scheme(config.scheme)
+    labelled = choose_labels(config.train_npy, config.val_npy, config.labels, len(scheme), config.seed)
+    print(f"{len(labelled.train)} labelled ears, judged on {labelled.held_out_from}", flush=True)
+    model = _build_model(config, len(scheme))
+    train_loader, val_loader = labelled_loaders(config, labelled, model.image_size, scheme)
+    epochs = -(-config.steps // len(train_loader)) if config.steps else config.epochs
+    module = EarDetectorModule(
+        model,
+        loss_weights(config),
+        config.lr,
+        1.0 if config.from_scratch else config.encoder_lr_scale,
+        config.weight_decay,
+        config.warmup_steps,
+    )
+    trainer = build_trainer(
+        output_dir,
+        epochs=epochs,
+        monitor="val/nme",
+        mode="min",
+        save_best=lambda trained: save_weights(output_dir / "best.ckpt", trained.model, "EarDetector"),
+        seed=config.seed,
+        precision=config.precision,
+        devices=config.devices,
+        max_minutes=config.max_minutes,
+        gradient_clip=config.gradient_clip,
+    )
+    write_provenance(output_dir, config)
+    trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
+    if trainer.is_global_zero:
+        _judge_best(output_dir, val_loader, labelled, scheme)
+    return output_dir
+
+
+def _build_model(config: Config, num_landmarks: int) -> EarDetector:
+    from teacher.detector import EarDetector
+
+    build = EarDetector.from_scratch if config.from_scratch else EarDetector.from_vae_checkpoint
+    return build(
+        config.checkpoint,
+        num_landmarks=num_landmarks,
+        freeze_encoder=config.freeze_encoder,
+        decoder_maps=config.decoder_maps,
+        width=config.width,
+        heatmap_cells=config.heatmap_cells,
+        stem_channels=config.stem_channels,
+    )
+
+
+def _judge_best(output_dir: Path, val_loader: Any, labelled: LabelledEars, scheme: Scheme) -> None:
+    """`metrics.json` and `predictions.png` of best.ckpt on the held-out ears."""
+    from configs.files import write_json
+    from teacher.detector import EarDetector
+    from teacher.detector_report import detector_report, predict_all, predictions_picture
+    from teacher.pictures import write_picture
+
+    model = EarDetector.load_from_checkpoint(output_dir / "best.ckpt")
+    report = detector_report(predict_all(model, val_loader))
+    report |= {
+        "labels": len(labelled.train),
+        "held_out": len(labelled.held_out),
+        "held_out_from": labelled.held_out_from,
+    }
+    write_json(output_dir / "metrics.json", report)
+    write_picture(output_dir / "predictions.png", predictions_picture(model, val_loader.dataset.ears, scheme))
+
+
+if __name__ == "__main__":
+    run_command(Config, main)
