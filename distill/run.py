@@ -145,13 +145,15 @@ def _run_stage(recipe: Recipe, plan: StagePlan, plans: dict[str, StagePlan]) -> 
     words = stage_command(dataclasses.replace(plan.config, **changes))
     print(shlex.join(words), flush=True)
     log_path = recipe.run_dir / "logs" / f"{plan.name}.log"
-    began = time.monotonic()
+    began, interrupted = time.monotonic(), None
     try:
         status = execute(words, log_path, append=goes_on)
     except KeyboardInterrupt as stop:
+        interrupted = stop
+    if interrupted is not None:
         kept = "goes on from its last checkpoint" if plan.resumable else "begins again"
         print(f"\ninterrupted in stage {plan.name}: the same command again {kept}.", file=sys.stderr)
-        sys.exit(143 if isinstance(stop, Terminated) else 130)
+        sys.exit(143 if isinstance(interrupted, Terminated) else 130)
     if status != 0:
         print(
             f"error: stage {plan.name} failed with exit status {status}, later stages did not run; "
