@@ -172,11 +172,21 @@ class FrameAugmentation:
         matrix, flipped = self._draw(image.shape[0], image.shape[1], rng)
         view = crops.crop(image, matrix, self.out_px)
         if self.photometry is not None:
-            view = self.photometry(view, int(rng.integers(2**32)))
+            view = self._developed(view, matrix, image.shape[:2], int(rng.integers(2**32)))
         whole = crops.apply_to_boxes(matrix, np.asarray(boxes_xyxy, dtype=np.float32).reshape(-1, 4))
         clipped = whole.clip(0, self.out_px)
         kept = np.flatnonzero(_area(clipped) >= self.config.min_visible * _area(whole))
         return AugmentedFrame(view, clipped[kept], kept, matrix, flipped)
+
+    def _developed(
+        self, view: np.ndarray, matrix: np.ndarray, shape: tuple[int, int], seed: int
+    ) -> np.ndarray:
+        """Photometry within the frame; the padding round it stays the grey that it is at inference."""
+        frame = crops.apply_to_boxes(matrix, np.array([0, 0, shape[1], shape[0]]))
+        x1, y1, x2, y2 = np.round(frame.clip(0, self.out_px)).astype(int)
+        padded = np.full_like(view, GREY)
+        padded[y1:y2, x1:x2] = self.photometry(view, seed)[y1:y2, x1:x2]
+        return padded
 
     def _draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
         config, middle = self.config, (self.out_px - 1) / 2
@@ -223,7 +233,10 @@ def _photometric_steps(config: PhotometryConfig) -> list[Any]:
         )
     if (amount := config.light) > 0:
         steps += [
-            albumentations.RandomBrightnessContrast(0.22 * amount, 0.22 * amount, p=0.7),
+            # Less up than down: both act together, and light skin must not burn out to white.
+            albumentations.RandomBrightnessContrast(
+                (-0.22 * amount, 0.10 * amount), (-0.22 * amount, 0.15 * amount), p=0.7
+            ),
             albumentations.RandomGamma((100 / (1 + 0.3 * amount), 100 * (1 + 0.3 * amount)), p=0.4),
             albumentations.HueSaturationValue(6 * amount, 22 * amount, 0, p=0.4),
         ]
@@ -242,7 +255,7 @@ def _photometric_steps(config: PhotometryConfig) -> list[Any]:
         )
     if (amount := config.noise) > 0:
         steps.append(
-            albumentations.GaussNoise(std_range=(0.005, 0.005 + 0.045 * amount), p=min(0.9, 0.35 * amount))
+            albumentations.GaussNoise(std_range=(0.005, 0.005 + 0.03 * amount), p=min(0.9, 0.35 * amount))
         )
     if (amount := config.jpeg) > 0:
         worst = max(10, round(95 - 60 * amount))
@@ -251,8 +264,8 @@ def _photometric_steps(config: PhotometryConfig) -> list[Any]:
 
 
 def _coarser(least_scale: float) -> list[Any]:
-    """Fewer pixels, scaled up again. In eighths of the size, since of a size that it has to round albumentations
-    returns a picture moved by up to a pixel."""
+    """Fewer pixels, scaled up again, in eighths of the size: where albumentations has to round the size, it
+    moves the picture by up to a pixel."""
     import cv2
 
     ways = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}

@@ -32,7 +32,7 @@ SMALL = 48
 
 
 def ears(folder: Path, photographs: int = 4, landmarks: bool = True) -> Manifest:
-    """Two ears in each photograph of 160 x 120, with a bright dot each under point 0; one empty photograph."""
+    """Two ears a photograph of 160 x 120, a bright dot under point 0 of each; one photograph without ears."""
     rng = np.random.default_rng(0)
     paths, boxes, points = [], [], []
     for number in range(photographs):

@@ -179,6 +179,19 @@ def test_boxes_that_leave_the_frame_are_clipped_or_dropped() -> None:
     )
 
 
+def test_photometry_leaves_the_padding_grey() -> None:
+    """Where the frame's pixel centres do not reach, the view must look as at inference."""
+    augmentation = FrameAugmentation(FrameConfig(scale_min=0.5, scale_max=0.9), 96, PhotometryConfig())
+    image = np.full((60, 80, 3), 250, np.uint8)
+    for seed in range(30):
+        moved = augmentation(image, np.zeros((0, 4)), seed)
+        covered = crops.crop(np.zeros_like(image), moved.matrix, 96)[..., 0] != crops.GREY
+        grown = np.pad(covered, 1)
+        near = grown[2:, 1:-1] | grown[:-2, 1:-1] | grown[1:-1, 2:] | grown[1:-1, :-2] | covered
+        assert (moved.image[~near] == crops.GREY).all()
+        assert (moved.image[covered] != crops.GREY).mean() > 0.5
+
+
 def test_frames_without_ears_stay_without() -> None:
     moved = FrameAugmentation(FrameConfig(), 64, PhotometryConfig())(photograph(), np.zeros((0, 4)), 1)
     assert moved.boxes_xyxy.shape == (0, 4)
