@@ -87,8 +87,9 @@ class MetricsTable(Callback):
 
 
 class MinutesBudget(Callback):
-    """Ends a training cleanly (validation, checkpoints) after so many minutes, those before a resume
-    included.
+    """Ends a training cleanly (validation, checkpoints) after so many minutes, those before a resume too.
+
+    max_minutes: 0 for no limit; the minutes are counted all the same, for a later resume with one.
     """
 
     def __init__(self, max_minutes: float) -> None:
@@ -98,8 +99,8 @@ class MinutesBudget(Callback):
 
     @property
     def fraction(self) -> float:
-        """Of the budget that is used, 0 to 1."""
-        return min(self.used_s / (60 * self.max_minutes), 1.0)
+        """Of the budget that is used, 0 to 1; 0 without a limit."""
+        return min(self.used_s / (60 * self.max_minutes), 1.0) if self.max_minutes else 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._last = time.monotonic()

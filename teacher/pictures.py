@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-GAP_PX = 2
-GAP_GREY = 255
+from data.draw import picture_grid
+
+BLANK = 255  # where a row of pictures ends early
 
 
 def to_signed(images: Tensor) -> Tensor:
@@ -23,28 +24,17 @@ def to_pixels(images: Tensor) -> np.ndarray:
     return pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy()
 
 
-def grid(rows: list[np.ndarray]) -> np.ndarray:
-    """rows: one array (n, H, W, 3) uint8 a row of pictures, all of one size. Returns one picture (H', W',
-    3).
-    """
-    columns = max(len(row) for row in rows)
-    height, width = rows[0].shape[1:3]
-    canvas = np.full(
-        (len(rows) * (height + GAP_PX) - GAP_PX, columns * (width + GAP_PX) - GAP_PX, 3), GAP_GREY, np.uint8
-    )
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            top, left = y * (height + GAP_PX), x * (width + GAP_PX)
-            canvas[top : top + height, left : left + width] = picture
-    return canvas
-
-
 def pairs_grid(originals: np.ndarray, reconstructions: np.ndarray, columns: int = 12) -> np.ndarray:
-    """Originals above, their reconstructions below, wrapped after `columns`. Both (n, H, W, 3) uint8."""
-    rows = []
+    """Originals above, their reconstructions below, wrapped after `columns`. Both (n, H, W, 3) uint8.
+
+    Returns one picture (H', W', 3) uint8.
+    """
+    columns = min(columns, len(originals))
+    pictures: list[np.ndarray] = []
     for start in range(0, len(originals), columns):
-        rows += [originals[start : start + columns], reconstructions[start : start + columns]]
-    return grid(rows)
+        for row in (originals[start : start + columns], reconstructions[start : start + columns]):
+            pictures += [*row, *[np.full_like(row[0], BLANK)] * (columns - len(row))]
+    return picture_grid(pictures, columns, gap_px=2)
 
 
 def write_picture(path: str | Path, rgb: np.ndarray) -> Path:

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.transforms import GeometryConfig, PhotometryConfig
-
 from configs.command import run_command
 from configs.errors import UserError
+from data.transforms import GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
     from teacher.losses import LossWeights
@@ -114,16 +113,16 @@ class Config:
 
 def main(config: Config) -> Path:
     """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
-    from data.datamodule import EarDataModule
+    resume = _check_inputs(config)
     from pytorch_lightning import seed_everything
 
     from configs.provenance import write_provenance
+    from data.datamodule import EarDataModule
     from teacher.checkpoint import save_weights
     from teacher.module import EarVAEModule, ReconstructionPictures
-    from teacher.trainer import build_trainer, find_resume
+    from teacher.trainer import build_trainer
 
     output_dir = Path(config.output_dir)
-    resume = find_resume(config.resume, output_dir)
     seed_everything(config.seed, workers=True, verbose=False)
     weights = _loss_weights(config)
     perceptual = _perceptual(config)
@@ -160,6 +159,22 @@ def main(config: Config) -> Path:
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     _write_metrics(output_dir, trainer)
     return output_dir
+
+
+def _check_inputs(config: Config) -> Path | None:
+    """What can be wrong with files, before the slow imports; returns the checkpoint to resume from."""
+    from data.manifest import read_manifest
+    from teacher.trainer import find_resume
+    from teacher.weights import find_sam_weights, find_vgg16_weights
+
+    for path in (config.train_npy, *config.more_train_npy, config.val_npy):
+        read_manifest(path)
+    resume = find_resume(config.resume, Path(config.output_dir))
+    if config.pretrained and not resume and not config.init_checkpoint and config.backbone == "sam":
+        find_sam_weights(config.weights or None)
+    if config.perceptual_weight:
+        find_vgg16_weights(config.vgg_weights or None)
+    return resume
 
 
 def _loss_weights(config: Config) -> LossWeights:

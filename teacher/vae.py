@@ -63,7 +63,7 @@ class EarVAE(nn.Module):
             backbone, pretrained=pretrained, weights=weights, options=dict(backbone_options or {})
         )
         trunk.freeze(freeze_layers)
-        self.hparams["backbone_options"] = dict(trunk.options)  # all of them: weights may have sizes of their own
+        self.hparams["backbone_options"] = dict(trunk.options)  # in full: weights bring their own sizes
         self.encoder = Encoder(trunk, latent_dim, feature_channels, logvar_start)
         self.decoder = DECODERS[decoder](latent_dim, image_size, decoder_channels)
 

@@ -72,30 +72,38 @@ def find_sam_weights(weights: str | None = None) -> Path:
 
 
 def load_vgg16_weights(weights: str | None = None) -> dict[str, Tensor]:
-    """VGG16's state dict in torchvision's layout, from a file, torch's hub cache or the network.
+    """VGG16's state dict in torchvision's layout; see `find_vgg16_weights`."""
+    return _read_tensors(find_vgg16_weights(weights))
+
+
+def find_vgg16_weights(weights: str | None = None) -> Path:
+    """The file with VGG16's weights: the one given, or that in torch's hub cache, downloaded if need be.
 
     Raises UserError, at once, naming the file to get and where to put it.
     """
     import torch
 
-    path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
-    if weights and not path.is_file():
-        raise UserError(f"--vgg-weights {weights}: no such file. It must be torchvision's {VGG16_FILE}.")
-    if not path.is_file():
-        help_text = (
-            "the weights of VGG16, which the perceptual loss needs, are not on this machine. Get "
-            f"{VGG16_FILE} (528 MB) "
-            f"from {VGG16_URL} and put it at {path}, or give its place with --vgg-weights, or switch "
-            "the term off with "
-            "--perceptual-weight 0."
-        )
-        if not _reachable(VGG16_URL):
-            raise UserError(f"No network, and {help_text}")
-        try:
-            torch.hub.load_state_dict_from_url(VGG16_URL, file_name=VGG16_FILE, check_hash=True)
-        except (OSError, RuntimeError) as error:
-            raise UserError(f"The download failed ({_short(error)}), and {help_text}") from None
-    return _read_tensors(path)
+    if weights:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise UserError(f"--vgg-weights {weights}: no such file. It must be torchvision's {VGG16_FILE}.")
+        return path
+    path = Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
+    if path.is_file():
+        return path
+    help_text = (
+        f"the weights of VGG16, which the perceptual loss needs, are not on this machine. Get {VGG16_FILE} "
+        f"(528 MB) from {VGG16_URL} and put it at {path}, or give its place with --vgg-weights, or switch "
+        "the term off with --perceptual-weight 0."
+    )
+    if not _reachable(VGG16_URL):
+        raise UserError(f"No network, and {help_text}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(VGG16_URL, str(path), hash_prefix="397923af")
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"The download failed ({_short(error)}), and {help_text}") from None
+    return path
 
 
 def _read_tensors(path: Path) -> dict:
