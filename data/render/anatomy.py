@@ -214,7 +214,7 @@ def _folds(rng: np.random.Generator) -> dict[str, float]:
         "stem": rng.uniform(0.02, 0.068),
         "superior": rng.uniform(0.004, 0.05),
         "inferior": rng.uniform(0.025, 0.050),
-        "ridge": rng.uniform(0.032, 0.046),
+        "ridge": rng.uniform(0.036, 0.058),
         "bowl": rng.uniform(0.09, 0.145),
         "crus": rng.uniform(0.025, 0.05),
         "tragus": rng.uniform(0.035, 0.065),

@@ -5,7 +5,8 @@ import numpy as np
 
 def step(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((values - low) / (high - low), 0, 1)
+    low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+    t = np.clip((np.asarray(values, np.float32) - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 

@@ -32,11 +32,11 @@ class Camera:
     def plane_grid(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Where each pixel's ray meets the cheek plane z = 0: x and y (h, w) float32 in ear heights."""
         inverse, _ = self._inverse()
-        q_x = (np.arange(shape[1], dtype=np.float32) - self.offset[0]) / self.scale
-        q_y = ((np.arange(shape[0], dtype=np.float32) - self.offset[1]) / self.scale)[:, None]
+        q_x = (np.arange(shape[1], dtype=np.float32) - np.float32(self.offset[0])) / np.float32(self.scale)
+        q_y = (np.arange(shape[0], dtype=np.float32) - np.float32(self.offset[1])) / np.float32(self.scale)
         shift = self.centre[:2] + inverse @ self.rotation[:2, 2] * self.centre[2]
-        x = np.float32(inverse[0, 0]) * q_x + np.float32(inverse[0, 1]) * q_y + np.float32(shift[0])
-        y = np.float32(inverse[1, 0]) * q_x + np.float32(inverse[1, 1]) * q_y + np.float32(shift[1])
+        x = np.float32(inverse[0, 0]) * q_x + np.float32(inverse[0, 1]) * q_y[:, None] + np.float32(shift[0])
+        y = np.float32(inverse[1, 0]) * q_x + np.float32(inverse[1, 1]) * q_y[:, None] + np.float32(shift[1])
         return x, y
 
     def canvas_maps(self, relief: Relief, depth: np.ndarray, plane: tuple) -> tuple[np.ndarray, np.ndarray]:
@@ -82,17 +82,17 @@ def pose(yaw: float, pitch: float, roll: float) -> np.ndarray:
 def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Linear light (H, W, 3) -> sRGB uint8 as a camera would give it: tone, blur, noise and compression."""
     enlarged = min(max(linear.shape[:2]) / 192, 4 if linear.shape[0] == linear.shape[1] else 1.5)
-    image = np.power(np.clip(linear, 0, None), np.float32(1 / 2.2))
+    image = np.power(np.clip(linear, 0, None, dtype=np.float32), np.float32(1 / 2.2))
     if rng.random() < 0.04 * strength:
         image = np.repeat(image @ np.float32([[0.3], [0.59], [0.11]]), 3, axis=2)
     grey = image @ np.float32([[0.3], [0.59], [0.11]])
-    image = grey + (image - grey) * np.float32(max(1 + 0.18 * rng.standard_normal() * strength, 0.4))
+    image = grey + (image - grey) * np.float32(max(1.06 + 0.13 * rng.standard_normal() * strength, 0.4))
     image = image + (image > 0.8) * (
         -0.5 * np.square(np.maximum(image - 0.8, 0))
     )  # shoulder instead of hard clipping
-    contrast = 1 + 0.10 * rng.standard_normal() * strength
+    contrast = 1.1 + 0.10 * rng.standard_normal() * strength
     image = (image - 0.45) * contrast + 0.45 + 0.025 * rng.standard_normal() * strength
-    blur = rng.choice([0, 0.5, 0.9, 1.5], p=[0.35, 0.35, 0.2, 0.1]) * strength * enlarged
+    blur = float(rng.choice([0, 0.5, 0.9, 1.5], p=[0.35, 0.35, 0.2, 0.1])) * strength * enlarged
     if blur > 0.3:
         image = cv2.GaussianBlur(image, (0, 0), blur)
     if rng.random() < 0.07 * strength:

@@ -46,7 +46,7 @@ def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192) -> Rend
 
 
 def _draw_camera(rng: np.random.Generator, anatomy: Anatomy, image_px: int) -> Camera:
-    yaw = np.clip(rng.normal(0.14, 0.38), -0.55, 0.95)
+    yaw = rng.uniform(0.5, 1.1) if rng.random() < 0.15 else np.clip(rng.normal(0.1, 0.35), -0.55, 0.95)
     rotation = pose(yaw, rng.normal(0, 0.14), rng.normal(0.0, 0.2))
     middle = np.append((anatomy.outline.max(axis=0) + anatomy.outline.min(axis=0)) / 2, 0.08)
     scale = image_px / rng.uniform(1.6, 2.1)

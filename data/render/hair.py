@@ -53,8 +53,8 @@ def hair_texture(
     """Linear RGB (h, w, 3) of hair flowing along `angle` over x, y (ear heights), and its strand noise."""
     shape = x.shape
     bend = rng.normal(0, 0.35)
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = -x * np.sin(angle) + y * np.cos(angle)
+    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    along, across = x * cosine + y * sine, y * cosine - x * sine
     across = across + bend * along**2 * 0.5 + 0.05 * field(rng, shape, 3, 2)
     strands = np.zeros(shape, np.float32)
     for width, amount in ((0.013, 0.5), (0.035, 0.6), (0.11, 0.5)):

@@ -48,7 +48,7 @@ def _hair_cover(
     burn_x, burn_y = rng.uniform(0.74, 0.90), rng.uniform(0.08, 0.38)
     if hair.style in ("short", "buzz"):
         burn_y = rng.choice([rng.uniform(0.25, 0.6), rng.uniform(0.6, 1.3)], p=[0.75, 0.25])
-    wide = rng.uniform(0.05, 0.13)
+    wide = rng.uniform(0.06, 0.22)
     temple = rng.uniform(-0.35, 0.0)
     behind = rng.uniform(0.10, 0.30) + (0.1 if hair.style == "long" else 0)
     line = np.array(

@@ -64,7 +64,7 @@ def _falling_lock(
     else:
         lock = step(-(x - side * 0.8 - lean * (y - 0.5)), -0.02, 0.05)
     texture, strands = hair_texture(rng, x, y, hair, light, rng.uniform(1.2, 2.4))
-    return np.clip(lock + (lock > 0) * (lock < 1) * 0.4 * strands, 0, 1), texture
+    return np.clip(lock + (lock > 0) * (lock < 1) * np.float32(0.4) * strands, 0, 1), texture
 
 
 def _vignette(shape: tuple[int, int]) -> np.ndarray:

@@ -1,11 +1,12 @@
 """A person for a scene: head, face, neck, shoulders and hair round the place of an ear."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from data.render.blending import oval, over, step
 from data.render.camera import Camera
+from data.render.hair import Hair, hair_texture
 from data.render.hairline import comb_hair
 from data.render.identity import Identity
 from data.render.noise import field
@@ -39,7 +40,8 @@ def draw_plan(rng: np.random.Generator, yaw: float) -> HeadPlan:
     front = float(np.clip((yaw - 0.15) / 0.85, 0, 1))
     wide = (1.62 - 0.32 * front) * rng.uniform(0.94, 1.06)
     centre_u = (0.35 + (wide - 0.05 - 0.35) * front) + rng.normal(0, 0.05) * (1 - front)
-    return HeadPlan(front, np.array([centre_u, -0.30]), np.array([wide, rng.uniform(1.75, 1.95)]))
+    radii = np.array([wide, rng.uniform(1.75, 1.95)], np.float32)
+    return HeadPlan(front, np.array([centre_u, -0.30], np.float32), radii)
 
 
 def paint_person(
@@ -53,8 +55,8 @@ def paint_person(
 ) -> np.ndarray:
     """Linear window (h, w, 3) with the person painted over it, but without the ear."""
     scale = camera.scale
-    u = ((np.arange(image.shape[1], dtype=np.float32) - camera.offset[0]) / scale)[None]
-    v = ((np.arange(image.shape[0], dtype=np.float32) - camera.offset[1]) / scale)[:, None]
+    u = ((np.arange(image.shape[1], dtype=np.float32) - np.float32(camera.offset[0])) / scale)[None]
+    v = ((np.arange(image.shape[0], dtype=np.float32) - np.float32(camera.offset[1])) / scale)[:, None]
     image = _body(rng, image, u, v, plan, identity, light)
     a, b = (u - plan.centre[0]) / plan.radii[0], (v - plan.centre[1]) / plan.radii[1]
     b = b * (1 + 0.10 * np.where(v > plan.centre[1], a * a, 0))  # a chin rather than an egg
@@ -67,12 +69,34 @@ def paint_person(
     head = np.maximum(head, nose)
     image = over(image, _face(rng, u, v, a, b, plan, identity, light), head)
     plane = camera.plane_grid(image.shape[:2])
-    crown = step(-np.hypot(a, b), -1.09 - 0.02 * identity.hair.coarseness, -1.04)
-    if identity.hair.style == "long":
+    hair = replace(identity.hair, style="long") if hide_ear else identity.hair
+    crown = step(-radius, -1.09 - 0.02 * hair.coarseness, -1.04) if hair.style != "buzz" else head
+    if hair.style == "long":
         fall = oval(u, v, plan.centre + (-0.45 + 0.4 * plan.front, 1.3), (plan.radii[0] * 1.05, 1.9), 0.2)
         crown = np.maximum(crown, fall)
-    image = comb_hair(rng, image, plane, identity.hair, light, camera, crown)
+    if plan.front > 0.5:
+        image = _comb_far_side(rng, image, plan, hair, light, camera, crown)
+    image = comb_hair(rng, image, plane, hair, light, camera, crown)
     return _curtain(rng, image, u, v, plan, identity, light, crown) if hide_ear else image
+
+
+def _comb_far_side(
+    rng: np.random.Generator,
+    image: np.ndarray,
+    plan: HeadPlan,
+    hair: Hair,
+    light: Light,
+    camera: Camera,
+    crown: np.ndarray,
+) -> np.ndarray:
+    """Hair round the other ear of a face seen from the front: the same haircut, mirrored."""
+    columns = image.shape[1]
+    same = np.random.default_rng()
+    same.bit_generator.state = rng.bit_generator.state
+    far = columns - 1 - (camera.offset[0] + 2 * plan.centre[0] * camera.scale)
+    mirrored = replace(camera, offset=np.array([far, camera.offset[1]]))
+    plane = mirrored.plane_grid(image.shape[:2])
+    return comb_hair(same, image[:, ::-1], plane, hair, light, mirrored, crown[:, ::-1])[:, ::-1]
 
 
 def _face(rng, u, v, a, b, plan: HeadPlan, identity: Identity, light: Light) -> np.ndarray:
@@ -125,8 +149,6 @@ def _curtain(
     rng, image, u, v, plan: HeadPlan, identity: Identity, light: Light, crown: np.ndarray
 ) -> np.ndarray:
     """Hair that falls over the ear and hides it."""
-    from data.render.hair import hair_texture
-
     shape = image.shape[:2]
     cover = oval(u, v, np.array([-0.1, 0.2]), (0.95, 1.9), 0.15) * np.maximum(crown, step(v, -0.2, 0.3))
     u, v = np.broadcast_to(u, shape), np.broadcast_to(v, shape)

@@ -42,7 +42,11 @@ def raise_relief(anatomy: Anatomy, scale: float) -> Relief:
     cover = draw.filled(anatomy.outline)
     to_rim = draw.inside(cover)
     attachment = draw.distance(curves["attachment"])
-    lean = folds["protrusion"] * np.maximum(anatomy.outline[:, 0].max() - x, 0) * step(attachment, 0, 0.25)
+    lean = (
+        folds["protrusion"]
+        * np.maximum(float(anatomy.outline[:, 0].max()) - x, 0)
+        * step(attachment, 0, 0.25)
+    )
 
     helix_mask = draw.filled(np.concatenate([piece(curves["rim"], 0, 0.745), curves["inner"][::-1][:-12]]))
     fade = step(-y, -0.74, -0.50)
@@ -153,4 +157,5 @@ def _bell(distance: np.ndarray, width: float) -> np.ndarray:
 
 
 def _blob(x: np.ndarray, y: np.ndarray, centre: np.ndarray, width: float, height: float) -> np.ndarray:
-    return np.exp(-np.square((x - centre[0]) / width) - np.square((y - centre[1]) / height))
+    column, row = np.float32(centre)
+    return np.exp(-np.square((x - column) / width) - np.square((y - row) / height))

@@ -75,12 +75,13 @@ def _add_person(
 ) -> tuple[np.ndarray, list[_Ear]]:
     """The scene with one more person and the ears it shows; no person where it would cover an ear."""
     rows, columns = image.shape[:2]
-    for _ in range(12):
+    for attempt in range(30):
         yaw = float(
             np.clip(rng.choice([rng.normal(0.1, 0.25), rng.uniform(0.5, 1.0)], p=[0.6, 0.4]), -0.45, 1.0)
         )
         plan = draw_plan(rng, yaw)
-        height = rows * np.exp(rng.uniform(np.log(SMALLEST * 1.1), np.log(LARGEST * 0.9)))
+        largest = max(LARGEST * 0.9 * 0.92**attempt, SMALLEST * 1.2)  # where it is crowded, further away
+        height = float(rows * np.exp(rng.uniform(np.log(SMALLEST * 1.1), np.log(largest))))
         margin = np.minimum(np.array([0.6, 0.7]) * height, np.array([columns, rows]) * 0.48)
         ear_px = rng.uniform(margin, np.array([columns, rows]) - 1 - margin)
         flipped = rng.random() < 0.5

@@ -42,7 +42,7 @@ def background(rng: np.random.Generator, shape: tuple[int, int], light: Light) -
         + tilt[0] * np.linspace(-0.5, 0.5, columns, dtype=np.float32)
         + tilt[1] * np.linspace(-0.5, 0.5, rows, dtype=np.float32)[:, None]
     )
-    image = ramp[..., None] * base.astype(np.float32)
+    image = ramp.astype(np.float32)[..., None] * base.astype(np.float32)
     if colour == 2:
         other = rng.uniform(0.02, 0.6) * np.exp(rng.normal(0, 0.5, 3)).astype(np.float32)
         mix = 1 / (1 + np.exp(-3 * field(rng, shape, rng.uniform(1, 6), 2) * rng.uniform(0.3, 2)))
@@ -54,7 +54,7 @@ def _head_cover(
     rng: np.random.Generator, x: np.ndarray, y: np.ndarray, hair: Hair
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cover of the head with its neck (h, w), and the distance to its back edge in ear heights."""
-    back = rng.choice([-1.6, -0.25, 0.12], p=[0.5, 0.2, 0.3]) + rng.normal(0, 0.12)
+    back = float(rng.choice([-1.6, -0.25, 0.12], p=[0.5, 0.2, 0.3])) + rng.normal(0, 0.12)
     curve = (
         back
         + 0.25 * np.square(np.maximum(0.3 - y, 0))

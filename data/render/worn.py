@@ -77,7 +77,12 @@ def hang_earring(
     circle(glint, centre - radius * 0.35, radius * 0.35, 255, -1)
     shade = (
         rng.uniform(0.35, 1)
-        + 0.5 * np.clip((np.arange(image.shape[0]) - centre[1]) / (-3 * radius), -0.6, 0.9)[:, None, None]
+        + 0.5
+        * np.clip(
+            (np.arange(image.shape[0], dtype=np.float32) - np.float32(centre[1])) / (-3 * np.float32(radius)),
+            -0.6,
+            0.9,
+        )[:, None, None]
     )
     mask = (cover.astype(np.float32) / 255)[..., None]
     shadow = cv2.GaussianBlur(mask[..., 0], (0, 0), 0.012 * scale_px)[..., None]
