@@ -70,6 +70,8 @@ class Config:
     """Largest NME with which its predictions are kept."""
     gate_metrics: Path | None = None
     """metrics.json of a twin (distill.train --no-distill): the labeller must also be better than it."""
+    scheme: Path | None = None
+    """Landmark description (what mirroring swaps); without one, the project's 17 points."""
 
     shard_crops: int = 256
     """Crops a file."""
@@ -101,7 +103,7 @@ def main(config: Config) -> Path | None:
     settings = ViewSettings(config.crop_px, config.margin, config.seed, config.geometry)
     teacher = FrozenTeacher.load(config.checkpoint, bf16=config.precision != "32").to(_device())
     views = CropViews(manifest, settings)
-    keeper = Keeper(teacher, views, config.layer, config.grid, _device(), load_scheme().flip)
+    keeper = Keeper(teacher, views, config.layer, config.grid, _device(), load_scheme(config.scheme).flip)
     shape = (len(manifest), config.views, keeper.channels(), config.grid, config.grid)
     print(f"teacher: {teacher.kind} of {config.checkpoint}, map {config.layer}")
     _print_disk(shape, config.output_dir)
@@ -149,7 +151,7 @@ def _admitted_labeller(config: Config) -> tuple[FrozenTeacher | None, dict[str, 
 
     if config.ear_detector is None:
         return None, None
-    limit, scheme = gate_limit(config.gate_nme, config.gate_metrics), load_scheme()
+    limit, scheme = gate_limit(config.gate_nme, config.gate_metrics), load_scheme(config.scheme)
     held_out = read_ears(config.gate_npy)
     require_landmarks(held_out, len(scheme), config.gate_npy)
     labeller = FrozenTeacher.load(config.ear_detector, "EarDetector", bf16=config.precision != "32")

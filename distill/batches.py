@@ -1,0 +1,214 @@
+"""Training batches by step number: what step 700 sees depends on the seed and 700 alone.
+
+So the order survives a resume, no two workers repeat each other, and a twin without a teacher can be given
+as many steps and images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from data import crops
+from data.datamodule import one_thread
+from data.dataset import EarCrops, Frames, sample_seed
+from data.manifest import Manifest
+from distill.gate import trust
+from distill.maps import KeptMaps
+from distill.views import MIRRORED, PLAIN, CropViews
+
+MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
+
+
+class EndlessOrder:
+    """Rows in an order without end: all of them once, shuffled, then all again, shuffled otherwise."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows, self.seed = rows, seed
+        self._round, self._order = -1, np.empty(0, int)
+
+    def __call__(self, position: int) -> tuple[int, int]:
+        """The row at a position, and how often all rows had their turn before."""
+        number, place = divmod(position, self.rows)
+        if number != self._round:
+            self._round = number
+            self._order = np.random.default_rng([self.seed, number]).permutation(self.rows)
+        return int(self._order[place]), number
+
+
+class CropBatches(Dataset):
+    """Batches of the landmarker, by step: see `distill.module.LandmarkerModule` for what they hold.
+
+    labelled: with geometry and photometry, drawn anew each time. views and kept: crops in the views whose
+    maps are kept; None for the twin. Each crop goes through all its views before one comes again.
+    agreement_limit: see `distill.gate.trust`; 0 leaves the predictions out.
+    """
+
+    def __init__(
+        self,
+        labelled: EarCrops,
+        labelled_per_batch: int,
+        views: CropViews | None = None,
+        kept: KeptMaps | None = None,
+        unlabelled_per_batch: int = 0,
+        agreement_limit: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.labelled, self.labelled_per_batch = labelled, labelled_per_batch
+        self.views, self.kept, self.unlabelled_per_batch = views, kept, unlabelled_per_batch
+        self.seed = seed
+        self._labelled_order = EndlessOrder(len(labelled), seed)
+        self._unlabelled_order = EndlessOrder(len(views), seed + 1) if views else None
+        self._predictions = kept.predictions if kept and agreement_limit > 0 else None
+        if self._predictions is not None:
+            self._trust = trust(
+                self._predictions["confidence"], self._predictions["disagreement"], agreement_limit
+            )
+
+    @property
+    def trusted_share(self) -> float | None:
+        """Of the predicted points, those that count at all; None without predictions."""
+        return None if self._predictions is None else float((self._trust > 0).mean())
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        items = [self._labelled_item(step, slot) for slot in range(self.labelled_per_batch)]
+        images = [item["image"] for item in items]
+        batch = {name: torch.stack([item[name] for item in items]) for name in ("points_px", "visibility")}
+        if self.views is not None:
+            drawn = [self._draw(step, slot) for slot in range(self.unlabelled_per_batch)]
+            images += [
+                self.views.augmented(row, number, sample_seed(self.seed, step, slot, "unlabelled"))
+                for slot, (row, number) in enumerate(drawn)
+            ]
+            batch |= self._taught(drawn)
+        return {"image": torch.stack(images), **batch}
+
+    def _labelled_item(self, step: int, slot: int) -> dict[str, Tensor]:
+        row, _ = self._labelled_order(step * self.labelled_per_batch + slot)
+        geometry, light = (sample_seed(self.seed, step, slot, part) for part in ("geometry", "light"))
+        return self.labelled.view(row, geometry, light)
+
+    def _draw(self, step: int, slot: int) -> tuple[int, int]:
+        """Row and view of an unlabelled crop."""
+        row, turn = self._unlabelled_order(step * self.unlabelled_per_batch + slot)
+        first = sample_seed(self.seed, 0, row, "first view")  # or all crops would be plain in the first turn
+        return row, (first + turn) % self.kept.views
+
+    def _taught(self, drawn: list[tuple[int, int]]) -> dict[str, Tensor]:
+        """Kept maps of the drawn crops, and the predictions where they are used."""
+        maps = np.stack([self.kept.read(row, number) for row, number in drawn])
+        taught = {"maps": torch.from_numpy(maps)}
+        if self._predictions is not None:
+            points_unit = np.stack([self._predictions["points_unit"][draw] for draw in drawn])
+            taught["predicted_px"] = torch.from_numpy(points_unit * self.views.settings.out_px - 0.5)
+            taught["trust"] = torch.from_numpy(np.stack([self._trust[draw] for draw in drawn]))
+        return taught
+
+
+@dataclass
+class FrameSource:
+    """Frames that come `per_batch` a step, and the kept maps of their ears, if any.
+
+    map_rows: (N,) the row of each ear of the frames' manifest in the kept maps.
+    """
+
+    frames: Frames
+    per_batch: int
+    kept: KeptMaps | None = None
+    map_rows: np.ndarray | None = None
+
+
+class FrameBatches(Dataset):
+    """Batches of the detector, by step: see `distill.module.DetectorModule` for what they hold.
+
+    labelled: frames whose boxes are labels; unlabelled: frames that only bring the maps of their ears.
+    """
+
+    def __init__(self, labelled: FrameSource, unlabelled: FrameSource | None = None, seed: int = 0) -> None:
+        self.sources = [labelled, unlabelled] if unlabelled else [labelled]
+        self._orders = [EndlessOrder(len(source.frames), seed + i) for i, source in enumerate(self.sources)]
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        images: list[Tensor] = []
+        boxes: list[Tensor] = []
+        rois: list[Tensor] = []
+        maps: list[np.ndarray] = []
+        for source, order in zip(self.sources, self._orders, strict=True):
+            for slot in range(source.per_batch):
+                index, turn = order(step * source.per_batch + slot)
+                item = source.frames[turn, index]
+                if source is self.sources[0]:
+                    boxes.append(item["boxes_xyxy"])
+                if source.kept is not None:
+                    rows, windows = matched_windows(item, source.frames.manifest, source.kept)
+                    rois.append(torch.cat((torch.full((len(rows), 1), len(images)), windows), dim=1))
+                    view = MIRRORED if item["flipped"] else PLAIN
+                    maps += [source.kept.read(int(source.map_rows[row]), view) for row in rows]
+                images.append(item["image"])
+        batch: dict[str, Any] = {"image": torch.stack(images), "boxes_xyxy": boxes}
+        if maps:
+            batch |= {"rois": torch.cat(rois).float(), "maps": torch.from_numpy(np.stack(maps))}
+        return batch
+
+
+def matched_windows(item: dict[str, Any], manifest: Manifest, kept: KeptMaps) -> tuple[list[int], Tensor]:
+    """The ears of a frame whose windows the student sees whole and large enough: rows, and windows (n, 4).
+
+    item: of `data.dataset.Frames`. Windows are those that the teacher's crops showed, x1, y1, x2, y2 in px of
+    the student's frame, edges. An ear whose window leaves the frame would be matched with what is not there.
+    """
+    rows = item["rows"].numpy()
+    boxes = crop_windows(manifest.boxes_xyxy[rows], kept.settings["view"]["margin"])
+    windows = crops.apply_to_boxes(item["matrix"].numpy(), boxes)
+    side_px = item["image"].shape[-1]
+    whole = (windows[:, :2] >= 0).all(axis=1) & (windows[:, 2:] <= side_px).all(axis=1)
+    large = windows[:, 2] - windows[:, 0] >= MIN_WINDOW_PX
+    return [int(row) for row in rows[whole & large]], torch.from_numpy(windows[whole & large])
+
+
+def crop_windows(boxes_xyxy: np.ndarray, margin: float) -> np.ndarray:
+    """The square windows (N, 4) that `data.crops.crop_matrix` cuts out for boxes (N, 4); px, edges."""
+    centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+    half = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1, keepdims=True) * (1 + 2 * margin) / 2
+    return np.concatenate([centres - half, centres + half], axis=1)
+
+
+class RoundSteps(Sampler[int]):
+    """The steps of one round after the other; a round ends with a validation.
+
+    Lightning calls `set_epoch` before every round, but takes the first iterator before that: `first_round`
+    is where a resumed training begins.
+    """
+
+    def __init__(self, steps_per_round: int, first_round: int = 0) -> None:
+        self.steps_per_round, self._round = steps_per_round, first_round
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the round that the next pass is for."""
+        self._round = epoch
+
+    def __len__(self) -> int:
+        return self.steps_per_round
+
+    def __iter__(self) -> Iterator[int]:
+        start = self._round * self.steps_per_round
+        return iter(range(start, start + self.steps_per_round))
+
+
+def step_loader(batches: Dataset, steps_per_round: int, first_round: int, num_workers: int) -> DataLoader:
+    """A loader whose items are whole batches, in the order of steps."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=RoundSteps(steps_per_round, first_round),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        worker_init_fn=one_thread,
+        pin_memory=torch.cuda.is_available(),
+    )

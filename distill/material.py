@@ -1,0 +1,154 @@
+"""What a student is trained on: batches with kept maps or without, and the held-out set, from manifests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from configs.errors import UserError
+from data.datamodule import ear_loader
+from data.dataset import EarCrops, Frames, collate_frames
+from data.landmarks import load_scheme
+from data.manifest import Manifest, join_manifests, read_manifest
+from data.transforms import FrameAugmentation, Geometry, Photometry
+from distill.batches import CropBatches, FrameBatches, FrameSource
+from distill.maps import KeptMaps
+from distill.views import CropViews, ViewSettings, check_views, fingerprint, read_ears
+from teacher.finetune_data import choose_labels
+
+if TYPE_CHECKING:
+    from distill.train import Config
+
+VAL_BATCH = 32
+
+
+@dataclass
+class Material:
+    """Batches by step, the held-out set as a loader, the kept maps (None for a twin), and facts to report.
+
+    examples: how many crops or frames one epoch has, for --epochs.
+    """
+
+    batches: Dataset
+    val_loader: DataLoader
+    kept: KeptMaps | None
+    examples: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def build_landmarker_material(config: Config, image_px: int) -> Material:
+    """Crops. Raises UserError for maps that do not belong to the crops, and as manifests and labels do."""
+    scheme, photometry = load_scheme(config.scheme), Photometry(config.photometry)
+    if config.labelled_npy is None:
+        raise UserError("the landmarker needs labelled_npy, a manifest with landmarks.")
+    chosen = choose_labels(config.labelled_npy, config.val_npy, config.labels, len(scheme), config.seed)
+    unlabelled = read_ears(config.train_npy, *config.more_train_npy)
+    geometry = Geometry(config.geometry, image_px)
+    labelled = EarCrops(chosen.train, image_px, geometry=geometry, photometry=photometry, scheme=scheme)
+    val_loader = ear_loader(
+        EarCrops(chosen.held_out, image_px), VAL_BATCH, config.num_workers, config.seed, train=False
+    )
+    facts = {"labels": len(chosen.train), "held_out": len(chosen.held_out)}
+    if not config.distill:
+        batches = CropBatches(labelled, config.batch_size, seed=config.seed)
+        return Material(batches, val_loader, None, len(unlabelled), facts)
+    kept = _open_maps(config.maps, "maps", unlabelled)
+    settings = ViewSettings.from_dict(kept.settings["view"])
+    if settings.out_px != image_px:
+        raise UserError(
+            f"{config.maps}: the maps are of crops of {settings.out_px} px, the student takes {image_px}. "
+            f"Keep them with --crop-px {image_px}, or set image_px in --student-options."
+        )
+    views = CropViews(unlabelled, settings, photometry)
+    check_views(kept, views)
+    labelled_count, unlabelled_count = _shares(config.batch_size, config.labelled_share)
+    limit = config.agreement_limit if config.prediction_weight > 0 else 0.0
+    batches = CropBatches(labelled, labelled_count, views, kept, unlabelled_count, limit, config.seed)
+    facts |= {"crops_with_maps": kept.crops, "views": kept.views, "trusted_share": batches.trusted_share}
+    return Material(batches, val_loader, kept, len(unlabelled), facts)
+
+
+def build_detector_material(config: Config, image_px: int) -> Material:
+    """Frames. Raises UserError for maps that do not belong to them, and as manifests do."""
+    train = join_manifests([read_manifest(path) for path in (config.train_npy, *config.more_train_npy)])
+    val = read_manifest(config.val_npy) if config.val_npy is not None else None
+    if val is None or len(val) == 0:
+        raise UserError(f"val_npy is {config.val_npy}: held-out frames with ears are needed to measure AP.")
+    val_loader = ear_loader(
+        Frames(val, image_px),
+        VAL_BATCH,
+        config.num_workers,
+        config.seed,
+        train=False,
+        collate_fn=collate_frames,
+    )
+    kept = _open_maps(config.frame_maps, "frame_maps", train) if config.distill else None
+    if kept is not None and config.frame.flip > 0 and kept.views < 2:
+        raise UserError(
+            f"{config.frame_maps}: has no mirrored view, but frames are mirrored. Keep --views 2, or set "
+            "--frame.flip 0."
+        )
+    augmentation = FrameAugmentation(config.frame, image_px, config.photometry)
+    labelled, map_rows, rest = _split_frames(config, train)
+    labelled_count, rest_count = _shares(config.batch_size, config.labelled_share)
+    if kept is None or len(rest) == 0:
+        labelled_count, rest_count = config.batch_size, 0
+    first = FrameSource(Frames(labelled, image_px, augmentation, config.seed), labelled_count)
+    if map_rows is not None:
+        first.kept, first.map_rows = kept, map_rows
+    second = None
+    if rest_count:
+        frames = Frames(train.select(rest), image_px, augmentation, config.seed + 1)
+        second = FrameSource(frames, rest_count, kept, rest)
+    facts = {"labels": len(first.frames), "held_out": len(val_loader.dataset)}
+    if kept is not None:
+        facts["ears_with_maps"] = kept.crops
+    return Material(FrameBatches(first, second, config.seed), val_loader, kept, len(Frames(train)), facts)
+
+
+def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None, np.ndarray]:
+    """The frames whose boxes are labels, the rows of their ears in `train` (None: they are others), and the
+    rows of `train` that only bring maps.
+    """
+    every = np.arange(len(train))
+    if config.labelled_npy is not None:
+        labelled = read_manifest(config.labelled_npy)
+        return labelled.select(_rows_of_some(labelled, config), keep_empty_images=True), None, every
+    chosen = _rows_of_some(train, config)
+    return train.select(chosen, keep_empty_images=True), chosen, np.setdiff1d(every, chosen)
+
+
+def _rows_of_some(manifest: Manifest, config: Config) -> np.ndarray:
+    """Rows of the ears in `config.labels` of the photographs: a count, a fraction below 1, or 0 for all."""
+    paths = np.unique(manifest.image_paths)
+    count = round(config.labels * len(paths)) if config.labels < 1 else int(config.labels)
+    if config.labels == 0:
+        return np.arange(len(manifest))
+    if not 1 <= count <= len(paths):
+        raise UserError(
+            f"labels={config.labels}: {count} of {len(paths)} photographs with ears; 1 to all go."
+        )
+    chosen = np.random.default_rng([config.seed, 17]).permutation(paths)[:count]
+    return np.flatnonzero(np.isin(manifest.image_paths, chosen))
+
+
+def _open_maps(folder: Path | None, name: str, manifest: Manifest) -> KeptMaps:
+    if folder is None:
+        raise UserError(
+            f"{name} is not given: keep the teacher's maps with distill.cache and give their folder, or "
+            "train the twin without a teacher with --no-distill."
+        )
+    kept = KeptMaps(folder)
+    kept.require({"manifest_sha256": fingerprint(manifest)}, "the ears of train_npy")
+    kept.verify()
+    return kept
+
+
+def _shares(batch_size: int, labelled_share: float) -> tuple[int, int]:
+    """Labelled and other examples of a batch, at least one of each."""
+    labelled = min(max(round(batch_size * labelled_share), 1), batch_size - 1)
+    return labelled, batch_size - labelled

@@ -1,0 +1,271 @@
+"""Train a student: `python -m distill.train --student landmarker --train-npy ... --maps ...`.
+
+The labels teach the task; the teacher's kept maps (and the points its EarDetector predicted, if they were
+admitted) teach on everything else. --no-distill trains the twin to compare with: the same weights at the
+start, seeds, number of steps, images and augmentation, and the labels alone.
+
+Writes `student.pt` (the best by validation, what later stages take), `last.ckpt` (to resume), the three best
+checkpoints, `metrics.csv`, `metrics.json`, `tensorboard/` and `predictions.png`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from configs.command import run_command
+from configs.errors import UserError
+from data.transforms import FrameConfig, GeometryConfig, PhotometryConfig
+
+if TYPE_CHECKING:
+    from distill.adapters import MapMatcher
+    from distill.maps import KeptMaps
+    from distill.material import Material
+    from distill.module import StudentModule
+
+MONITOR = {"landmarker": ("val/nme", "min"), "detector": ("val/ap", "max")}
+
+
+@dataclass
+class Config:
+    """Train the landmarker (crops) or the detector (frames), with a teacher's kept maps or without."""
+
+    student: Literal["landmarker", "detector"]
+    """Which student."""
+    train_npy: Path
+    """Crops (landmarker) or frames (detector) whose maps are kept; their landmarks are not looked at."""
+    more_train_npy: tuple[Path, ...] = ()
+    """Further manifests, joined to the first in the order that distill.cache was given."""
+    labelled_npy: Path | None = None
+    """The labelled ones. Landmarker: with landmarks, needed. Detector: none means the boxes of train_npy."""
+    labels: float = 0
+    """How many labels to use, ears or frames: a count from 1 on, a fraction below 1, 0 for all."""
+    val_npy: Path | None = None
+    """Held-out labelled ones; for the landmarker, without one, a part of the labelled is held out."""
+    output_dir: Path = Path("runs/student")
+    """Where everything is written."""
+
+    distill: bool = True
+    """Learn from the teacher; --no-distill for the twin."""
+    maps: Path | None = None
+    """Kept maps of the crops (landmarker)."""
+    frame_maps: Path | None = None
+    """Kept maps of the ears of the frames (detector)."""
+    map_weight: float = 1.0
+    """Weight of the map loss beside the label loss."""
+    loss_weights: dict[str, float] = field(default_factory=lambda: {"cosine": 0.9, "smooth_l1": 0.1})
+    """What the map loss is made of: cosine, smooth_l1, mse, pearson, relation_locations, relation_samples,
+    masked.
+    """
+    normalise: Literal["channel", "none"] = "channel"
+    """How the teacher's maps are brought to one scale before they are matched."""
+    masked_share: float = 0.5
+    """Of the locations hidden in the masked loss."""
+    fade: float = 0.3
+    """Part of the training, at its end, over which the map loss fades to nothing."""
+    prediction_weight: float = 1.0
+    """Weight of predicted points beside labelled ones (landmarker); 0 leaves them out."""
+    agreement_limit: float = 0.05
+    """Where the labeller and its mirror image differ by this part of the crop, its point counts nothing."""
+
+    student_options: dict[str, Any] = field(default_factory=dict)
+    """Sizes of the student, such as {width: 48, image_px: 128}."""
+    steps: int = 3000
+    """Training steps; rounded to whole rounds."""
+    epochs: float = 0
+    """Instead of steps: passes over train_npy."""
+    rounds: int = 10
+    """Validations and checkpoints in the training."""
+    batch_size: int = 64
+    """Images a step. The twin has as many, all of them labelled."""
+    labelled_share: float = 0.5
+    """Of a batch, when there are others beside the labelled."""
+    lr: float = 3e-3
+    """Highest learning rate (AdamW, warm-up, cosine)."""
+    weight_decay: float = 0.05
+    """Of matrices and kernels."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises."""
+    ema_decay: float = 0.998
+    """Of the averaged weights, which are validated and saved; 0: none."""
+    gradient_clip: float = 5.0
+    """Largest norm of the gradient; 0: not clipped."""
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    """How labelled crops are moved (the views of the kept maps are theirs)."""
+    photometry: PhotometryConfig = field(default_factory=PhotometryConfig)
+    """Light, noise, blur, occlusion: of what the student sees, never of what the teacher saw."""
+    frame: FrameConfig = field(default_factory=FrameConfig)
+    """How frames are moved."""
+    scheme: Path | None = None
+    """Landmark description (names, curves, what mirroring swaps); without one, the project's 17 points."""
+    precision: str = "32"
+    """32 or bf16-mixed; 16 bit does not pay in nets this small."""
+    num_workers: int = 2
+    """Processes that load images."""
+    seed: int = 0
+    """Seed of weights, choice of labels, order and augmentation."""
+    resume: str = ""
+    """Checkpoint to continue exactly, or auto: last.ckpt of the output folder if there."""
+
+    def __post_init__(self) -> None:
+        """Raise UserError for numbers that make no sense."""
+        if self.labels < 0 or (self.labels > 1 and self.labels != int(self.labels)):
+            raise UserError(f"labels={self.labels}: give a count (300), a fraction (0.1), or 0 for all.")
+        for name, least in (("batch_size", 2), ("rounds", 1), ("steps", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name}={getattr(self, name)}: at least {least} is needed.")
+        for name in ("labelled_share", "fade", "masked_share", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name}={getattr(self, name)}: a number from 0 to 1 is needed.")
+        for name in ("map_weight", "prediction_weight", "epochs", "agreement_limit"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name}={getattr(self, name)}: 0 or more is needed.")
+
+
+def main(config: Config) -> Path:
+    """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
+    from pytorch_lightning import seed_everything
+
+    from configs.provenance import write_provenance
+    from data.landmarks import load_scheme
+    from distill.batches import step_loader
+    from distill.losses import check_loss_weights
+    from distill.material import build_detector_material, build_landmarker_material
+    from students.checkpoint import build_student, save_student
+    from teacher.trainer import build_trainer
+
+    if config.distill:
+        check_loss_weights(config.loss_weights)
+    seed_everything(config.seed, workers=True, verbose=False)
+    options = dict(config.student_options)
+    if config.student == "landmarker":
+        options.setdefault("num_landmarks", len(load_scheme(config.scheme)))
+    student = build_student(config.student, options)  # first: the twin draws the same weights
+    build = build_landmarker_material if config.student == "landmarker" else build_detector_material
+    material = build(config, student.image_px)
+    rounds, steps_per_round = plan_steps(config, material.examples)
+    steps = rounds * steps_per_round
+    resume, first_round = _find_resume(config, student, steps)
+    _print_plan(config, material, steps)
+    module = build_module(config, student, material.kept, steps)
+    monitor, mode = MONITOR[config.student]
+    trainer = build_trainer(
+        config.output_dir,
+        epochs=rounds,
+        monitor=monitor,
+        mode=mode,
+        save_best=lambda trained: save_student(config.output_dir / "student.pt", trained.best_student),
+        seed=config.seed,
+        precision=config.precision,
+        gradient_clip=config.gradient_clip,
+    )
+    write_provenance(config.output_dir, config)
+    loader = step_loader(material.batches, steps_per_round, first_round, config.num_workers)
+    trainer.fit(module, loader, material.val_loader, ckpt_path=resume, weights_only=True)
+    _write_results(config, material, trainer, steps)
+    return config.output_dir
+
+
+def build_module(config: Config, student: Any, kept: KeptMaps | None, steps: int) -> StudentModule:
+    """The Lightning module of a student, with a matcher for kept maps or without."""
+    from distill.module import DetectorModule, LandmarkerModule
+
+    module_class = LandmarkerModule if config.student == "landmarker" else DetectorModule
+    return module_class(
+        student,
+        _matcher(config, student.channels, kept),
+        steps,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup_steps,
+        map_weight=config.map_weight,
+        prediction_weight=config.prediction_weight,
+        fade=config.fade,
+        ema_decay=config.ema_decay,
+    )
+
+
+def plan_steps(config: Config, examples: int) -> tuple[int, int]:
+    """Rounds, and steps a round. A twin with the same settings gets the same."""
+    steps = max(1, round(config.epochs * examples / config.batch_size)) if config.epochs else config.steps
+    rounds = min(config.rounds, steps)
+    return rounds, max(1, round(steps / rounds))
+
+
+def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher | None:
+    import torch
+
+    from distill.adapters import MapMatcher
+
+    if kept is None:
+        return None
+    mean, std = torch.from_numpy(kept.mean), torch.from_numpy(kept.std)
+    if config.normalise == "none":
+        mean, std = torch.zeros_like(mean), torch.ones_like(std)
+    return MapMatcher(channels, mean, std, kept.grid, config.loss_weights, config.masked_share)
+
+
+def _find_resume(config: Config, student: Any, steps: int) -> tuple[Path | None, int]:
+    """The checkpoint to go on from and its finished rounds. Raises UserError when it is another's."""
+    import torch
+
+    from distill.module import training_kind
+
+    if not config.resume:
+        return None, 0
+    path = config.output_dir / "last.ckpt" if config.resume == "auto" else Path(config.resume)
+    if not path.is_file():
+        if config.resume == "auto":
+            return None, 0
+        raise UserError(f"{path}: no such checkpoint; give last.ckpt of an earlier training, or auto.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises classes that share no base but Exception
+        raise UserError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}).") from None
+    found = content.get("hyper_parameters") if isinstance(content, dict) else None
+    wanted = training_kind(student, config.distill, steps)
+    if found != wanted:
+        raise UserError(f"{path}: of another training: {found} there, {wanted} here. Leave out --resume.")
+    return path, int(content["epoch"]) + 1
+
+
+def _print_plan(config: Config, material: Material, steps: int) -> None:
+    facts = material.facts
+    teaching = "labels alone (the twin)" if material.kept is None else f"maps of {material.kept.layer}"
+    print(
+        f"{config.student}: {facts['labels']} labelled, {facts['held_out']} held out, {teaching}; "
+        f"{steps:,} steps, {steps * config.batch_size:,} images",
+        flush=True,
+    )
+    share = facts.get("trusted_share")
+    if share is not None:
+        print(f"predicted points: {share:.1%} of them are trusted and used", flush=True)
+    elif config.student == "landmarker" and config.distill and config.prediction_weight > 0:
+        print("predicted points: none are kept with these maps", flush=True)
+
+
+def _write_results(config: Config, material: Material, trainer: Any, steps: int) -> None:
+    """`metrics.json`, of the round that student.pt holds, and `predictions.png`."""
+    from configs.files import write_json
+    from distill.picture import predictions_picture
+    from students.checkpoint import load_student
+    from teacher.callbacks import MetricsTable
+    from teacher.pictures import write_picture
+
+    (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
+    monitor, mode = MONITOR[config.student]
+    best = (min if mode == "min" else max)(table.rows, key=lambda row: row[monitor])
+    measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
+    counts = {"round": best["epoch"], "steps": steps, "images": steps * config.batch_size}
+    kept = material.kept
+    teacher = None if kept is None else {"layer": kept.layer, "gate": kept.index.get("gate")}
+    named = {"student": config.student, "distill": config.distill, "teacher": teacher}
+    write_json(config.output_dir / "metrics.json", {**measures, **named, **counts, **material.facts})
+    student = load_student(config.output_dir / "student.pt", config.student)
+    picture = predictions_picture(student, material.val_loader.dataset, config.scheme)
+    write_picture(config.output_dir / "predictions.png", picture)
+
+
+if __name__ == "__main__":
+    run_command(Config, main)

@@ -1,0 +1,203 @@
+"""distill.train with tiny nets: twins, resume, what the checkpoint holds, and refusals."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from configs.errors import UserError
+from configs.files import read_json
+from distill import cache
+from distill.material import build_landmarker_material
+from distill.train import Config, build_module, main, plan_steps
+from students.checkpoint import build_student, load_student
+from teacher.checkpoint import save_weights
+from teacher.detector import EarDetector
+from tests.drawn_ears import draw_ears
+from tests.tiny_teacher import tiny_vae
+
+SMALL = {"trunk": "lcnet_050", "width": 8}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Crops, frames, and the maps of both; the labeller is admitted whatever it scores."""
+    folder = tmp_path_factory.mktemp("kept")
+    draw_ears(folder, "crops", photographs=6, seed=0)
+    draw_ears(folder, "val", photographs=4, seed=1)
+    draw_ears(folder, "frames", photographs=4, seed=2, ears_each=2)
+    save_weights(folder / "vae.ckpt", tiny_vae(), "EarVAE")
+    detector = EarDetector.from_vae(tiny_vae(), width=16, heatmap_cells=16, stem_channels=8)
+    save_weights(folder / "detector.ckpt", detector, "EarDetector")
+    common = {"checkpoint": folder / "vae.ckpt", "grid": 4, "num_workers": 0}
+    cache.main(
+        cache.Config(
+            train_npy=folder / "crops.npy", output_dir=folder / "maps", views=3, gate_nme=9.0,
+            ear_detector=folder / "detector.ckpt", gate_npy=folder / "val.npy", **common,
+        )
+    )  # fmt: skip
+    cache.main(
+        cache.Config(train_npy=folder / "frames.npy", output_dir=folder / "frame_maps", views=2, **common)
+    )
+    return folder
+
+
+def _landmarker(folder, output_dir, **changes):
+    values = {
+        "student": "landmarker", "train_npy": folder / "crops.npy", "labelled_npy": folder / "crops.npy",
+        "labels": 4, "val_npy": folder / "val.npy", "maps": folder / "maps", "output_dir": output_dir,
+        "student_options": SMALL, "steps": 6, "rounds": 2, "batch_size": 4, "warmup_steps": 2,
+        "num_workers": 0,
+    }  # fmt: skip
+    return Config(**{**values, **changes})
+
+
+def _detector(folder, output_dir, **changes):
+    values = {
+        "student": "detector", "train_npy": folder / "frames.npy", "val_npy": folder / "frames.npy",
+        "frame_maps": folder / "frame_maps", "output_dir": output_dir,
+        "student_options": {"trunk": "mobilenetv3_small_050", "width": 8, "image_px": 160},
+        "steps": 4, "rounds": 2, "batch_size": 3, "warmup_steps": 2, "num_workers": 0,
+    }  # fmt: skip
+    return Config(**{**values, **changes})
+
+
+def test_the_landmarker_trains_and_writes_what_later_stages_take(kept, tmp_path, capsys):
+    folder = main(_landmarker(kept, tmp_path, loss_weights={"cosine": 0.9, "smooth_l1": 0.1, "masked": 0.1}))
+    assert "of them are trusted and used" in capsys.readouterr().out
+    metrics = read_json(folder / "metrics.json")
+    assert metrics["nme"] > 0
+    assert (metrics["steps"], metrics["images"], metrics["labels"]) == (6, 24, 4)
+    assert metrics["teacher"]["layer"] == "feat1"
+    assert metrics["teacher"]["gate"]["admitted"] is True
+    for name in ("last.ckpt", "predictions.png", "run.yaml", "tensorboard"):
+        assert (folder / name).exists()
+    header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
+    logged = ("label", "map", "map_cosine", "map_masked", "prediction")
+    assert {f"train/{name}" for name in logged} < set(header)
+    assert load_student(folder / "student.pt", "landmarker").hparams["width"] == 8
+
+
+def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_path):
+    metrics = read_json(main(_detector(kept, tmp_path / "all")) / "metrics.json")
+    assert 0 <= metrics["ap50"] <= 1
+    assert metrics["labels"] == 5  # four photographs with ears, one without
+    assert "train/map_cosine" in (tmp_path / "all" / "metrics.csv").read_text()
+    metrics = read_json(main(_detector(kept, tmp_path / "some", labels=2)) / "metrics.json")
+    assert metrics["labels"] == 3
+    assert (tmp_path / "some" / "predictions.png").is_file()
+
+
+def test_nothing_of_teacher_or_adapter_is_in_the_students_file(kept, tmp_path):
+    folder = main(_landmarker(kept, tmp_path))
+    plain = build_student("landmarker", SMALL)
+    content = torch.load(folder / "student.pt", weights_only=True)
+    assert set(content["state_dict"]) == set(plain.state_dict())
+    training = torch.load(folder / "last.ckpt", weights_only=True)
+    parts = {key.split(".")[0] for key in training["state_dict"]}
+    assert parts == {"student", "matcher", "averaged"}  # and no teacher in the training's own checkpoint
+
+
+def test_the_twin_differs_in_nothing_but_the_teacher(kept, tmp_path):
+    runs = {}
+    for name, distill in (("student", True), ("twin", False)):
+        config = _landmarker(kept, tmp_path / name, distill=distill, lr=0.0, weight_decay=0.0)
+        runs[name] = main(config)
+    metrics = {name: read_json(folder / "metrics.json") for name, folder in runs.items()}
+    for key in ("steps", "images", "labels", "held_out"):
+        assert metrics["student"][key] == metrics["twin"][key]
+    assert metrics["twin"]["teacher"] is None
+    weights = [torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in runs.values()]
+    names = [name for name in weights[0] if name.startswith("student.") and "running_" not in name]
+    # With a learning rate of 0 the weights are still those of the start.
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in names)
+    assert not any(name.startswith("matcher") for name in weights[1])
+
+
+def test_a_twins_batch_is_as_large_and_all_of_it_labelled(kept, tmp_path):
+    twin = build_landmarker_material(_landmarker(kept, tmp_path, distill=False, maps=None), 128).batches[0]
+    assert set(twin) == {"image", "points_px", "visibility"}
+    assert len(twin["image"]) == len(twin["points_px"]) == 4
+    student = build_landmarker_material(_landmarker(kept, tmp_path), 128).batches[0]
+    assert len(student["image"]) == 4
+    assert len(student["points_px"]) == len(student["maps"]) == 2
+
+
+def test_a_resumed_training_ends_as_the_uninterrupted_one(kept, tmp_path, monkeypatch):
+    """With workers, which ask for their first batches before Lightning tells the round."""
+    whole = main(_landmarker(kept, tmp_path / "whole", num_workers=1))
+    from pytorch_lightning import Trainer
+
+    original = Trainer.__init__
+    monkeypatch.setattr(
+        Trainer, "__init__", lambda self, *a, **kw: original(self, *a, **{**kw, "max_epochs": 1})
+    )
+    main(_landmarker(kept, tmp_path / "cut", num_workers=1))  # ends after the first of two rounds
+    monkeypatch.undo()
+    resumed = main(_landmarker(kept, tmp_path / "cut", resume="auto", num_workers=1))
+    ends = [torch.load(folder / "last.ckpt", weights_only=True) for folder in (whole, resumed)]
+    assert ends[0]["global_step"] == ends[1]["global_step"] == 6
+    for key, value in ends[0]["state_dict"].items():
+        assert torch.equal(value, ends[1]["state_dict"][key]), key
+    assert (whole / "metrics.csv").read_text() == (resumed / "metrics.csv").read_text()
+
+
+def test_a_checkpoint_of_another_training_is_refused(kept, tmp_path):
+    folder = main(_landmarker(kept, tmp_path, distill=False))
+    with pytest.raises(UserError, match="of another training"):
+        main(_landmarker(kept, tmp_path, resume="auto"))
+    with pytest.raises(UserError, match="no such checkpoint"):
+        main(_landmarker(kept, tmp_path, resume=str(tmp_path / "nothing.ckpt")))
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    with pytest.raises(UserError, match="cannot be read"):
+        main(_landmarker(kept, tmp_path, resume=str(tmp_path / "text.ckpt")))
+    assert (folder / "student.pt").is_file()
+
+
+def test_maps_that_do_not_fit_are_refused_before_training(kept, tmp_path):
+    with pytest.raises(UserError, match="no-distill"):
+        main(_landmarker(kept, tmp_path, maps=None))
+    with pytest.raises(UserError, match="do not belong to the ears of train_npy"):
+        main(_landmarker(kept, tmp_path, maps=kept / "frame_maps"))
+    with pytest.raises(UserError, match="crops of 128 px, the student takes 64"):
+        main(_landmarker(kept, tmp_path, student_options={**SMALL, "image_px": 64}))
+    with pytest.raises(UserError, match="Did you mean 'cosine'"):
+        main(_landmarker(kept, tmp_path, loss_weights={"cosin": 1.0}))
+    with pytest.raises(UserError, match="labels"):
+        main(_detector(kept, tmp_path, labels=50))
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_steps_are_planned_in_whole_rounds_and_alike_for_the_twin(kept, tmp_path):
+    config = _landmarker(kept, tmp_path, steps=100, rounds=8)
+    assert plan_steps(config, examples=1000) == (8, 12)
+    by_epochs = dataclasses.replace(config, epochs=2, batch_size=50, rounds=4)
+    assert plan_steps(by_epochs, examples=1000) == (4, 10)
+    assert plan_steps(dataclasses.replace(by_epochs, distill=False), 1000) == (4, 10)
+    assert plan_steps(dataclasses.replace(config, steps=3), 1000) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"labels": 2.5}, "labels"), ({"batch_size": 1}, "batch_size"), ({"fade": 1.5}, "fade")],
+)
+def test_senseless_numbers_are_refused(kept, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        _landmarker(kept, tmp_path, **changes)
+
+
+def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
+    config = _landmarker(kept, tmp_path, ema_decay=0.5, distill=False)
+    student = build_student("landmarker", SMALL)
+    module = build_module(config, student, None, steps=6)
+    name = "heatmap.bias"
+    wanted = None
+    for update in range(1, 6):
+        with torch.no_grad():
+            dict(student.named_parameters())[name].fill_(float(update**2))
+        module.averaged.update_parameters(student)
+        decay = min(0.5, (1 + (update - 1)) / (10 + (update - 1)))
+        wanted = float(update**2) if wanted is None else decay * wanted + (1 - decay) * update**2
+    assert dict(module.best_student.named_parameters())[name][0].item() == pytest.approx(wanted, rel=1e-5)
+    assert not any(parameter.requires_grad for parameter in module.averaged.parameters())
+    assert build_module(dataclasses.replace(config, ema_decay=0), student, None, 6).best_student is student
