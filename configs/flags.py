@@ -13,7 +13,10 @@ _MISSING = object()
 
 
 def to_flags(config: Any) -> list[str]:
-    """The flags that give `config` (a dataclass instance) its values, those equal to the default left out."""
+    """The flags that give `config` (a dataclass instance) its values.
+
+    Those equal to the default are left out, but for `output_dir`: one wants to see where things go.
+    """
     return _flags(config, build_partial(type(config), {}, "defaults", missing=_MISSING), prefix="")
 
 
@@ -24,7 +27,7 @@ def _flags(config: Any, default: Any, prefix: str) -> list[str]:
         default_value = getattr(default, name, _MISSING)
         if dataclasses.is_dataclass(value):
             flags += _flags(value, default_value, prefix=f"{prefix}{name}.")
-        elif value == default_value and type(value) is type(default_value):
+        elif value == default_value and type(value) is type(default_value) and name != "output_dir":
             continue
         elif is_positional(type(config), name):  # before the flags: one that takes a list would swallow it
             flags = [*(str(item) for item in (value if isinstance(value, list | tuple) else [value])), *flags]

@@ -14,7 +14,7 @@ import importlib.util
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from configs.build import build, build_partial, field_types
 from configs.errors import UserError, did_you_mean
@@ -23,6 +23,7 @@ from configs.provenance import WORK, plain
 from configs.recipe import RUN, Recipe, references
 from distill.fingerprint import Fingerprints
 
+T = TypeVar("T")
 RECORD = "stage.json"
 # settings that change how a stage works, not what comes out
 WITHOUT_EFFECT = frozenset({"output_dir", "resume", "num_workers", "workers", "processes"})
@@ -156,7 +157,7 @@ def _paths(
     """Path options: those from outside the run (they must exist), and those in upstream stages' outputs."""
     outside: list[Path] = []
     upstream: list[tuple[str, Path]] = []
-    for (key, written), (_, path) in zip(_path_values(symbolic), _path_values(config), strict=True):
+    for (key, written), (_, path) in zip(_values(symbolic, Path), _values(config, Path), strict=True):
         if key.split(".")[-1].startswith("output"):
             continue
         named = references(str(written))
@@ -174,22 +175,24 @@ def _paths(
         if not path.exists():
             raise UserError(f"{where}: {key} = {path} does not exist, and no stage makes it.")
         outside.append(path)
+    # text that happens to name a file, such as weights that may also come from a hub
+    outside += [Path(text) for _, text in _values(symbolic, str) if text and Path(text).is_file()]
     return outside, upstream
 
 
-def _path_values(value: Any, key: str = "") -> Iterator[tuple[str, Path]]:
-    """(dotted key, path) of every Path in a configuration."""
-    if isinstance(value, Path):
+def _values(value: Any, kind: type[T], key: str = "") -> Iterator[tuple[str, T]]:
+    """(dotted key, value) of everything of one type in a configuration."""
+    if isinstance(value, kind):
         yield key, value
     elif dataclasses.is_dataclass(value):
         for item in dataclasses.fields(value):
-            yield from _path_values(getattr(value, item.name), f"{key}.{item.name}" if key else item.name)
+            yield from _values(getattr(value, item.name), kind, f"{key}.{item.name}" if key else item.name)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _path_values(item, key)
+            yield from _values(item, kind, key)
     elif isinstance(value, dict):
         for name, item in value.items():
-            yield from _path_values(item, f"{key}.{name}")
+            yield from _values(item, kind, f"{key}.{name}")
 
 
 def _settings(symbolic: Any) -> dict[str, Any]:

@@ -139,6 +139,13 @@ def test_a_changed_input_file(finished: Path, capsys: pytest.CaptureFixture) -> 
     assert found["student"] == "run upstream teacher changed"
 
 
+def test_text_that_names_a_file_counts_as_an_input(recipe: Path, capsys: pytest.CaptureFixture) -> None:
+    run(recipe, "data.word=recipe.yaml", until="data")
+    assert plan(recipe, capsys, "data.word=recipe.yaml")["data"] == "skip up to date"
+    recipe.write_text(STAGES + "\n# changed\n")
+    assert plan(recipe, capsys, "data.word=recipe.yaml")["data"] == "run input file recipe.yaml changed"
+
+
 def test_a_deleted_output_is_made_again_with_its_dependents(
     finished: Path, capsys: pytest.CaptureFixture
 ) -> None:
