@@ -1,5 +1,7 @@
 """The height map of an ear: plateau, ridges and the concha bowl, from distances to the anatomical curves."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import cv2
@@ -37,80 +39,73 @@ class Relief:
 def raise_relief(anatomy: Anatomy, scale: float) -> Relief:
     """Height map of the ear at `scale` canvas pixels for one ear height."""
     draw = _Canvas(anatomy, scale)
-    curves, folds = anatomy.curves, anatomy.folds
+    folds = anatomy.folds
     x, y = draw.grid()
     cover = draw.filled(anatomy.outline)
     to_rim = draw.inside(cover)
-    attachment = draw.distance(curves["attachment"])
-    lean = (
-        folds["protrusion"]
-        * np.maximum(float(anatomy.outline[:, 0].max()) - x, 0)
-        * step(attachment, 0, 0.25)
-    )
-
-    helix_mask = draw.filled(np.concatenate([piece(curves["rim"], 0, 0.745), curves["inner"][::-1][:-12]]))
-    fade = step(-y, -0.74, -0.50)
-    roll = folds["roll"]
-    rolled = _dome(draw.inside(helix_mask), roll)
-    helix = folds["helix"] * rolled * (0.35 + 0.65 * fade)
-
-    ridge = folds["ridge"]
-    stem = (
-        folds["stem"] * _bell(draw.distance(curves["stem"]), ridge) * (0.25 + 0.75 * step(-y, -0.74, -0.58))
-    )
-    superior = folds["superior"] * _bell(draw.distance(curves["superior"]), ridge * 1.15)
-    inferior = folds["inferior"] * _bell(draw.distance(curves["inferior"]), ridge * 0.75)
-    antihelix = np.maximum(stem, np.maximum(superior, inferior))
-
-    bowl_mask = draw.filled(np.concatenate([curves["bowl"], curves["crus"][:1]]))
-    depth = draw.inside(bowl_mask)
-    sink = 0.55 * (1 - np.exp(-depth / 0.022)) + 0.45 * step(depth, 0, 0.13)
-    crus = (
-        folds["crus"]
-        * _bell(draw.distance(curves["crus"]), 0.026)
-        * step(x, curves["crus"][-1, 0], curves["crus"][12, 0])
-    )
-    apex = curves["tragus"][25]
-    front = apex + (0.045, 0.01)
-    tragus = folds["tragus"] * _blob(x, y, front, 0.045, 0.075) * (1 - bowl_mask)
-    antitragus = (
-        folds["antitragus"] * _bell(draw.distance(curves["antitragus"][12:]), 0.032) * (1 - 0.5 * bowl_mask)
-    )
-    canal = _blob(x, y, curves["canal"][0] - (0.012, 0), 0.032, 0.05) * bowl_mask
-    lobe = folds["lobe"] * _dome(to_rim, 0.10) * step(y, 0.68, 0.82)
-
+    attachment = draw.distance(anatomy.curves["attachment"])
+    behind_face = np.maximum(float(anatomy.outline[:, 0].max()) - x, 0)
+    lean = folds["protrusion"] * behind_face * step(attachment, 0, 0.25)
     edge = 0.022 * _dome(to_rim, 0.03)
-    height = (
-        lean
-        + edge
-        + helix
-        + antihelix
-        + lobe
-        + antitragus
-        - folds["scapha"] * (1 - rolled) * step(-y, -0.72, -0.60)
-    )
-    height = (
-        height
-        - (folds["bowl"] + 0.5 * antihelix) * sink * bowl_mask
-        + crus * (bowl_mask * 0.9 + 0.1)
-        + tragus
-        - 0.05 * canal
-    )
-    height = draw.smooth(height, 0.006)
+    lobe = folds["lobe"] * _dome(to_rim, 0.10) * step(y, 0.68, 0.82)
+    helix, rolled, helix_cover = _helix(draw, anatomy)
+    antihelix = _antihelix(draw, anatomy)
+    bowl_cover = draw.filled(np.concatenate([anatomy.curves["bowl"], anatomy.curves["crus"][:1]]))
+    scapha = folds["scapha"] * (1 - rolled) * step(-y, -0.72, -0.60)
+    height = lean + edge + helix + antihelix + lobe - scapha
+    height = height + _knobs(draw, anatomy, bowl_cover)
+    canal = _blob(x, y, anatomy.curves["canal"][0] - (0.012, 0), 0.032, 0.05) * bowl_cover
+    height = height - _bowl(draw, folds["bowl"] + 0.5 * antihelix, bowl_cover) - 0.05 * canal
     # The lobe has an edge towards the cheek; further up the ear grows out of it.
     seam = 0.03 + 0.05 * step(-y, -0.84, -0.70)
-    alpha = draw.smooth(cover, 0.0035) * step(attachment, 0.005, seam)
-    free = draw.smooth(cover, 0.0035) * step(attachment, 0.04, 0.20)
+    soft_cover = draw.smooth(cover, 0.0035)
     return Relief(
-        height.astype(np.float32),
-        alpha,
-        free,
-        draw.smooth(bowl_mask, 0.008),
-        draw.smooth(helix_mask, 0.008) * fade,
-        canal,
-        step(y, 0.74, 0.86) * cover,
-        scale,
+        height=draw.smooth(height, 0.006),
+        alpha=soft_cover * step(attachment, 0.005, seam),
+        free=soft_cover * step(attachment, 0.04, 0.20),
+        bowl=draw.smooth(bowl_cover, 0.008),
+        helix=helix_cover,
+        canal=canal,
+        lobe=step(y, 0.74, 0.86) * cover,
+        scale=scale,
     )
+
+
+def _helix(draw: _Canvas, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rolled rim between outer and inner rim: its height, where it is rolled (0..1), its soft cover."""
+    curves, folds = anatomy.curves, anatomy.folds
+    band = draw.filled(np.concatenate([piece(curves["rim"], 0, 0.745), curves["inner"][::-1][:-12]]))
+    rolled = _dome(draw.inside(band), folds["roll"])
+    fade = step(-draw.grid()[1], -0.74, -0.50)  # it flattens towards the lobe
+    return folds["helix"] * rolled * (0.35 + 0.65 * fade), rolled, draw.smooth(band, 0.008) * fade
+
+
+def _antihelix(draw: _Canvas, anatomy: Anatomy) -> np.ndarray:
+    """The Y-shaped ridge behind the bowl: stem, superior and inferior crus."""
+    curves, folds = anatomy.curves, anatomy.folds
+    ridge = folds["ridge"]
+    fade = 0.25 + 0.75 * step(-draw.grid()[1], -0.74, -0.58)
+    stem = folds["stem"] * _bell(draw.distance(curves["stem"]), ridge) * fade
+    superior = folds["superior"] * _bell(draw.distance(curves["superior"]), ridge * 1.15)
+    inferior = folds["inferior"] * _bell(draw.distance(curves["inferior"]), ridge * 0.75)
+    return np.maximum(stem, np.maximum(superior, inferior))
+
+
+def _knobs(draw: _Canvas, anatomy: Anatomy, bowl_cover: np.ndarray) -> np.ndarray:
+    """What rises round and in the bowl: tragus, antitragus and the root of the helix."""
+    curves, folds = anatomy.curves, anatomy.folds
+    x, y = draw.grid()
+    flap = _blob(x, y, curves["tragus"][25] + (0.045, 0.01), 0.045, 0.075) * (1 - bowl_cover)
+    bump = _bell(draw.distance(curves["antitragus"][12:]), 0.032) * (1 - 0.5 * bowl_cover)
+    root = _bell(draw.distance(curves["crus"]), 0.026) * (bowl_cover * 0.9 + 0.1)
+    root = root * step(x, curves["crus"][-1, 0], curves["crus"][12, 0])
+    return folds["tragus"] * flap + folds["antitragus"] * bump + folds["crus"] * root
+
+
+def _bowl(draw: _Canvas, depth: np.ndarray, bowl_cover: np.ndarray) -> np.ndarray:
+    """How far the concha sinks: a steep wall, then a round floor."""
+    inwards = draw.inside(bowl_cover)
+    return depth * bowl_cover * (0.55 * (1 - np.exp(-inwards / 0.022)) + 0.45 * step(inwards, 0, 0.13))
 
 
 class _Canvas:
