@@ -75,5 +75,11 @@ def box_iou_numpy(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
 
 
+def paired_iou_numpy(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray:
+    """(n, 4) and (n, 4) -> (n,) intersection over union of the boxes in the same row."""
+    pairs = zip(np.asarray(first_xyxy), np.asarray(second_xyxy), strict=True)
+    return np.array([box_iou_numpy(first, second)[0, 0] for first, second in pairs], dtype=np.float64)
+
+
 def _area(boxes_xyxy: np.ndarray) -> np.ndarray:
     return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clip(min=0).prod(axis=-1)

@@ -6,18 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data.draw import CURVE_COLOURS
 from data.landmarks import Scheme
 from students.pipeline import Ear
 
 MIN_CANVAS_PX = 640  # smaller photographs are enlarged first: 17 points do not fit into an ear of 30 px
-CURVE_COLOURS = (
-    (255, 190, 60),
-    (90, 215, 255),
-    (255, 120, 165),
-    (150, 240, 120),
-    (200, 160, 255),
-    (255, 150, 90),
-)
 BOX_COLOUR = (255, 255, 255)
 INK = (25, 25, 30)  # under every line, so that it shows on skin, hair and sky alike
 SURE = 0.5  # points below this confidence are drawn hollow

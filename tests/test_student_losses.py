@@ -35,7 +35,7 @@ def test_quality_focal_loss_passes_gradcheck():
 
 
 def test_assignment_against_a_loop():
-    """The definition written out: cells inside, the 10 best by score * IoU^6, targets scaled to the best IoU."""
+    """The definition written out: cells inside, the 10 best by score * IoU^6, scaled to the best IoU."""
     torch.manual_seed(1)
     logits = torch.randn(64)
     boxes = _boxes_around_cells(26.0) + torch.randn(64, 4)
@@ -68,7 +68,7 @@ def test_a_contested_cell_goes_to_the_ear_it_overlaps_more():
     cells, ears, _ = assign(torch.zeros(64), boxes, targets, MAP_SHAPE, STRIDE)
     assert len(set(cells.tolist())) == len(cells)
     assert set(ears.tolist()) == {0, 1}
-    # Centre (28, 28) lies in both; its box 20..36 shares 14 * 14 px with the small ear and 16 * 16 with the large.
+    # Centre (28, 28) lies in both; its box 20..36 shares 14 * 14 px with the small ear.
     assert dict(zip(cells.tolist(), ears.tolist(), strict=True))[3 * 8 + 3] == 1
 
 
@@ -115,7 +115,7 @@ def test_landmark_loss_ignores_what_is_not_annotated():
 
 
 def test_landmark_loss_is_least_at_the_point():
-    """A Gaussian of one cell at the point is the target itself; its neighbour costs more. Hidden points count."""
+    """A Gaussian of one cell at the point is the target; its neighbour costs more. Hidden points count."""
     cells = (torch.arange(32) + 0.5) / 32
     point_px = torch.tensor([[[41.5, 77.5]]])
     x_unit, y_unit = (42 / 128, 78 / 128)

@@ -1,0 +1,85 @@
+"""The models that read points from crops, students and teacher alike, as one thing to evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from students.checkpoint import load_student
+from students.views import boxes_in_frame, ear_view, points_in_frame
+
+BATCH_EARS = 32
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Points of N ears, each in the pixels of its photograph."""
+
+    points_px: np.ndarray  # (N, K, 2) float32
+    confidence: np.ndarray  # (N, K) float32, 0..1
+    boxes_xyxy: np.ndarray | None = None  # (N, 4) float32, of an EarDetector only
+
+
+class PointReader:
+    """A landmarker, or an EarDetector, that takes photographs and boxes."""
+
+    def __init__(self, model: torch.nn.Module, image_px: int, is_teacher: bool):
+        self.model, self.image_px, self.is_teacher = model.eval(), image_px, is_teacher
+        self.num_landmarks: int = model.hparams["num_landmarks"]
+
+    def read(self, photographs: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> Reading:
+        """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px. The crop is the box + 10 %."""
+        parts = [
+            self._read_batch(photographs[start : start + BATCH_EARS], boxes_xyxy[start : start + BATCH_EARS])
+            for start in range(0, len(photographs), BATCH_EARS)
+        ]
+        boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
+        return Reading(
+            np.concatenate([part.points_px for part in parts]),
+            np.concatenate([part.confidence for part in parts]),
+            boxes,
+        )
+
+    def _read_batch(self, photographs: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> Reading:
+        views, matrices = zip(
+            *(ear_view(rgb, box, self.image_px) for rgb, box in zip(photographs, boxes_xyxy, strict=True)),
+            strict=True,
+        )
+        images = torch.from_numpy(np.stack(views))
+        edges_unit = None
+        with torch.inference_mode():
+            if self.is_teacher:
+                reading = self.model.read(images * 2 - 1)  # the teacher's range is [-1, 1]
+                points_unit, confidence, edges_unit = (
+                    reading.points_unit,
+                    reading.confidence,
+                    reading.edges_unit,
+                )
+            else:
+                points_unit, confidence = self.model(images)
+        points_px = [
+            points_in_frame(points, matrix, self.image_px)
+            for points, matrix in zip(points_unit.numpy(), matrices, strict=True)
+        ]
+        boxes = None
+        if edges_unit is not None:
+            boxes = np.concatenate([
+                boxes_in_frame(edges * self.image_px, matrix, rgb.shape)
+                for edges, matrix, rgb in zip(edges_unit.numpy(), matrices, photographs, strict=True)
+            ])  # fmt: skip
+        return Reading(np.stack(points_px), confidence.numpy(), boxes)
+
+
+def load_point_reader(path: str | Path, is_teacher: bool) -> PointReader:
+    """is_teacher: an EarDetector of teacher.finetune, else a student.pt that holds a landmarker."""
+    if is_teacher:
+        from teacher.checkpoint import load_model
+
+        model = load_model(path, kind="EarDetector")
+        return PointReader(model, model.image_size, is_teacher=True)
+    model = load_student(path, "landmarker")
+    return PointReader(model, model.image_px, is_teacher=False)

@@ -1,0 +1,211 @@
+"""EarPipeline on ONNX files: places in the photograph's pixels, any size, clear errors, no torch."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from configs.errors import UserError
+from data.crops import crop_matrix, invert
+from students import EarPipeline
+from students.boxes import box_iou_numpy
+from students.overlay import draw_ears, smooth
+from students.pipeline import Ear
+from students.views import ear_view, points_in_frame
+from tests.tiny_students import CROP_PX, rectangle_frame, tiny_files, tiny_landmarker
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return EarPipeline.from_run(tiny_files(), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "scale"), [(96, 96, 1), (192, 192, 2), (240, 384, 4), (576, 200, 6)]
+)
+def test_boxes_come_back_in_pixels_of_the_photograph(pipeline, height, width, scale):
+    """The same rectangle, drawn `scale` times as large: letterboxing must shrink it back and undo that."""
+    box = tuple(int(v) * scale for v in (12, 30, 32, 62))
+    found = pipeline.boxes(rectangle_frame(box, height, width))
+    assert found.shape == (1, 5)
+    assert found.dtype == np.float32
+    assert box_iou_numpy(found[:, :4], np.array([box]))[0, 0] > 0.7
+
+
+def test_two_ears_and_none(pipeline):
+    frame = rectangle_frame((8, 8, 30, 44), 96, 96)
+    frame[50:86, 60:84] += 150
+    ears = pipeline(frame)
+    assert len(ears) == 2
+    assert ears[0].score >= ears[1].score
+    expected = np.array([[8, 8, 30, 44], [60, 50, 84, 86]])
+    overlap = box_iou_numpy(np.stack([ear.box_xyxy for ear in ears]), expected)
+    assert sorted(overlap.argmax(axis=1).tolist()) == [0, 1]
+    assert pipeline(rectangle_frame(None)) == []
+    assert pipeline.boxes(rectangle_frame(None)).shape == (0, 5)
+
+
+def test_the_call_is_boxes_and_landmarks_together(pipeline):
+    frame = rectangle_frame((20, 20, 44, 60), 100, 140)
+    (ear,) = pipeline(frame)
+    np.testing.assert_array_equal(pipeline.boxes(frame)[0, :4], ear.box_xyxy)
+    np.testing.assert_array_equal(pipeline.landmarks(frame, ear.box_xyxy), ear.points_px)
+    assert ear.points_px.shape == (17, 2)
+    assert ear.point_confidence.shape == (17,)
+    assert len(pipeline.landmark_names) == 17
+    assert isinstance(ear.score, float)
+
+
+def test_landmarks_equal_those_of_torch(pipeline):
+    frame, box = rectangle_frame((20, 20, 44, 60), 200, 140), np.array([15.0, 10, 55, 80])
+    view, matrix = ear_view(frame, box, CROP_PX)
+    with torch.no_grad():
+        points_unit, _ = tiny_landmarker()(torch.from_numpy(view[None]))
+    expected = points_in_frame(points_unit[0].numpy(), matrix, CROP_PX)
+    np.testing.assert_allclose(pipeline.landmarks(frame, box), expected, atol=1e-3)
+
+
+def test_points_move_with_the_ear(pipeline):
+    """A photograph moved by whole pixels, its box with it: the crop and so the points are the same, moved."""
+    small = rectangle_frame((20, 20, 44, 60), 80, 80)
+    large = np.full((160, 200, 3), 114, np.uint8)
+    large[37:117, 91:171] = small
+    box = np.array([16.0, 14, 50, 66])
+    moved = pipeline.landmarks(large, box + np.tile([91, 37], 2))
+    np.testing.assert_allclose(moved, pipeline.landmarks(small, box) + [91, 37], atol=0.05)
+
+
+def test_unit_points_land_on_the_pixels_of_the_window():
+    """Unit 0 and 1 are the outer edges of the window: half a pixel beyond its outermost centres."""
+    box = np.array([10.0, 20, 50, 60])  # window 6 .. 54, 16 .. 64 on the scale of edges
+    matrix = crop_matrix(box, 64)
+    points = points_in_frame(np.array([[0.0, 0.0], [0.5, 0.5], [1.0, 1.0]]), matrix, 64)
+    np.testing.assert_allclose(points, [[5.5, 15.5], [29.5, 39.5], [53.5, 63.5]], atol=1e-4)
+    assert invert(matrix).shape == (2, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 3000, 3), (5, 2, 3), (4000, 3000, 3)])
+def test_any_size_goes_in(pipeline, shape):
+    frame = np.zeros(shape, np.uint8)
+    assert pipeline.boxes(frame).shape[1] == 5
+    assert all(isinstance(ear, Ear) for ear in pipeline(frame))
+    points = pipeline.landmarks(frame, np.array([0, 0, shape[1], shape[0]]))
+    assert np.isfinite(points).all()
+
+
+def test_inputs_are_left_alone_and_may_be_views(pipeline):
+    frame = rectangle_frame((20, 20, 44, 60))
+    frame.setflags(write=False)
+    backwards = frame[:, :, ::-1][::-1]
+    np.testing.assert_array_equal(pipeline.boxes(backwards), pipeline.boxes(np.ascontiguousarray(backwards)))
+    assert len(pipeline(frame)) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((8, 8), np.uint8), r"\(H, W, 3\), RGB; found uint8 of shape \(8, 8\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"found uint8 of shape \(8, 8, 4\)"),
+        (np.zeros((8, 8, 3), np.float32), "An image is uint8, 0 to 255; found float32"),
+        (np.zeros((0, 8, 3), np.uint8), "empty"),
+        (np.zeros((1, 40_000, 3), np.uint8), "too large, at most 32,766 px a side"),
+        ("photo.jpg", "found str"),
+        (None, "found NoneType"),
+    ],
+)
+def test_what_is_no_image_is_refused(pipeline, image, message):
+    for method in (pipeline, pipeline.boxes, lambda rgb: pipeline.landmarks(rgb, [0, 0, 4, 4])):
+        with pytest.raises(UserError, match=message):
+            method(image)
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([10, 10, 5, 20], "inverted"),
+        ([10, 10, 10, 20], "empty"),
+        ([1, 2, 3], "four finite numbers"),
+        ([1, 2, 3, float("nan")], "four finite numbers"),
+        ("1 2 3 4", "four numbers"),
+        ([200, 200, 300, 300], "outside the image of 96 x 96 px"),
+    ],
+)
+def test_what_is_no_box_is_refused(pipeline, box, message):
+    with pytest.raises(UserError, match=message):
+        pipeline.landmarks(rectangle_frame(None), box)
+
+
+def test_missing_and_foreign_files_are_explained(tmp_path):
+    export = tiny_files() / "export"
+    with pytest.raises(UserError, match=r"detector.onnx and .*landmarker.onnx missing .*not a folder"):
+        EarPipeline.from_run(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no such file"):
+        EarPipeline(tmp_path / "a.onnx", export / "landmarker.onnx")
+    with pytest.raises(UserError, match="a landmarker is wanted here, found detector"):
+        EarPipeline(export / "detector.onnx", export / "detector.onnx")
+    (tmp_path / "text.onnx").write_text("not a model")
+    with pytest.raises(UserError, match="not an ONNX model"):
+        EarPipeline(tmp_path / "text.onnx", export / "landmarker.onnx")
+
+
+def test_the_pipeline_needs_no_torch():
+    """Prediction on a phone or a server should not carry 700 MB of it."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np; from students import EarPipeline\n"
+        f"pipeline = EarPipeline.from_run({str(tiny_files())!r}, threads=1, score_threshold=0.0)\n"
+        "print(len(pipeline(np.zeros((50, 60, 3), np.uint8))) > 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.stdout.strip() == "True", result.stderr
+
+
+def _ear(box: tuple[float, ...]) -> Ear:
+    rng = np.random.default_rng(0)
+    x1, y1, x2, y2 = box
+    points = rng.uniform((x1, y1), (x2, y2), (17, 2)).astype(np.float32)
+    return Ear(np.array(box, np.float32), 0.9, points, rng.random(17).astype(np.float32))
+
+
+@pytest.mark.parametrize(("side", "expected"), [(1, 640), (100, 700), (639, 1278), (640, 640), (2000, 2000)])
+def test_overlays_enlarge_small_photographs_only(side, expected):
+    frame = np.full((side, max(1, side // 2), 3), 90, np.uint8)
+    before = frame.copy()
+    drawn = draw_ears(frame, [_ear((0.2 * side, 0.2 * side, 0.4 * side, 0.6 * side))])
+    assert drawn.shape[0] == expected
+    assert (drawn != 90).any()
+    np.testing.assert_array_equal(frame, before)
+
+
+def test_an_overlay_draws_at_the_points():
+    """One point in the middle of a photograph enlarged sevenfold: ink there, the far corner untouched."""
+    ear = Ear(
+        np.array([10, 10, 90, 90], np.float32), 0.5, np.full((17, 2), 50, np.float32), np.ones(17, np.float32)
+    )
+    drawn = draw_ears(np.zeros((100, 100, 3), np.uint8), [ear])
+    centre = 50 * 7 + 3
+    assert drawn[centre, centre].max() > 100
+    assert drawn[600:, 600:].max() < 60 or drawn[650:, 650:].max() == 0
+
+
+def test_points_far_outside_and_ears_without_size_do_not_break_an_overlay():
+    far = Ear(
+        np.array([0, 0, 0, 0], np.float32), 0.1, np.full((17, 2), -500, np.float32), np.zeros(17, np.float32)
+    )
+    nan = Ear(
+        np.array([5, 5, 9, 9], np.float32),
+        0.1,
+        np.full((17, 2), np.nan, np.float32),
+        np.zeros(17, np.float32),
+    )
+    assert draw_ears(np.zeros((50, 40, 3), np.uint8), [far, nan]).shape == (650, 520, 3)
+
+
+def test_smooth_curves_pass_through_their_points():
+    points = np.array([[0.0, 0], [10, 5], [20, -5], [30, 0]])
+    curve = smooth(points)
+    for point in points:
+        assert np.linalg.norm(curve - point, axis=1).min() < 1e-9
+    np.testing.assert_array_equal(smooth(points[:2]), points[:2])

@@ -1,0 +1,190 @@
+"""students.predict: folders, bad images, videos; files beside the user's, never over them; exit codes."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs.errors import UserError
+from students.inputs import Input, VideoFrames, find_inputs
+from students.predict import Config, main
+from students.video import VideoFile
+from tests.tiny_students import rectangle_frame, tiny_files
+
+BOX = (20, 24, 48, 64)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of two good photographs, one of them in a subfolder, a truncated one and a text file."""
+    folder = tmp_path / "photographs"
+    (folder / "more").mkdir(parents=True)
+    Image.fromarray(rectangle_frame(BOX, 96, 120)).save(folder / "one.png")
+    Image.fromarray(rectangle_frame(None, 96, 96)).save(folder / "more" / "one.jpg")
+    whole = (folder / "one.png").read_bytes()
+    (folder / "broken.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def _config(*inputs, **options):
+    return Config(inputs=tuple(str(path) for path in inputs), run=tiny_files(), threads=1, **options)
+
+
+def test_a_folder_with_a_bad_image(photographs, tmp_path, capsys):
+    output_dir = tmp_path / "out"
+    with pytest.raises(SystemExit) as exit_:
+        main(_config(photographs, output_dir=output_dir, coco=True))
+    assert exit_.value.code == 1
+    printed = capsys.readouterr()
+    assert "skipped" in printed.err
+    assert "broken.png" in printed.err
+    assert printed.out.splitlines()[-1] == f"result: {output_dir}"
+    result = json.loads((output_dir / "predictions.json").read_text())
+    assert [entry["path"] for entry in result["skipped"]] == [str(photographs / "broken.png")]
+    records = {record["path"]: record for record in result["inputs"]}
+    ear = records[str(photographs / "one.png")]["ears"][0]
+    np.testing.assert_allclose(ear["box_xyxy"], BOX, atol=4)
+    assert len(ear["points_px"]) == len(ear["point_confidence"]) == len(result["landmark_names"]) == 17
+    assert records[str(photographs / "more" / "one.jpg")]["ears"] == []
+    assert (output_dir / "overlays" / "one_ears.jpg").is_file()
+    assert (output_dir / "overlays" / "more" / "one_ears.jpg").is_file()
+
+
+def test_coco_holds_the_same_boxes_and_points(photographs, tmp_path):
+    output_dir = tmp_path / "out"
+    main(_config(photographs / "one.png", output_dir=output_dir, coco=True, overlays=False))
+    (ear,) = json.loads((output_dir / "predictions.json").read_text())["inputs"][0]["ears"]
+    content = json.loads((output_dir / "coco.json").read_text())
+    (annotation,) = content["annotations"]
+    x, y, width, height = annotation["bbox"]
+    np.testing.assert_allclose([x, y, x + width, y + height], ear["box_xyxy"], atol=0.02)
+    assert annotation["area"] == pytest.approx(width * height, abs=0.02)
+    np.testing.assert_array_equal(np.reshape(annotation["keypoints"], (17, 3))[:, :2], ear["points_px"])
+    assert content["images"][0] == {
+        "id": annotation["image_id"], "file_name": str(photographs / "one.png"), "height": 96, "width": 120,
+    }  # fmt: skip
+    assert [1, 2] in content["categories"][0]["skeleton"]  # COCO counts from 1
+    assert not (output_dir / "overlays").exists()
+
+
+def test_inputs_stay_as_they_are(photographs, tmp_path):
+    before = {path: path.read_bytes() for path in photographs.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit):
+        main(_config(photographs, output_dir=photographs / "out"))
+    for path, content in before.items():
+        assert path.read_bytes() == content
+    # A second run leaves out what the first wrote into the same folder.
+    found = find_inputs([str(photographs)], photographs / "out")
+    assert {entry.where for entry in found} == {str(path) for path in before if path.suffix != ".txt"}
+
+
+def test_earlier_results_are_replaced_only_on_request(photographs, tmp_path):
+    output_dir = tmp_path / "out"
+    output_dir.mkdir()
+    (output_dir / "diary.txt").write_text("mine")
+    config = _config(photographs / "one.png", output_dir=output_dir)
+    with pytest.raises(UserError, match="is not empty: choose another --output-dir, or add --overwrite"):
+        main(config)
+    assert sorted(path.name for path in output_dir.iterdir()) == ["diary.txt"]
+    config.overwrite = True
+    main(config)
+    main(config)
+    assert (output_dir / "diary.txt").read_text() == "mine"
+
+
+def test_an_overlay_never_lands_on_an_input(tmp_path):
+    """`ears/overlays/a_ears.jpg` is given as an input and would be the overlay of `a.jpg`."""
+    overlays = tmp_path / "ears" / "overlays"
+    overlays.mkdir(parents=True)
+    for path in (tmp_path / "a.jpg", overlays / "a_ears.jpg"):
+        Image.fromarray(rectangle_frame(BOX)).save(path)
+    config = _config(
+        tmp_path / "a.jpg", overlays / "a_ears.jpg", output_dir=tmp_path / "ears", overwrite=True
+    )
+    with pytest.raises(UserError, match="is itself an input"):
+        main(config)
+
+
+def test_same_names_from_two_places_get_files_of_their_own(tmp_path):
+    names = [entry.name for entry in find_inputs(["a/x.jpg", "b/x.png", "c/X.mp4"], tmp_path)]
+    assert names == ["x", "x-2", "X-3"]
+
+
+def test_inputs_are_told_apart(tmp_path):
+    found = find_inputs(["clip.MP4", "camera:1", "photo.jpeg"], tmp_path)
+    assert [(entry.kind, entry.where) for entry in found] == [
+        ("video", "clip.MP4"),
+        ("camera", "1"),
+        ("image", "photo.jpeg"),
+    ]
+    with pytest.raises(UserError, match="camera:0 is the first"):
+        find_inputs(["camera:front"], tmp_path)
+    with pytest.raises(UserError, match="No input given"):
+        find_inputs([], tmp_path)
+    with pytest.raises(UserError, match="no image in this folder"):
+        find_inputs([str(tmp_path)], tmp_path / "out")
+
+
+def test_a_video_becomes_a_video(tmp_path):
+    """Five frames in which the rectangle moves 6 px a frame; found where it is, at the time it is there."""
+    source = tmp_path / "clip.mp4"
+    writer = VideoFile(source, frames_per_s=10)
+    for index in range(5):
+        x1, y1, x2, y2 = (value + 6 * index * (1 - axis % 2) for axis, value in enumerate(BOX))
+        writer.add(rectangle_frame((x1, y1, x2, y2), 96, 128, seed=index))
+    writer.close()
+    main(_config(source, output_dir=tmp_path / "out", max_frames=4))
+    (record,) = json.loads((tmp_path / "out" / "predictions.json").read_text())["inputs"]
+    assert [frame["time_s"] for frame in record["frames"]] == pytest.approx([0, 0.1, 0.2, 0.3])
+    left = [frame["ears"][0]["box_xyxy"][0] for frame in record["frames"]]
+    np.testing.assert_allclose(left, [20, 26, 32, 38], atol=5)
+    drawn = cv2.VideoCapture(str(tmp_path / "out" / "overlays" / "clip_ears.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    assert drawn.get(cv2.CAP_PROP_FRAME_WIDTH) == 640  # small frames are enlarged to be legible
+    drawn.release()
+
+
+def test_broken_and_missing_videos_are_skipped(tmp_path, capfd):
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
+    with pytest.raises(UserError, match="cannot be opened as a video"):
+        VideoFrames(Input("video", str(tmp_path / "broken.mp4"), "broken"))
+    with pytest.raises(SystemExit) as exit_:
+        main(_config(tmp_path / "broken.mp4", tmp_path / "gone.avi", output_dir=tmp_path / "out"))
+    assert exit_.value.code == 1
+    skipped = json.loads((tmp_path / "out" / "predictions.json").read_text())["skipped"]
+    assert len(skipped) == 2
+    assert not list((tmp_path / "out").rglob("*.mp4"))
+
+
+def test_a_video_file_appears_only_when_whole(tmp_path):
+    writer = VideoFile(tmp_path / "a.mp4", frames_per_s=25)
+    writer.add(np.zeros((33, 41, 3), np.uint8))
+    assert not (tmp_path / "a.mp4").exists()
+    writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_models_must_be_given(tmp_path):
+    with pytest.raises(UserError, match="No models given"):
+        main(Config(inputs=("x.jpg",), output_dir=tmp_path / "out"))
+    with pytest.raises(UserError, match="No exported students"):
+        main(Config(inputs=("x.jpg",), output_dir=tmp_path / "out", run=tmp_path))
+    with pytest.raises(UserError, match="score_threshold is 2"):
+        main(_config("x.jpg", output_dir=tmp_path / "out", score_threshold=2))
+
+
+def test_the_command_line(photographs, tmp_path):
+    """As a user types it: the last line says where the result lies; a misspelt flag is explained."""
+    command = [sys.executable, "-m", "students.predict", "--run", str(tiny_files())]
+    words = [str(photographs / "one.png"), "--output-dir", str(tmp_path / "out")]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"result: {tmp_path / 'out'}"
+    wrong = subprocess.run([*command, *words, "--cooc"], capture_output=True, text=True, timeout=120)
+    assert wrong.returncode == 2
+    assert "Did you mean '--coco'" in wrong.stderr
