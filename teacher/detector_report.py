@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,14 +72,14 @@ def held_out_errors(predictions: dict[str, np.ndarray]) -> dict[str, float]:
     return measures
 
 
-def detector_report(predictions: dict[str, np.ndarray]) -> dict[str, Any]:
+def detector_report(predictions: dict[str, np.ndarray], names: Sequence[str] | None = None) -> dict[str, Any]:
     """JSON-able: data.metrics.landmark_report on the ears, box, ear-or-not, and what confidence is worth."""
     from data.metrics import landmark_report
 
     ears = predictions["is_ear"] > 0.5
     points, truth = predictions["points_px"][ears], predictions["true_points_px"][ears]
     visibility = predictions["visibility"][ears]
-    report = landmark_report(points, truth, visibility)
+    report = landmark_report(points, truth, visibility, names)
     report |= {name: value for name, value in held_out_errors(predictions).items() if name != "nme"}
     seen = visibility > 0
     distance = np.linalg.norm(points - np.nan_to_num(truth), axis=-1)[seen]

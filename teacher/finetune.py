@@ -187,7 +187,7 @@ def _judge_best(output_dir: Path, val_loader: Any, labelled: LabelledEars, schem
     from teacher.pictures import write_picture
 
     model = EarDetector.load_from_checkpoint(output_dir / "best.ckpt")
-    report = detector_report(predict_all(model, val_loader))
+    report = detector_report(predict_all(model, val_loader), scheme.names)
     report |= {
         "labels": len(labelled.train),
         "held_out": len(labelled.held_out),

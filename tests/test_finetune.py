@@ -90,8 +90,9 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folder, tmp_path):
         from pytorch_lightning import Callback
 
         class Stop(Callback):
-            def on_train_epoch_end(self, trainer, module):
-                raise KeyboardInterrupt
+            def on_train_epoch_start(self, trainer, module):
+                if trainer.current_epoch == 1:
+                    raise KeyboardInterrupt
 
         self.callbacks.append(Stop())
         return original(self, *args, **kwargs)
@@ -100,6 +101,8 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folder, tmp_path):
         patch.setattr(Trainer, "fit", fit_one_epoch)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             main(config(folder, cut, epochs=2))
+    assert torch.load(cut / "last.ckpt", weights_only=True)["global_step"] > 0
+    assert not (cut / "metrics.json").exists()
     main(config(folder, cut, epochs=2, resume="auto"))
     whole, resumed = (
         torch.load(path / "last.ckpt", weights_only=True)["state_dict"] for path in (tmp_path / "whole", cut)
