@@ -1,0 +1,141 @@
+"""What the report reads: files of the stages' folders, or word of which stage makes what is not there."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs.errors import UserError
+from configs.files import read_json
+
+# name of a stage in configs/demo.yaml -> the command that makes its folder
+COMMANDS = {
+    "data": "data.render or data.prepare",
+    "teacher": "teacher.train",
+    "teacher_eval": "teacher.evaluate",
+    "eigenears": "teacher.eigenears",
+    "ear_detector": "teacher.finetune",
+    "maps": "distill.cache",
+    "frame_maps": "distill.cache",
+    "landmarker": "distill.train",
+    "landmarker_twin": "distill.train --no-distill",
+    "detector": "distill.train",
+    "detector_twin": "distill.train --no-distill",
+    "evaluate": "students.evaluate",
+    "export": "students.export",
+}
+
+
+@dataclass(frozen=True)
+class Absent:
+    """An input the report does without. False in conditions, so that `value or default` reads well."""
+
+    stage: str
+    file: str
+    reason: str
+
+    def __bool__(self) -> bool:
+        return False
+
+    @property
+    def command(self) -> str:
+        """The command that makes it, after `python -m`."""
+        return COMMANDS[self.stage]
+
+
+class Inputs:
+    """The folders of a run's stages. Every reader gives what it read, or an Absent that says why not.
+
+    run_dir: where a stage's folder lies when `folders` has None for it. `damaged` lists the files that are
+    there but cannot be read.
+    """
+
+    def __init__(self, run_dir: Path, folders: dict[str, Path | None]) -> None:
+        self.run_dir = run_dir
+        self.folders = {stage: folders.get(stage) or run_dir / stage for stage in COMMANDS}
+        self.damaged: list[Absent] = []
+
+    def path(self, stage: str, name: str) -> Path | Absent:
+        """A file of a stage; `name` may be a pattern, then the last match in alphabetical order."""
+        folder = self.folders[stage]
+        if not folder.is_dir():
+            return Absent(stage, name, f"there is no folder {folder}")
+        found = sorted(folder.glob(name))
+        return found[-1] if found else Absent(stage, name, f"{name} is not in {folder}")
+
+    def json(self, stage: str, name: str) -> dict[str, Any] | Absent:
+        """A JSON object."""
+        return self._read(stage, name, _json_object)
+
+    def yaml(self, stage: str, name: str = "run.yaml") -> dict[str, Any] | Absent:
+        """A YAML mapping, by default what the stage recorded about itself."""
+        return self._read(stage, name, _yaml_mapping)
+
+    def table(self, stage: str, name: str = "metrics.csv") -> dict[str, np.ndarray] | Absent:
+        """The columns of a CSV file, each (rows,) float64, NaN where a cell is empty."""
+        return self._read(stage, name, _csv_columns)
+
+    def arrays(self, stage: str, name: str) -> dict[str, np.ndarray] | Absent:
+        """The arrays of an `.npz`."""
+        return self._read(stage, name, _npz_arrays)
+
+    def picture(self, stage: str, name: str) -> np.ndarray | Absent:
+        """A picture (H, W, 3) uint8 RGB."""
+        return self._read(stage, name, _picture)
+
+    def manifest(self, stage: str, name: str) -> Any | Absent:
+        """A data.manifest.Manifest."""
+        from data.manifest import read_manifest
+
+        return self._read(stage, name, read_manifest)
+
+    def _read(self, stage: str, name: str, reader: Any) -> Any:
+        path = self.path(stage, name)
+        if not path:
+            return path
+        try:
+            return reader(path)
+        except Exception as error:  # whatever a damaged file raises, the rest of the report is still wanted
+            absent = Absent(stage, name, f"{path} cannot be read ({error})")
+            if absent not in self.damaged:
+                self.damaged.append(absent)
+            return absent
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"holds a {type(content).__name__}, expected an object")
+    return content
+
+
+def _yaml_mapping(path: Path) -> dict[str, Any]:
+    import yaml
+
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise UserError(f"holds a {type(content).__name__}, expected a mapping")
+    return content
+
+
+def _csv_columns(path: Path) -> dict[str, np.ndarray]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise UserError("holds no rows")
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
+
+
+def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as content:
+        return dict(content)
+
+
+def _picture(path: Path) -> np.ndarray:
+    from data.images import read_image
+
+    return read_image(path)
