@@ -20,8 +20,7 @@ _DRAWS_AT_ONCE = 50
 
 
 def nme(pred: np.ndarray, target: np.ndarray, visibility: np.ndarray) -> np.ndarray:
-    """Normalised mean error per ear (N,), a fraction of the box diagonal. Zhou & Zafeiriou, CVPR 2017, sec.
-    4.
+    """Normalised mean error per ear (N,), a fraction of the box diagonal (Zhou & Zafeiriou, CVPR 2017).
 
     pred, target: (N, K, 2) px; visibility: (N, K), 0 where not annotated. NaN for an ear with fewer than two
     annotated points (there is no diagonal), infinity for one whose prediction holds NaN.
@@ -30,10 +29,9 @@ def nme(pred: np.ndarray, target: np.ndarray, visibility: np.ndarray) -> np.ndar
 
 
 def point_errors(pred: np.ndarray, target: np.ndarray, visibility: np.ndarray) -> np.ndarray:
-    """(N, K) distance of each point, a fraction of the box diagonal; NaN where not annotated; arguments as
-    `nme`.
+    """(N, K) distance of each point, a fraction of the box diagonal; arguments as `nme`.
 
-    Infinity in all of an ear's annotated points when its prediction is not finite.
+    NaN where not annotated. Infinity in all of an ear's annotated points when its prediction is not finite.
     """
     pred, target, annotated = _checked(pred, target, visibility)
     known = np.where(annotated[..., None], target, np.nan)
@@ -46,7 +44,7 @@ def point_errors(pred: np.ndarray, target: np.ndarray, visibility: np.ndarray) -
 
 
 def error_curve(errors: np.ndarray, end: float = FAILURE_NME) -> tuple[np.ndarray, np.ndarray]:
-    """Cumulative error distribution: (CED_STEPS,) errors from 0 to `end`, and the share of ears up to each."""
+    """Cumulative error distribution: (CED_STEPS,) errors from 0 to `end`, the share of ears up to each."""
     measured = np.sort(errors[~np.isnan(errors)])
     at = np.linspace(0, end, CED_STEPS)
     return at, np.searchsorted(measured, at, side="right") / max(len(measured), 1)

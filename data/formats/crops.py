@@ -1,0 +1,30 @@
+"""A bare folder of crops: each image is one ear, from edge to edge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from configs.errors import UserError
+from data.formats.options import ReadOptions
+from data.images import find_images, image_size
+from data.manifest import Manifest
+
+
+def read(path: Path, options: ReadOptions) -> Manifest:
+    """The whole image is the box. Raises UserError when there is no image."""
+    images = [path] if path.is_file() else find_images(path)
+    if not images:
+        raise UserError(f"{path}: no image in this folder.")
+    rows = []
+    for image in images:
+        try:
+            height, width = image_size(image)
+        except UserError as error:
+            options.drops.add_image(str(image), error)
+        else:
+            rows.append((str(image.absolute()), (0, 0, width, height)))
+    return Manifest(
+        np.array([image for image, _ in rows], dtype=str), np.array([box for _, box in rows]).reshape(-1, 4)
+    )
