@@ -49,14 +49,9 @@ class EarVAEModule(LightningModule):
                 reconstruction.float(), target, mu.float(), logvar.float(), self.weights, self._perceptual[0]
             )
             loss = total_loss(terms, self.weights)
-        size = len(images)
-        self.log_dict(
-            {f"train/{name}": value for name, value in terms.items()},
-            on_epoch=True,
-            on_step=False,
-            batch_size=size,
-        )
-        self.log("train/loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=size)
+        epoch_mean = {"on_epoch": True, "on_step": False, "batch_size": len(images), "sync_dist": True}
+        self.log_dict({f"train/{name}": value for name, value in terms.items()}, **epoch_mean)
+        self.log("train/loss", loss, prog_bar=True, **epoch_mean)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
@@ -80,7 +75,7 @@ class EarVAEModule(LightningModule):
         rate = self.lr * schedule(self._progress(), self.global_step, self.warmup_steps)
         for group in self.optimizers().param_groups:
             group["lr"] = rate
-        self.log("lr", rate, on_step=False, on_epoch=True, batch_size=1)
+        self.log("lr", rate, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = hyper_parameters(self.model, "EarVAE")
