@@ -25,7 +25,7 @@ class Decoder(nn.Module):
         self.to_rgb: nn.Module = nn.Identity()
 
     def features(self, latents: Tensor) -> dict[str, Tensor]:
-        """latents: (B, latent_dim). Returns the maps `dec8`, `dec16`, ... (B, C, 8, 8), (B, C, 16, 16), ..."""
+        """latents: (B, latent_dim). Returns maps `dec8`, `dec16`, ...: (B, C, 8, 8), (B, C, 16, 16), ..."""
         cells = self.from_latent(latents).unflatten(1, (self.start_channels, START_CELLS, START_CELLS))
         maps = {}
         for stage in self.stages:
@@ -107,6 +107,6 @@ DECODERS = {"transposed": TransposedDecoder, "residual": ResidualDecoder}
 def _check_steps(image_size: int, channels: Sequence[int], steps: int) -> None:
     if START_CELLS * 2**steps != image_size:
         raise UserError(
-            f"decoder_channels {tuple(channels)} end at {START_CELLS * 2**steps} px, image_size is {image_size}; "
-            f"each further entry doubles the side"
+            f"decoder_channels {tuple(channels)} end at {START_CELLS * 2**steps} px, "
+            f"image_size is {image_size}; each further entry doubles the side"
         )

@@ -45,9 +45,8 @@ class EarVAE(nn.Module):
     ) -> None:
         super().__init__()
         if decoder not in DECODERS:
-            raise UserError(
-                f"decoder {decoder!r} is unknown; allowed: {', '.join(DECODERS)}.{did_you_mean(decoder, DECODERS)}"
-            )
+            hint = did_you_mean(decoder, DECODERS)
+            raise UserError(f"decoder {decoder!r} is unknown; allowed: {', '.join(DECODERS)}.{hint}")
         self.hparams = {
             "latent_dim": latent_dim,
             "image_size": image_size,

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -230,3 +231,11 @@ def test_select_takes_rows_in_order() -> None:
     assert picked.image_paths.tolist() == ["/photos/2.jpg", "/photos/0.jpg"]
     assert len(picked.empty_images) == 0
     assert len(example().select([])) == 0
+
+
+def test_importing_data_is_light() -> None:
+    heavy = ["torch", "cv2", "albumentations", "pytorch_lightning", "scipy"]
+    code = f"import data, sys; print([name for name in {heavy} if name in sys.modules])"
+    root = Path(__file__).resolve().parent.parent
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
