@@ -311,3 +311,9 @@ def test_a_loader_for_validation_keeps_every_row(tmp_path: Path) -> None:
     dataset = EarCrops(ears(tmp_path), SMALL)
     batches = list(ear_loader(dataset, 3, 0, 0, train=False))
     assert [len(batch["index"]) for batch in batches] == [3, 3, 2]
+
+
+def test_every_public_name_of_the_package_resolves() -> None:
+    assert all(getattr(data, name) is not None for name in data.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Manifesto'"):
+        data.Manifesto  # noqa: B018

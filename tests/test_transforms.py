@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from configs.errors import UserError
 from data import crops
 from data.transforms import (
     FrameAugmentation,
@@ -197,3 +198,18 @@ def test_frames_without_ears_stay_without() -> None:
     assert moved.boxes_xyxy.shape == (0, 4)
     assert moved.kept.shape == (0,)
     assert moved.image.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "values", "message"),
+    [
+        (GeometryConfig, {"flip": 2}, "flip is a probability"),
+        (GeometryConfig, {"scale": 0.9}, "must be below 0.9"),
+        (GeometryConfig, {"rotate_deg": -1}, "geometry: rotate_deg is -1"),
+        (PhotometryConfig, {"noise": float("nan")}, "photometry: noise is nan"),
+        (FrameConfig, {"scale_min": 0}, "0 < scale_min"),
+    ],
+)
+def test_impossible_settings_are_refused(config: type, values: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        config(**values)
