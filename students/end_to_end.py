@@ -66,7 +66,7 @@ class EndToEnd:
         }
 
     def per_image(self) -> dict[str, np.ndarray]:
-        """Arrays for per_image.npz, a row of the manifest each; an ear not found has NaN points, infinite NME."""
+        """Arrays for per_image.npz, one row an ear; one not found has NaN points and infinite NME."""
         from data.metrics import nme
 
         errors = nme(self._points_px, self._manifest.landmarks, self._manifest.visibility)

@@ -13,8 +13,8 @@ MODEL_NAMES = {
     "detector_twin": "detector, twin without teacher",
 }
 POINT_HEADINGS = (
-    "model", "NME", "95 % interval", "hidden points", "PCK .02", "PCK .05", "PCK .10", "AUC", "failures", "ears",
-    "missed",
+    "model", "NME", "95 % interval", "hidden points", "PCK .02", "PCK .05", "PCK .10", "AUC", "failures",
+    "ears", "missed",
 )  # fmt: skip
 BOX_HEADINGS = (
     "model", "AP50", "AP50:95", "AP75", "small", "medium", "large", "recall .50", "recall", "precision*",

@@ -48,7 +48,7 @@ def test_two_ears_and_none(pipeline):
 
 
 def test_the_call_is_boxes_and_landmarks_together(pipeline):
-    frame = rectangle_frame((20, 20, 44, 60), 100, 140)
+    frame = rectangle_frame((30, 20, 66, 76), 100, 140)
     (ear,) = pipeline(frame)
     np.testing.assert_array_equal(pipeline.boxes(frame)[0, :4], ear.box_xyxy)
     np.testing.assert_array_equal(pipeline.landmarks(frame, ear.box_xyxy), ear.points_px)
