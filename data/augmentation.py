@@ -1,0 +1,86 @@
+"""How strongly crops and frames are augmented: the settings of `data.transforms`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from configs.errors import UserError
+
+
+@dataclass(frozen=True)
+class GeometryConfig:
+    """How far a crop is moved; 0 switches a part off."""
+
+    flip: float = 0.5
+    """Probability of mirroring left and right."""
+    rotate_deg: float = 15.0
+    """Largest turn to either side, degrees."""
+    shift: float = 0.04
+    """Largest shift in x and y, as a fraction of the crop's side."""
+    scale: float = 0.10
+    """Largest change of size: 0.1 draws a factor of 0.9 to 1.1."""
+    box_jitter: float = 0.04
+    """How far a detector may miss: the box also moves and grows by up to this fraction of its side."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for values that no picture can have."""
+        _refuse_negative(self)
+        if self.flip > 1:
+            raise UserError(f"geometry: flip is a probability, 0 to 1, found {self.flip}.")
+        if self.scale + self.box_jitter >= 0.9:
+            raise UserError(
+                f"geometry: scale {self.scale} and box_jitter {self.box_jitter} together must be below 0.9."
+            )
+
+
+@dataclass(frozen=True)
+class PhotometryConfig:
+    """Strength of what changes the look but not the place of things: 0 is off, 1 is what photographs show."""
+
+    light: float = 1.0
+    """Brightness, contrast, gamma, hue and saturation."""
+    noise: float = 1.0
+    """Noise of the sensor."""
+    blur: float = 1.0
+    """Out of focus, motion, or few pixels scaled up."""
+    occlusion: float = 1.0
+    """Rectangles of random colour that hide parts."""
+    jpeg: float = 1.0
+    """Compression."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for negative strengths."""
+        _refuse_negative(self)
+
+
+@dataclass(frozen=True)
+class FrameConfig:
+    """How a whole frame is moved for the detector."""
+
+    flip: float = 0.5
+    """Probability of mirroring left and right."""
+    scale_min: float = 0.5
+    """Smallest size of the frame, relative to the letterbox."""
+    scale_max: float = 1.5
+    """Largest size; what leaves the letterbox is cut off."""
+    shift: float = 0.1
+    """Largest shift as a fraction of the letterbox, on top of what the scale leaves free."""
+    min_visible: float = 0.3
+    """A box of which less than this part remains in view is dropped."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for sizes that make no frame."""
+        if not 0 < self.scale_min <= self.scale_max or not 0 <= self.flip <= 1:
+            raise UserError(
+                "frame augmentation: needs 0 < scale_min <= scale_max and flip from 0 to 1, found "
+                f"{self.scale_min}, {self.scale_max} and {self.flip}."
+            )
+
+
+def _refuse_negative(config: GeometryConfig | PhotometryConfig) -> None:
+    for field in fields(config):
+        if not getattr(config, field.name) >= 0:
+            name = type(config).__name__.removesuffix("Config").lower()
+            raise UserError(
+                f"{name}: {field.name} is {getattr(config, field.name)}, must be 0 (off) or above."
+            )
