@@ -36,6 +36,7 @@ demo: env
 
 lint: env
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet .
 
 test: env lint
 	$(VENV)/bin/python -m pytest -q

@@ -1,4 +1,4 @@
-"""What all tests share: quiet, offline, few threads, and one small rendered data set."""
+"""What all tests share: quiet, few threads, and one small rendered data set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture(scope="session")
