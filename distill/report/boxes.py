@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from distill.report.inputs import Absent, Inputs
 from distill.report.photos import Photo, frame_tile
 from distill.report.tables import Measure, lookup, measures_table
 from distill.report.training import NAMES, PAINT, Chart
+
+if TYPE_CHECKING:
+    from data.manifest import Manifest
 
 MODELS = ("detector", "detector_twin")
 MEASURES = (
@@ -26,7 +30,7 @@ MEASURES = (
     Measure("threshold_recall", "recall in use", "{:.3f}", "of all ears, by boxes above the score threshold"),
     Measure("threshold_false_alarms_per_image", "false alarms a frame", "{:.3f}"),
 )
-TILES = 6  # of the best frames, and of the worst
+TILES = 8  # of the best frames, and of the worst
 USED_IOU = 0.5
 
 
@@ -73,20 +77,27 @@ def _frames(inputs: Inputs, name: str, threshold: float) -> dict[str, list[Photo
     arrays = inputs.arrays("evaluate", "per_image.npz")
     if isinstance(arrays, Absent):
         return arrays
-    truth = inputs.manifest("data", "test_frames.npy")
-    if isinstance(truth, Absent):
-        return truth
     if f"frames_{name}_image" not in arrays:
         return Absent("evaluate", "per_image.npz", f"per_image.npz holds no boxes of the {name}")
     paths = [str(path) for path in arrays["frames_image_paths"]]
+    truth = _evaluated_frames(inputs)
+    if isinstance(truth, Absent):
+        return truth
     true_boxes = [truth.boxes_xyxy[truth.image_paths == path] for path in paths]
+    if not any(len(boxes) for boxes in true_boxes):
+        return Absent(
+            "evaluate", "per_image.npz", "the frames evaluated are not those of the data's manifest"
+        )
     found = []
     for index in range(len(paths)):
         mine = arrays[f"frames_{name}_image"] == index
         mine &= arrays[f"frames_{name}_scores"] >= threshold
         found.append((arrays[f"frames_{name}_boxes_xyxy"][mine], arrays[f"frames_{name}_scores"][mine]))
     faults = [frame_faults(boxes, ears) for (boxes, _), ears in zip(found, true_boxes, strict=True)]
-    order = sorted(range(len(paths)), key=lambda index: (sum(faults[index][:2]), -faults[index][2], index))
+    order = sorted(
+        range(len(paths)),
+        key=lambda index: (sum(faults[index][:2]), -np.nan_to_num(faults[index][2], nan=1), index),
+    )
     best = [index for index in order if len(true_boxes[index])][:TILES]
     worst = [index for index in reversed(order) if index not in best][:TILES]
 
@@ -104,21 +115,36 @@ def _frames(inputs: Inputs, name: str, threshold: float) -> dict[str, list[Photo
     return photos
 
 
+def _evaluated_frames(inputs: Inputs) -> Manifest | Absent:
+    """The manifest that the evaluation says it took, or that of the data's test frames."""
+    from data.manifest import read_manifest
+
+    config = lookup(inputs.yaml("evaluate") or {}, "config.frames_npy")
+    if config and Path(config).is_file():
+        return read_manifest(config)
+    return inputs.manifest("data", "test_frames.npy")
+
+
 def frame_faults(found_xyxy: np.ndarray, true_xyxy: np.ndarray) -> tuple[int, int, float]:
-    """Ears missed, false alarms, and the mean IoU of the boxes that are right (1 when there are none)."""
+    """Ears missed, boxes on no ear, and the mean IoU of the boxes that are right; NaN when there are none."""
     from students.boxes import box_iou_numpy
     from students.frames import match
 
     owner = match(found_xyxy, true_xyxy, USED_IOU)
     hits = owner >= 0
     overlap = box_iou_numpy(found_xyxy, true_xyxy)[owner[hits], np.flatnonzero(hits)]
-    return int((~hits).sum()), len(found_xyxy) - int(hits.sum()), float(overlap.mean()) if hits.any() else 1.0
+    return (
+        int((~hits).sum()),
+        len(found_xyxy) - int(hits.sum()),
+        float(overlap.mean()) if hits.any() else np.nan,
+    )
 
 
 def _caption(missed: int, false_alarms: int, iou: float) -> str:
     said = [f"{missed} missed"] if missed else []
-    said += [f"{false_alarms} false"] if false_alarms else []
-    return ", ".join([*said, f"IoU {iou:.2f}"])
+    said += [f"{false_alarms} on no ear"] if false_alarms else []
+    said += [f"IoU {iou:.2f}"] if np.isfinite(iou) else []
+    return ", ".join(said) or "no ear, none found"
 
 
 def _image(path: str) -> np.ndarray | None:

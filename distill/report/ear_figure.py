@@ -11,7 +11,8 @@ from data.landmarks import Scheme, load_scheme
 EAR_HEIGHT = 400.0  # drawing units
 ASPECT = 0.61  # width over height of the box of a mean ear (41 annotated in-the-wild ears)
 MARGIN = 46.0  # drawing units round the box: room for circles and numbers
-LABEL_DISTANCE = 15.0  # of a number from its point, drawing units
+LABEL_DISTANCE = 11.0  # of a number from the circle round its point, drawing units
+MAX_CLEARED = 20.0  # round larger circles the number stands inside, or nobody would know whose it is
 # How an ear runs between the landmarks of the default scheme: an index is a landmark, a pair a place in the
 # box 0..1.
 SKIN = (0, 1, 2, 3, (0.09, 0.41), 4, 5, 6, (0.82, 1.0), 7, (0.92, 0.82), 13, 12, 11, (0.81, 0.3), 0)
@@ -111,5 +112,6 @@ def _label_places(points: np.ndarray, radii: Sequence[float]) -> np.ndarray:
         distances = np.linalg.norm(offsets, axis=1, keepdims=True).clip(1)
         away = (offsets / distances**3).sum(axis=0)  # as charges repel
         away = away / max(np.linalg.norm(away), 1e-9)
-        places.append(point + away * (max(np.nan_to_num(radii[index]), 4.0) + LABEL_DISTANCE * 0.75))
+        clear_of_circle = float(np.clip(np.nan_to_num(radii[index]), 4.0, MAX_CLEARED))
+        places.append(point + away * (clear_of_circle + LABEL_DISTANCE))
     return np.array(places)

@@ -82,8 +82,8 @@ def frame_tile(
     picture = draw_boxes(picture, found_xyxy * scale, FOUND_BOX_COLOUR)
     for box, score in zip(found_xyxy * scale, scores, strict=True):
         place = (int(np.clip(box[0], 0, size[0] - 30)), int(np.clip(box[1] - 4, 10, size[1] - 3)))
-        for colour, line in (((0, 0, 0), 3), (FOUND_BOX_COLOUR, 1)):
+        for colour, line in (((0, 0, 0), 4), ((255, 255, 255), 1)):
             cv2.putText(
-                picture, f"{score:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, line, cv2.LINE_AA
+                picture, f"{score:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, line, cv2.LINE_AA
             )
     return embed(picture, FRAME_PX, caption=caption)
