@@ -121,7 +121,8 @@ def render(inputs: Any, found: dict[str, Any], title: str = "", landmarks: Path 
         written=time.strftime("%Y-%m-%d %H:%M"),
         tiles=figures.headlines(found),
         data=pictures.data_pictures(inputs),
-        teacher=pictures.teacher_pictures(inputs) | {"curves": training.curves(inputs, ["teacher"])},
+        teacher=pictures.teacher_pictures(inputs)
+        | {"curves": training.curves(inputs, ["teacher"]), "earlier": training.earlier_curves(inputs)},
         eigenears=pictures.eigenears(inputs),
         ear_detector=pictures.detector_pictures(inputs)
         | {"curves": training.curves(inputs, ["ear_detector"])},

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distill.report.charts import Line, line_chart
 from distill.report.inputs import Absent, Inputs
-from distill.report.tables import Measure, Row, measures_table
+from distill.report.tables import Measure, Row, lookup, measures_table
 
 PAINT = {
     "teacher": "teacher",
@@ -85,39 +86,58 @@ def curves(inputs: Inputs, stages: Sequence[str]) -> dict[str, Any]:
     """
     tables = {stage: inputs.table(stage) for stage in stages}
     there = {stage: table for stage, table in tables.items() if not isinstance(table, Absent)}
-    columns = list(dict.fromkeys(column for table in there.values() for column in table))
+    return {
+        **_shown(there),
+        "columns": [NAMES[stage] for stage in there] if len(there) > 1 else [],
+        "absent": [table for table in tables.values() if isinstance(table, Absent)],
+    }
+
+
+def earlier_curves(inputs: Inputs) -> dict[str, Any] | None:
+    """The curves of the training the teacher started from, if its table lies beside that checkpoint.
+
+    `metrics.csv` of that training's folder, or, as what ships with the project, the checkpoint's name in `.csv`.
+    """
+    start = lookup(inputs.yaml("teacher") or {}, "config.init_checkpoint")
+    if not start:
+        return None
+    for path in (Path(start).with_suffix(".csv"), Path(start).with_name("metrics.csv")):
+        if path.is_file():
+            table = Inputs(inputs.run_dir, {"teacher": path.parent}).table("teacher", path.name)
+            if not isinstance(table, Absent):
+                return {**_shown({"teacher": table}, prefix="start"), "columns": [], "absent": []}
+    return None
+
+
+def _shown(tables: dict[str, dict[str, np.ndarray]], prefix: str = "train") -> dict[str, Any]:
+    """held_out and terms, or rows for a single epoch. prefix: keeps the names of charts apart."""
+    columns = list(dict.fromkeys(column for table in tables.values() for column in table))
+    if tables and max(len(next(iter(table.values()))) for table in tables.values()) == 1:
+        return {"held_out": [], "terms": [], "rows": _single_epoch(tables, columns)}
     held_out = [
-        _chart(there, column, title, label, log)
+        _chart(tables, column, title, label, log, prefix)
         for column, (title, label, log) in HELD_OUT.items()
         if column in columns
     ]
     terms = []
     for column in sorted(columns, key=lambda column: column != "train/loss"):
         kind, _, name = column.partition("/")
-        if kind == "train" and not name.startswith(SHOWN_TWICE) and _moves(there, column):
-            terms.append(_chart(there, column, TERMS.get(name, name.replace("_", " ")), "", True))
-    rows = []
-    if there and max(len(next(iter(table.values()))) for table in there.values()) == 1:
-        rows, held_out, terms = _single_epoch(there, columns), [], []
-    return {
-        "held_out": held_out,
-        "terms": terms,
-        "rows": rows,
-        "columns": [NAMES[stage] for stage in there] if len(there) > 1 else [],
-        "absent": [table for table in tables.values() if isinstance(table, Absent)],
-    }
+        if kind == "train" and not name.startswith(SHOWN_TWICE) and _moves(tables, column):
+            terms.append(_chart(tables, column, TERMS.get(name, name.replace("_", " ")), "", True, prefix))
+    return {"held_out": held_out, "terms": terms, "rows": []}
 
 
-def _chart(tables: dict[str, dict[str, np.ndarray]], column: str, title: str, label: str, log: bool) -> Chart:
-    axis = (
-        "step" if all(stage in STUDENTS and "step" in table for stage, table in tables.items()) else "epoch"
-    )
+def _chart(
+    tables: dict[str, dict[str, np.ndarray]], column: str, title: str, label: str, log: bool, prefix: str
+) -> Chart:
+    in_steps = all(stage in STUDENTS and "step" in table for stage, table in tables.items())
+    axis = "step" if in_steps else "epoch"
     lines = []
     for stage, table in tables.items():
         if column in table:
             x = table.get(axis, np.arange(len(table[column])))
             lines.append(Line(NAMES[stage], x, table[column], PAINT[stage], dashed=stage.endswith("_twin")))
-    identity = "-".join([*tables, column]).replace("/", "-").replace("_", "-")
+    identity = "-".join([prefix, *tables, column]).replace("/", "-").replace("_", "-")
     return Chart(title, line_chart(identity, lines, axis, label, log=log, small=column.startswith("train/")))
 
 
@@ -133,7 +153,7 @@ def student_facts(inputs: Inputs, stages: Sequence[str]) -> dict[str, Any]:
 
 def _single_epoch(tables: dict[str, dict[str, np.ndarray]], columns: list[str]) -> list[Row]:
     reports = [{column: float(values[0]) for column, values in table.items()} for table in tables.values()]
-    measures = [Measure(column, title) for column, (title, _, _) in HELD_OUT.items()]
+    measures = [Measure(column, title, note=label) for column, (title, label, _) in HELD_OUT.items()]
     measures += [
         Measure(f"train/{name}", title) for name, title in TERMS.items() if _moves(tables, f"train/{name}")
     ]
