@@ -48,7 +48,6 @@ class Line:
     y: np.ndarray
     paint: str = "student"
     dashed: bool = False
-    steps: bool = False
 
 
 def line_chart(
@@ -73,8 +72,7 @@ def line_chart(
             label=line.name,
             linestyle="--" if line.dashed else "-",
             linewidth=1.3 if line.dashed else 1.8,
-            drawstyle="steps-post" if line.steps else "default",
-            marker="o" if there.sum() <= FEW_POINTS and not line.steps else None,
+            marker="o" if there.sum() <= FEW_POINTS else None,
             markersize=3.5,
         )
     values = np.concatenate([line.y[np.isfinite(line.y)] for line in lines])

@@ -96,7 +96,7 @@ def curves(inputs: Inputs, stages: Sequence[str]) -> dict[str, Any]:
 def earlier_curves(inputs: Inputs) -> dict[str, Any] | None:
     """The curves of the training the teacher started from, if its table lies beside that checkpoint.
 
-    `metrics.csv` of that training's folder, or, as what ships with the project, the checkpoint's name in `.csv`.
+    That is `NAME.csv` beside `NAME.ckpt`, as the project ships it, or `metrics.csv` as a training leaves it.
     """
     start = lookup(inputs.yaml("teacher") or {}, "config.init_checkpoint")
     if not start:
