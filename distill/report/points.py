@@ -133,9 +133,7 @@ def _error_curves(arrays: dict[str, np.ndarray], models: list[str], scheme: Sche
 
 def _ced_line(name: str, errors: np.ndarray, paint: str = "", dashed: bool = False) -> Line:
     x, y = error_curve(errors)
-    return Line(
-        NAMES.get(name, name), x, y, paint or PAINT[name], dashed or name.endswith("_twin"), steps=True
-    )
+    return Line(NAMES.get(name, name), x, y, paint or PAINT[name], dashed or name.endswith("_twin"))
 
 
 def _ced_chart(identity: str, lines: list[Line]) -> str:
