@@ -2,23 +2,15 @@
 encoder.
 """
 
-from __future__ import annotations
+from configs.lazy import lazy_names
 
-import importlib
-from typing import Any
-
-_HOME = {
-    "EarVAE": "teacher.vae",
-    "EarDetector": "teacher.detector",
-    "build_backbone": "teacher.backbones",
-    "embed_images": "teacher.embed",
-    "most_similar": "teacher.embed",
-}
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    """Import on first use, so that `import teacher` costs nothing."""
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "EarVAE": "teacher.vae",
+        "EarDetector": "teacher.detector",
+        "build_backbone": "teacher.backbones",
+        "embed_images": "teacher.embed",
+        "most_similar": "teacher.embed",
+    },
+)
