@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from teacher import losses
 
@@ -16,6 +17,14 @@ def images() -> torch.Tensor:
 def test_image_terms_are_zero_for_a_perfect_reconstruction(images):
     for term in (losses.l1_loss, losses.ssim_loss, losses.edge_loss, losses.center_loss):
         assert term(images, images).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_ssim_loss_against_torchmetrics(images):
+    noisy = (images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(2))).clamp(
+        -1, 1
+    )
+    expected = 1 - structural_similarity_index_measure(noisy, images, data_range=losses.IMAGE_RANGE)
+    assert losses.ssim_loss(noisy, images).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_edge_loss_ignores_a_constant_shift_and_counts_a_step(images):
