@@ -9,6 +9,10 @@ from torch import Tensor
 from teacher.detector import Reading
 from teacher.heatmaps import gaussian_lines, heatmap_loss, spatial_softmax
 
+# Some 4 % of annotated points are hidden. A linear reading of the rendered ears' features found 36 % of those
+# with a factor of 1, 55 % with 4 (and 1.1 % of the visible ones), 75 % with 25 (and 10 %).
+HIDDEN_FACTOR = 4.0
+
 
 @dataclass(frozen=True)
 class DetectorTargets:
@@ -59,8 +63,11 @@ def edge_loss(
 
 
 def visibility_loss(logits: Tensor, visibility: Tensor) -> Tensor:
-    """Binary cross-entropy of visible (2) against hidden (1); points not annotated (0) count nowhere."""
-    counts = (visibility > 0).float()
+    """Binary cross-entropy of visible (2) against hidden (1); points not annotated (0) count nowhere.
+
+    A hidden point counts HIDDEN_FACTOR times, so a logit of 0 stands for a probability of 0.8 to be visible.
+    """
+    counts = (visibility == 2).float() + HIDDEN_FACTOR * (visibility == 1).float()
     loss = F.binary_cross_entropy_with_logits(logits.float(), (visibility == 2).float(), reduction="none")
     return (loss * counts).sum() / counts.sum().clamp_min(1e-6)
 

@@ -56,7 +56,7 @@ class Config:
     """Weight of the landmarks' heatmap loss."""
     edges_weight: float = 0.5
     """Weight of the box's edges."""
-    visibility_weight: float = 0.1
+    visibility_weight: float = 0.2
     """Weight of visible against hidden."""
     ear_weight: float = 0.2
     """Weight of ear against background; 0 draws no backgrounds."""

@@ -24,7 +24,7 @@ class DetectorLossWeights:
 
     points: float = 1.0
     edges: float = 0.5
-    visibility: float = 0.1
+    visibility: float = 0.2
     ear: float = 0.2
 
 

@@ -5,7 +5,14 @@ import torch
 
 from configs.errors import UserError
 from teacher.detector import EarDetector, PointReader, Reading
-from teacher.detector_loss import DetectorTargets, detector_losses, edge_loss, edges_in_view, visibility_loss
+from teacher.detector_loss import (
+    HIDDEN_FACTOR,
+    DetectorTargets,
+    detector_losses,
+    edge_loss,
+    edges_in_view,
+    visibility_loss,
+)
 from teacher.finetune_module import detector_parameter_groups
 from teacher.fusion import PyramidFusion, resize
 from teacher.heatmaps import gaussian_targets
@@ -213,7 +220,8 @@ def test_edge_loss_is_zero_at_the_truth_and_ignores_what_is_missing():
 
 def test_visibility_loss_counts_annotated_points_only():
     logits = torch.tensor([[2.0, -1.0, 50.0]])
-    by_hand = (torch.log1p(torch.exp(torch.tensor(-2.0))) + torch.log1p(torch.exp(torch.tensor(-1.0)))) / 2
+    visible, hidden = torch.log1p(torch.exp(torch.tensor(-2.0))), torch.log1p(torch.exp(torch.tensor(-1.0)))
+    by_hand = (visible + HIDDEN_FACTOR * hidden) / (1 + HIDDEN_FACTOR)
     assert visibility_loss(logits, torch.tensor([[2, 1, 0]])).item() == pytest.approx(
         by_hand.item(), rel=1e-5
     )
