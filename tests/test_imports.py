@@ -56,6 +56,14 @@ def defined_names(path: Path) -> set[str]:
     return names
 
 
+def promised_names(path: Path) -> dict[str, str]:
+    """{name: module} that a package's `__init__` hands to `lazy_names`."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_names":
+            return ast.literal_eval(node.args[1])
+    return {}
+
+
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
 
@@ -100,11 +108,14 @@ def test_imports_stay_light(modules: list[str]) -> None:
 @pytest.mark.parametrize("package", ORDER)
 def test_lazy_names_have_a_home(package: str) -> None:
     """What a package's `__init__` promises is defined where it says (read, for importing takes long)."""
-    module = importlib.import_module(package)
-    for name, home in getattr(module, "_HOME", {}).items():
+    promised = promised_names(PROJECT / package / "__init__.py")
+    assert promised
+    for name, home in promised.items():
         path = PROJECT / (home.replace(".", "/") + ".py")
         path = path if path.exists() else path.with_suffix("") / "__init__.py"
         assert name in defined_names(path), f"{package} promises {name} in {home}"
+    module = importlib.import_module(package)
+    assert sorted(promised) == module.__all__
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = module.no_such_name
 

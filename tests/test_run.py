@@ -1,92 +1,18 @@
-"""distill.run: the pipeline on fake stages."""
+"""distill.run: what runs, and why."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from configs.errors import UserError
 from configs.recipe import load_recipe
-from distill.execute import execute
-from distill.fingerprint import Fingerprints
 from distill.run import Config, main
-from distill.workplace import locked
-
-PROJECT = Path(__file__).resolve().parent.parent
-FAKE = "tests.fake_stage"
-RUN = Path("run")
-
-
-STAGES = """
-run_dir: run
-seed: 1
-stages:
-  data: {command: tests.fake_stage, options: {inputs: [outside.txt], steps: 1}}
-  teacher: {command: tests.fake_stage, options: {inputs: ["${data}/out.txt"], steps: 2}}
-  student: {command: tests.fake_stage, options: {inputs: ["${teacher}/out.txt"], steps: 1}}
-  detector: {command: tests.fake_stage, options: {inputs: ["${data}/out.txt"], steps: 1}}
-"""
-
-
-@pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """data -> teacher -> student, and data -> detector, in the current folder. Nothing has run."""
-    enter(tmp_path, monkeypatch)
-    Path("outside.txt").write_text("from outside")
-    Path("recipe.yaml").write_text(STAGES)
-    return Path("recipe.yaml")
-
-
-@pytest.fixture(scope="module")
-def finished_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        enter(folder, monkeypatch)
-        Path("outside.txt").write_text("from outside")
-        Path("recipe.yaml").write_text(STAGES)
-        run(Path("recipe.yaml"))
-    return folder
-
-
-@pytest.fixture
-def finished(finished_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same recipe, all of it run."""
-    shutil.copytree(finished_folder, tmp_path, dirs_exist_ok=True)
-    enter(tmp_path, monkeypatch)
-    return Path("recipe.yaml")
-
-
-def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-
-
-def run(recipe: Path, *settings: str, **flags) -> None:
-    main(Config(recipe, set=settings, **flags))
-
-
-def plan(recipe: Path, capsys: pytest.CaptureFixture, *settings: str, **flags) -> dict[str, str]:
-    """{stage: its line of --dry-run}."""
-    capsys.readouterr()
-    run(recipe, *settings, dry_run=True, **flags)
-    lines = capsys.readouterr().out.splitlines()
-    return {line.split()[1]: " ".join([line.split()[0], *line.split()[2:]]) for line in lines}
-
-
-def runs() -> dict[str, str]:
-    """{published stage: id of the run that made it}."""
-    records = RUN.glob("*/stage.json")
-    return {path.parent.name: json.loads(path.read_text())["run"] for path in records}
+from tests.fake_pipeline import FAKE, RUN, STAGES, finished, finished_folder, plan, recipe, run, runs
 
 
 def test_everything_once_then_nothing(recipe: Path, capsys: pytest.CaptureFixture) -> None:
@@ -236,74 +162,6 @@ def test_a_file_that_an_upstream_stage_does_not_make(recipe: Path) -> None:
         run(recipe, "teacher.weights=${data}/ou.txt", dry_run=True)
 
 
-def test_a_failing_stage_stops_the_pipeline(recipe: Path, capfd: pytest.CaptureFixture) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run(recipe, "teacher.mode=fail")
-    assert stop.value.code == 7
-    assert set(runs()) == {"data"}
-    error = capfd.readouterr().err
-    assert "stage teacher failed with exit status 7" in error
-    assert str(RUN / "logs/teacher.log") in error
-
-
-def test_a_failed_rerun_leaves_the_published_output(finished: Path) -> None:
-    before = runs()
-    with pytest.raises(SystemExit):
-        run(finished, "teacher.mode=user_error")
-    assert runs() == before
-    assert "mode" not in (RUN / "teacher/out.txt").read_text()
-
-
-def test_killed_then_resumed(recipe: Path, capsys: pytest.CaptureFixture) -> None:
-    settings = ("teacher.mode=kill_once", "teacher.steps=3")
-    with pytest.raises(SystemExit) as stop:
-        run(recipe, *settings, until="teacher")
-    assert stop.value.code == 128 + signal.SIGKILL
-    folder = RUN
-    assert not (folder / "teacher").exists()
-    assert plan(recipe, capsys, *settings)["teacher"] == "run was cut off; goes on where it was cut off"
-    run(recipe, *settings, until="teacher")
-    log = (folder / "logs/teacher.log").read_text()
-    assert "resumed after 1 lines" in log
-    assert log.count(FAKE) == 2  # the log of the first try is kept
-    assert (
-        (folder / "teacher/out.txt").read_text().startswith("hello 0 seed 1\nhello 1 seed 1\nhello 2 seed 1")
-    )
-
-
-def test_what_was_cut_off_is_dropped_when_it_asks_for_something_else(recipe: Path) -> None:
-    with pytest.raises(SystemExit):
-        run(recipe, "teacher.mode=kill_once", "teacher.word=before", until="teacher")
-    run(recipe, "teacher.word=after", until="teacher")
-    folder = RUN
-    assert "before" not in (folder / "teacher/out.txt").read_text()
-    assert "resumed" not in (folder / "logs/teacher.log").read_text()
-
-
-def test_a_publication_that_was_cut_off_is_completed(finished: Path, capsys: pytest.CaptureFixture) -> None:
-    before = runs()
-    folder = RUN
-    (folder / "teacher").rename(
-        folder / ".work/teacher"
-    )  # finished, and the old one moved away: killed there
-    (folder / ".work/teacher.old").mkdir()
-    run(finished)
-    assert runs() == before
-    assert not (folder / ".work/teacher.old").exists()
-
-
-def test_a_folder_made_by_hand_is_not_replaced(recipe: Path) -> None:
-    folder = RUN
-    (folder / "teacher").mkdir(parents=True)
-    (folder / "teacher/out.txt").write_text("by hand")
-    with pytest.raises(UserError, match="was not made by the pipeline.*--adopt teacher"):
-        run(recipe)
-    assert (folder / "teacher/out.txt").read_text() == "by hand"
-    run(recipe, adopt=("teacher",))
-    run(recipe)
-    assert "by hand" in (folder / "student/out.txt").read_text()
-
-
 def test_plain_commands_do_the_same(recipe: Path, capsys: pytest.CaptureFixture) -> None:
     Path("outside.txt").rename("it's outside.txt")
     settings = ('data.inputs=["it\'s outside.txt"]', "data.options={k: a b}", "teacher.geometry.flip=no")
@@ -322,13 +180,6 @@ def test_plain_commands_do_the_same(recipe: Path, capsys: pytest.CaptureFixture)
     assert set(plan(recipe, capsys, *settings).values()) == {"skip up to date"}
 
 
-def test_two_runs_in_one_folder(recipe: Path) -> None:
-    folder = RUN
-    with locked(folder), pytest.raises(UserError, match="another run is at work in this folder.*--run-dir"):
-        run(recipe)
-    run(recipe, until="data")  # free again
-
-
 def test_another_run_folder(recipe: Path, tmp_path: Path) -> None:
     run(recipe, until="data", run_dir=tmp_path / "other")
     assert (tmp_path / "other/data/out.txt").exists()
@@ -341,87 +192,3 @@ def test_force(finished: Path) -> None:
     run(finished, only=("detector",), force=True)
     changed = {name for name, number in runs().items() if number != before[name]}
     assert changed == {"detector"}
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_ends_the_stage_too(recipe: Path, number: signal.Signals, status: int) -> None:
-    process, child = start_and_wait(recipe)
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "interrupted in stage teacher: the same command again goes on" in out
-    assert not is_running(child)
-
-
-def test_a_killed_pipeline_takes_its_stage_along(recipe: Path) -> None:
-    process, child = start_and_wait(recipe)
-    process.kill()
-    process.communicate(timeout=60)
-    deadline = time.monotonic() + 30
-    while is_running(child) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(child)
-    run(recipe, "teacher.mode=wait", until="teacher")  # the lock is free, and the stage goes on
-    assert "resumed after 1 lines" in (RUN / "logs/teacher.log").read_text()
-
-
-def start_and_wait(recipe: Path) -> tuple[subprocess.Popen, int]:
-    """A pipeline as a process of its own, once its stage `teacher` is at work; and the stage's process id."""
-    command = [sys.executable, "-m", "distill.run", str(recipe), "--set", "teacher.mode=wait"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    partial = RUN / ".work/teacher/partial.txt"
-    while not partial.exists():
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.05)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 1
-    return process, int(children[0])
-
-
-def is_running(process_id: int) -> bool:
-    try:
-        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def test_execute_logs_lines_and_the_last_state_of_a_bar(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture
-) -> None:
-    program = "import sys; print('a'); sys.stderr.write('\\r10%\\r50%\\r100%\\n'); "
-    program += "print('end', end=''); sys.exit(3)"
-    assert execute([sys.executable, "-c", program], tmp_path / "logs/x.log") == 3
-    head, *lines = (tmp_path / "logs/x.log").read_text().splitlines()
-    assert sys.executable in head
-    assert lines == ["a", "100%", "end"]
-    assert b"\r50%" in capfdbinary.readouterr().out  # the screen sees it all
-
-
-def test_execute_does_not_wait_for_what_the_command_left_behind(tmp_path: Path) -> None:
-    program = "import subprocess, sys; subprocess.Popen(['sleep', '60']); print('done')"
-    began = time.monotonic()
-    assert execute([sys.executable, "-c", program], tmp_path / "x.log") == 0
-    assert time.monotonic() - began < 30
-
-
-def test_fingerprints(tmp_path: Path) -> None:
-    from data.manifest import Manifest, write_manifest
-
-    image = tmp_path / "ear.jpg"
-    image.write_bytes(b"ear")
-    path = tmp_path / "train.npy"
-    write_manifest(path, Manifest(image_paths=np.array([str(image)]), boxes_xyxy=np.array([[0, 0, 9, 9]])))
-    memory = tmp_path / "memory.json"
-    fingerprints = Fingerprints(memory)
-    first = fingerprints.of(path)
-    folder_first = fingerprints.of(tmp_path)
-    fingerprints.remember()
-    assert Fingerprints(memory).of(path) == Fingerprints().of(path) == first
-    image.write_bytes(b"another ear")
-    assert Fingerprints(memory).of(path) != first  # the manifest is the same, an image it lists is not
-    assert Fingerprints().of(tmp_path) != folder_first
-    np.save(tmp_path / "plain.npy", np.eye(3))
-    assert Fingerprints().of(tmp_path / "plain.npy")
-    with pytest.raises(FileNotFoundError):
-        Fingerprints().of(tmp_path / "none")
