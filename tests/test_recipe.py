@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from configs.command import parse_config
 from configs.errors import UserError
 from configs.flags import to_flags
 from configs.recipe import load_recipe, recipe_from, references, to_plain, with_overrides
-from distill.stages import command_module
+from distill.fingerprint import Fingerprints
+from distill.stages import command_module, plan_stages
 
 PROJECT = Path(__file__).resolve().parent.parent
 RECIPES = sorted((PROJECT / "configs").rglob("*.yaml"))
@@ -158,3 +160,22 @@ def test_every_recipe_of_the_project_fits_its_commands(path: Path) -> None:
         fields = field_types(config_class)
         config = build(config_class, recipe.resolved_options(name, fields), recipe.where(name))
         assert parse_config(config_class, to_flags(config), stage.command) == config
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_recipe_of_the_project_can_be_planned(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where nothing ran, and the user's photographs are empty files
+    recipe = load_recipe(path)
+    while True:
+        try:
+            plans = plan_stages(recipe, Fingerprints())
+            break
+        except UserError as error:
+            missing = re.search(r"= (\S+) does not exist, and no stage makes it", str(error))
+            assert missing, error
+            Path(missing[1]).parent.mkdir(parents=True, exist_ok=True)
+            Path(missing[1]).touch()
+    assert list(plans) == list(recipe.stages)
+    assert all(plan.reasons == ["never ran"] for plan in plans.values())
