@@ -174,7 +174,8 @@ def test_every_recipe_of_the_project_can_be_planned(
             break
         except UserError as error:
             missing = re.search(r"= (\S+) does not exist, and no stage makes it", str(error))
-            assert missing, error
+            if missing is None:
+                raise
             Path(missing[1]).parent.mkdir(parents=True, exist_ok=True)
             Path(missing[1]).touch()
     assert list(plans) == list(recipe.stages)
