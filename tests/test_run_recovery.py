@@ -115,7 +115,14 @@ def test_a_killed_pipeline_takes_its_stage_along(recipe: Path) -> None:
 def start_and_wait(recipe: Path) -> tuple[subprocess.Popen, int]:
     """A pipeline as a process of its own, once its stage `teacher` is at work; and the stage's process id."""
     command = [sys.executable, "-m", "distill.run", str(recipe), "--set", "teacher.mode=wait"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # a test run in a shell's background ignores interrupts, and its children would too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     partial = RUN / ".work/teacher/partial.txt"
     while not partial.exists():
         assert process.poll() is None, process.stdout.read()
