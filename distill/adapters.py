@@ -12,9 +12,9 @@ from distill.losses import MASKED, map_loss, mse_loss, normalise
 class MapMatcher(nn.Module):
     """The student's map against the teacher's: adapter, normalisation, losses.
 
-    student_channels: of the student's map. mean, std: (C,), of the teacher's channels over the training crops;
-    0 and 1 leave the maps as they are. grid: side of the teacher's maps. loss_weights: name -> weight, the names
-    of `distill.losses.MAP_LOSSES` and `masked`.
+    student_channels: of the student's map. mean, std: (C,), of the teacher's channels over its training
+    crops; 0 and 1 leave the maps as they are. grid: side of the teacher's maps. loss_weights: name -> weight,
+    the names of `distill.losses.MAP_LOSSES` and `masked`.
     """
 
     def __init__(

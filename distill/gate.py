@@ -18,7 +18,6 @@ from data.manifest import Manifest
 from distill.frozen import FrozenTeacher
 from teacher.pictures import to_signed
 
-
 AGREEMENT_LIMIT = 0.05  # of the crop's side: where the labeller contradicts its mirror image, it is not heard
 
 

@@ -46,7 +46,8 @@ class StudentModule(LightningModule):
         ema_decay: float = 0.998,
     ) -> None:
         super().__init__()
-        self.student, self.matcher = student, matcher
+        # Channels last: depthwise convolutions and their gradients are twice as fast on a CPU.
+        self.student, self.matcher = student.to(memory_format=torch.channels_last), matcher
         self.steps, self.lr, self.weight_decay, self.warmup_steps = steps, lr, weight_decay, warmup_steps
         self.map_weight, self.prediction_weight, self.fade = map_weight, prediction_weight, fade
         self.averaged = _averaged(student, ema_decay) if ema_decay else None
@@ -186,8 +187,8 @@ def training_kind(student: nn.Module, distil: bool, steps: int) -> dict[str, Any
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """uint8 images to float in [0, 1], the students' range; runs on the tensor's device."""
-    return images.float() / 255
+    """uint8 images to float in [0, 1], the students' range, channels last; runs on the tensor's device."""
+    return images.to(torch.float32, memory_format=torch.channels_last) / 255
 
 
 def _averaged(student: nn.Module, decay: float) -> AveragedModel:
