@@ -55,25 +55,47 @@ class PhotometryConfig:
 
 @dataclass(frozen=True)
 class FrameConfig:
-    """How a whole frame is moved for the detector."""
+    """Which views of photographs train the detector: small chips of them, and whole ones.
+
+    Chips are Singh et al.'s (SNIPER, NeurIPS 2018): most of a frame has nothing to teach.
+    """
 
     flip: float = 0.5
     """Probability of mirroring left and right."""
+    chips: float = 0.8
+    """Share of the steps that train on chips; the others see whole letterboxes."""
+    chip_px: int = 128
+    """Side of a chip, a multiple of 32."""
+    focus: float = 0.75
+    """Share of the views that are laid over an ear, at a size drawn anew; the others lie anywhere."""
+    ear_min_px: float = 10.0
+    """Smallest longer side to which focus brings an ear."""
+    ear_max: float = 0.85
+    """Largest, as a part of the view's side."""
     scale_min: float = 0.5
-    """Smallest size of the frame, relative to the letterbox."""
+    """Smallest size of the frame, relative to the letterbox, where the view lies anywhere."""
     scale_max: float = 1.5
-    """Largest size; what leaves the letterbox is cut off."""
+    """Largest size there; what leaves the view is cut off."""
     shift: float = 0.1
-    """Largest shift as a fraction of the letterbox, on top of what the scale leaves free."""
+    """Largest shift there as a part of the view, on top of what the scale leaves free."""
     min_visible: float = 0.3
     """A box of which less than this part remains in view is dropped."""
 
     def __post_init__(self) -> None:
         """Raises UserError for sizes that make no frame."""
-        if not 0 < self.scale_min <= self.scale_max or not 0 <= self.flip <= 1:
+        for name in ("flip", "chips", "focus", "ear_max"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"frame: {name} is a share, 0 to 1, found {getattr(self, name)}.")
+        if not 0 < self.scale_min <= self.scale_max:
             raise UserError(
-                "frame augmentation: needs 0 < scale_min <= scale_max and flip from 0 to 1, found "
-                f"{self.scale_min}, {self.scale_max} and {self.flip}."
+                f"frame: needs 0 < scale_min <= scale_max, found {self.scale_min} and {self.scale_max}."
+            )
+        if self.chip_px < 32 or self.chip_px % 32:
+            raise UserError(f"frame: chip_px is {self.chip_px}, must be a multiple of 32 from 32 on.")
+        if not 0 < self.ear_min_px <= self.ear_max * self.chip_px:
+            raise UserError(
+                f"frame: ear_min_px is {self.ear_min_px}, must be above 0 and at most ear_max * chip_px, "
+                f"{self.ear_max * self.chip_px:g}."
             )
 
 

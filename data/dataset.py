@@ -127,9 +127,9 @@ class EarCrops:
 class Frames:
     """One photograph an item, letterboxed to a square with grey 114, with all its ears; or with none.
 
-    Items: image (3, S, S) uint8 tensor; boxes_xyxy (n, 4) float32 px of the letterbox; rows (n,) int64, the
-    ears' rows in the manifest; matrix (2, 3) float32, photograph px -> letterbox px; flipped (bool); path;
-    index.
+    With augmentation a square view of it instead. Items: image (3, S, S) uint8 tensor; boxes_xyxy (n, 4)
+    float32 px of it; rows (n,) int64, the ears' rows in the manifest; matrix (2, 3) float32, photograph px ->
+    image px; flipped (bool); path; index.
     """
 
     def __init__(
@@ -159,9 +159,15 @@ class Frames:
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         """key: index, or (epoch, index) as EpochSampler gives it."""
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        return self.view(index, epoch)
+
+    def view(self, index: int, epoch: int = 0, out_px: int | None = None) -> dict[str, Any]:
+        """The photograph at `index` as `epoch` draws it; out_px: the side of an augmented view, the
+        letterbox's unless given.
+        """
         import torch
 
-        epoch, index = key if isinstance(key, tuple) else (0, key)
         index = range(len(self))[index]
         rows = np.array(self._rows_of.get(self.paths[index], []), dtype=np.int64)
         boxes = self.manifest.boxes_xyxy[rows]
@@ -173,7 +179,7 @@ class Frames:
         else:
             frame, to_frame = self._kept_frame(index)
             seed = sample_seed(self.seed, epoch, index, "frame")
-            moved = self.augmentation(frame, crops.apply_to_boxes(to_frame, boxes), seed)
+            moved = self.augmentation(frame, crops.apply_to_boxes(to_frame, boxes), seed, out_px)
             image, boxes, flipped, rows = moved.image, moved.boxes_xyxy, moved.flipped, rows[moved.kept]
             matrix = crops.compose(moved.matrix, to_frame)
         return {

@@ -17,6 +17,8 @@ from data import crops
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.images import GREY
 
+MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it enlarged pixels teach nothing
+
 
 class Geometry:
     """Flip, turn, shift and scale a context crop and cut the view out of its middle.
@@ -93,7 +95,7 @@ class Photometry:
 
 
 class AugmentedFrame(NamedTuple):
-    """A frame seen through a moved letterbox."""
+    """A square view of a frame."""
 
     image: np.ndarray
     """(S, S, 3) uint8."""
@@ -108,25 +110,39 @@ class AugmentedFrame(NamedTuple):
 
 
 class FrameAugmentation:
-    """Flip, scale and shift a frame into a letterbox in one resampling, then photometry. Boxes follow.
+    """A square view of a frame in one resampling, then photometry. Boxes follow.
 
-    Frames are not moved by albumentations: one exact matrix from the frame to the view avoids a second
-    resampling, and distillation aligns regions by it.
+    The view is laid over an ear, or lies anywhere: see `FrameConfig`. Frames are not moved by albumentations:
+    one exact matrix from the frame to the view avoids a second resampling, and distillation aligns regions by
+    it.
     """
 
-    def __init__(self, config: FrameConfig, out_px: int, photometry: PhotometryConfig | None = None) -> None:
-        self.config, self.out_px = config, out_px
+    def __init__(
+        self, config: FrameConfig, frame_px: int, photometry: PhotometryConfig | None = None
+    ) -> None:
+        """frame_px: side of the letterbox that the detector is used on."""
+        self.config, self.frame_px = config, frame_px
         self.photometry = None if photometry is None else Photometry(photometry)
 
-    def __call__(self, image: np.ndarray, boxes_xyxy: np.ndarray, seed: int) -> AugmentedFrame:
-        """image (H, W, 3) uint8, boxes_xyxy (N, 4) px of it."""
-        rng = np.random.default_rng(seed)
-        matrix, flipped = self._draw(image.shape[0], image.shape[1], rng)
-        view = crops.crop(image, matrix, self.out_px)
+    def side_px(self, seed: int) -> int:
+        """The side of a step's views: a chip's or the letterbox's."""
+        chips = np.random.default_rng(seed).random() < self.config.chips
+        return min(self.config.chip_px, self.frame_px) if chips else self.frame_px
+
+    def __call__(
+        self, image: np.ndarray, boxes_xyxy: np.ndarray, seed: int, out_px: int | None = None
+    ) -> AugmentedFrame:
+        """image (H, W, 3) uint8, boxes_xyxy (N, 4) px of it; out_px: side of the view, the letterbox's unless
+        given.
+        """
+        out_px = self.frame_px if out_px is None else out_px
+        boxes = np.asarray(boxes_xyxy, dtype=np.float32).reshape(-1, 4)
+        matrix, flipped = self._draw(image.shape[:2], boxes, out_px, np.random.default_rng([seed, 0]))
+        view = crops.crop(image, matrix, out_px)
         if self.photometry is not None:
-            view = self._developed(view, matrix, image.shape[:2], int(rng.integers(2**32)))
-        whole = crops.apply_to_boxes(matrix, np.asarray(boxes_xyxy, dtype=np.float32).reshape(-1, 4))
-        clipped = whole.clip(0, self.out_px)
+            view = self._developed(view, matrix, image.shape[:2], seed)
+        whole = crops.apply_to_boxes(matrix, boxes)
+        clipped = whole.clip(0, out_px)
         kept = np.flatnonzero(_area(clipped) >= self.config.min_visible * _area(whole))
         return AugmentedFrame(view, clipped[kept], kept, matrix, flipped)
 
@@ -135,25 +151,47 @@ class FrameAugmentation:
     ) -> np.ndarray:
         """Photometry within the frame; the padding round it stays the grey that it is at inference."""
         frame = crops.apply_to_boxes(matrix, np.array([0, 0, shape[1], shape[0]]))
-        x1, y1, x2, y2 = np.round(frame.clip(0, self.out_px)).astype(int)
+        x1, y1, x2, y2 = np.round(frame.clip(0, len(view))).astype(int)
         padded = np.full_like(view, GREY)
         padded[y1:y2, x1:x2] = self.photometry(view, seed)[y1:y2, x1:x2]
         return padded
 
-    def _draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-        config, middle = self.config, (self.out_px - 1) / 2
+    def _draw(
+        self, shape: tuple[int, int], boxes_xyxy: np.ndarray, out_px: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, bool]:
+        """Matrix from the frame to the view, and whether it mirrors."""
+        letterbox = crops.letterbox_matrix(*shape, self.frame_px)
+        if len(boxes_xyxy) and rng.random() < self.config.focus:
+            box = crops.apply_to_boxes(letterbox, boxes_xyxy[rng.integers(len(boxes_xyxy))])
+            moved = self._over(box, out_px, rng)
+        else:
+            moved = self._anywhere(out_px, rng)
+        matrix = crops.compose(moved, letterbox)
+        flipped = bool(rng.random() < self.config.flip)
+        return (crops.compose(crops.flip_matrix(out_px), matrix) if flipped else matrix), flipped
+
+    def _over(self, box_xyxy: np.ndarray, out_px: int, rng: np.random.Generator) -> np.ndarray:
+        """The ear somewhere in the view, whole, the logarithm of its longer side uniform."""
+        side_px = float((box_xyxy[2:] - box_xyxy[:2]).max())
+        largest = min(self.config.ear_max * out_px, side_px * MAX_ZOOM)
+        smallest = min(max(self.config.ear_min_px, side_px / MAX_ZOOM), largest)
+        scale = float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))) / side_px
+        half = scale * side_px / 2
+        place = rng.uniform(half, out_px - half, 2) - 0.5
+        centre = (box_xyxy[:2] + box_xyxy[2:]) / 2 - 0.5
+        return _scale_and_shift(scale, place - scale * centre)
+
+    def _anywhere(self, out_px: int, rng: np.random.Generator) -> np.ndarray:
+        """A smaller frame may lie anywhere in the view, a larger one may show any part of itself."""
+        config = self.config
         scale = float(np.exp(rng.uniform(np.log(config.scale_min), np.log(config.scale_max))))
-        # A smaller frame may lie anywhere in the letterbox, a larger one may show any part of itself.
-        reach = (abs(scale - 1) / 2 + config.shift) * self.out_px
-        shift_x, shift_y = rng.uniform(-reach, reach, 2)
-        moved = np.array(
-            [[scale, 0, middle * (1 - scale) + shift_x], [0, scale, middle * (1 - scale) + shift_y]]
-        )
-        matrix = crops.compose(moved, crops.letterbox_matrix(height, width, self.out_px))
-        flipped = bool(rng.random() < config.flip)
-        if flipped:
-            matrix = crops.compose(crops.flip_matrix(self.out_px), matrix)
-        return matrix, flipped
+        reach = abs(scale * self.frame_px - out_px) / 2 + config.shift * out_px
+        shift = (out_px - 1) / 2 - scale * (self.frame_px - 1) / 2 + rng.uniform(-reach, reach, 2)
+        return _scale_and_shift(scale, shift)
+
+
+def _scale_and_shift(scale: float, shift: np.ndarray) -> np.ndarray:
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
 
 
 # Three points whose images give the matrix exactly; far apart, so that float32 costs little.

@@ -127,11 +127,12 @@ class FrameSource:
 class FrameBatches(Dataset):
     """Batches of the detector, by step: see `distill.module.DetectorModule` for what they hold.
 
-    labelled: frames whose boxes are labels; unlabelled: frames that only bring the maps of their ears.
+    labelled: frames whose boxes are labels; unlabelled: frames that only bring the maps of their ears. All
+    views of a step have one side, a chip's or the letterbox's.
     """
 
     def __init__(self, labelled: FrameSource, unlabelled: FrameSource | None = None, seed: int = 0) -> None:
-        self.sources = [labelled, unlabelled] if unlabelled else [labelled]
+        self.sources, self.seed = [labelled, unlabelled] if unlabelled else [labelled], seed
         self._orders = [EndlessOrder(len(source.frames), seed + i) for i, source in enumerate(self.sources)]
 
     def __getitem__(self, step: int) -> dict[str, Any]:
@@ -139,10 +140,11 @@ class FrameBatches(Dataset):
         boxes: list[Tensor] = []
         rois: list[Tensor] = []
         maps: list[np.ndarray] = []
+        side_px = self.sources[0].frames.augmentation.side_px(sample_seed(self.seed, step, 0, "side"))
         for source, order in zip(self.sources, self._orders, strict=True):
             for slot in range(source.per_batch):
                 index, turn = order(step * source.per_batch + slot)
-                item = source.frames[turn, index]
+                item = source.frames.view(index, turn, side_px)
                 if source is self.sources[0]:
                     boxes.append(item["boxes_xyxy"])
                 if source.kept is not None:

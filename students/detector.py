@@ -3,10 +3,10 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from students.backbone import ConvNormAct, Separable, Trunk
+from students.backbone import ConvNormAct
+from students.pyramid import Pyramid
 
 FEATURE_STRIDE = 8
 PRIOR_SCORE = (
@@ -19,28 +19,21 @@ MAX_LOG_DISTANCE = 5.0  # exp(5) strides = 1187 px: beyond any frame the student
 class StudentDetector(nn.Module):
     """Frames in [0, 1] -> a score and a box for each cell of the stride-8 map.
 
-    Boxes are distances from the cell's centre to the four sides, as in FCOS (Tian et al., ICCV 2019), and
-    the score is trained to be the box's IoU, as in GFL (Li et al., NeurIPS 2020, arXiv:2006.04388).
-    Deviation: one map instead of a pyramid of heads. With strides 8, 16 and 32 summed into it, it sees both
-    the 13 px ear and the 200 px one, and one class on 40x40 cells needs no more.
+    Boxes are distances from the cell's centre to the four sides, as in FCOS (Tian et al., ICCV 2019).
+    Deviations: one map instead of a pyramid of heads (with strides 8, 16 and 32 summed into it, it sees both
+    the 13 px ear and the 200 px one, and one class on 40x40 cells needs no more), and no centre-ness.
 
     `features` is the map that is distilled (RoI-align it over the ear's window): the fused one at stride 8;
     `channels` and `stride` describe it.
     """
 
-    def __init__(self, image_px: int = 320, trunk: str = "mobilenetv4_conv_small_050", width: int = 64):
+    def __init__(self, image_px: int = 320, trunk: str = "resnet10_slim", width: int = 48):
         super().__init__()
         self.hparams = {"image_px": image_px, "trunk": trunk, "width": width}
         self.image_px, self.channels, self.stride = image_px, width, FEATURE_STRIDE
-        self.trunk = Trunk(trunk, strides=(8, 16, 32))
-        channels8, channels16, channels32 = self.trunk.channels
-        self.lateral8 = ConvNormAct(channels8, width)
-        self.lateral16 = ConvNormAct(channels16, width)
-        self.lateral32 = ConvNormAct(channels32, width)
-        self.fuse16 = Separable(width, width)
-        self.fuse8 = Separable(width, width)
-        self.score_tower = nn.Sequential(Separable(width, width), Separable(width, width))
-        self.box_tower = nn.Sequential(Separable(width, width), Separable(width, width))
+        self.pyramid = Pyramid(trunk, width, strides=(FEATURE_STRIDE, 16, 32))
+        self.score_tower = ConvNormAct(width, width, kernel=3)
+        self.box_tower = ConvNormAct(width, width, kernel=3)
         self.score = nn.Conv2d(width, 1, 1)
         self.box = nn.Conv2d(width, 4, 1)
         self._start_from_priors()
@@ -55,9 +48,7 @@ class StudentDetector(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the distilled map (B, channels, H / 8, W / 8)."""
-        map8, map16, map32 = self.trunk(images)
-        fused16 = self.fuse16(self.lateral16(map16) + _double(self.lateral32(map32)))
-        return self.fuse8(self.lateral8(map8) + _double(fused16))
+        return self.pyramid(images)[0]
 
     def forward_with_features(self, images: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """One pass for training: (logits, boxes_xyxy) as from `forward`, and the map of `features`."""
@@ -87,8 +78,3 @@ def cell_centres_px(map_shape: tuple[int, int], stride: int, device: torch.devic
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
     )
     return (torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5) * stride
-
-
-def _double(x: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, C, 2h, 2w), nearest."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -141,7 +141,7 @@ def test_windows_are_those_that_crops_are_cut_from():
 def test_the_aligned_ear_of_a_moved_frame_is_the_teachers_crop(folder):
     """With the frame's pixels as the student's map, RoI-align has to give the crop that the teacher saw."""
     manifest = read_manifest(folder / "train.npy")
-    augmentation = FrameAugmentation(FrameConfig(scale_min=0.8, scale_max=1.2), 320, NO_LIGHT)
+    augmentation = FrameAugmentation(FrameConfig(focus=0, scale_min=0.8, scale_max=1.2), 320, NO_LIGHT)
     frames, compared = Frames(manifest, 320, augmentation), {False: 0, True: 0}
     for turn, index in itertools.product(range(6), range(4)):
         item = frames[turn, index]
@@ -178,7 +178,8 @@ def test_ears_that_leave_the_frame_or_are_tiny_are_not_matched(folder):
 
 def test_frames_bring_boxes_of_the_labelled_and_maps_of_all(folder):
     manifest = read_manifest(folder / "train.npy")
-    augmentation = FrameAugmentation(FrameConfig(scale_min=0.9, scale_max=1.0, shift=0.0), 320, NO_LIGHT)
+    whole = FrameConfig(chips=0, focus=0, scale_min=0.9, scale_max=1.0, shift=0.0)
+    augmentation = FrameAugmentation(whole, 320, NO_LIGHT)
     chosen, rest = np.array([0, 1, 4, 5]), np.array([2, 3, 6, 7])
     labelled = Frames(manifest.select(chosen, keep_empty_images=True), 320, augmentation)
     unlabelled = Frames(manifest.select(rest), 320, augmentation)

@@ -232,7 +232,7 @@ def test_augmented_frames_have_an_exact_matrix(tmp_path: Path) -> None:
     manifest = ears(tmp_path)
     for size_px in (64, 160):  # kept frames shrunk, and not
         frames = Frames(
-            manifest, size_px, FrameAugmentation(FrameConfig(scale_min=0.8, scale_max=1.2), size_px)
+            manifest, size_px, FrameAugmentation(FrameConfig(focus=0, scale_min=0.8, scale_max=1.2), size_px)
         )
         seen = set()
         for epoch in range(8):

@@ -16,7 +16,7 @@ from teacher.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 
-SMALL = {"trunk": "lcnet_050", "width": 8}
+SMALL = {"trunk": "mobilenetv4_conv_small_035", "width": 8}
 
 
 @pytest.fixture(scope="module")

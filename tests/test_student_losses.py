@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 from students.boxes import detections
 from students.detector import StudentDetector, cell_centres_px
 from students.landmarker import StudentLandmarker
-from students.losses import assign, detection_loss, landmark_loss, quality_focal_loss
+from students.losses import assign, box_distance, detection_loss, landmark_loss
 
 STRIDE, MAP_SHAPE = 8, (8, 8)
 
@@ -20,65 +20,51 @@ def _boxes_around_cells(side_px: float) -> torch.Tensor:
     return torch.cat((centres - side_px / 2, centres + side_px / 2), dim=1)
 
 
-def test_quality_focal_loss_by_hand():
-    """GFL eq. 2: |y - s|^2 * -((1 - y) log(1 - s) + y log s), s = sigmoid(0) = 1/2, y = .8."""
-    loss = quality_focal_loss(torch.zeros(1), torch.tensor([0.8]))
-    assert loss.item() == pytest.approx(0.3**2 * math.log(2), rel=1e-5)
-    exact = torch.tensor([0.3, 0.9])
-    assert quality_focal_loss(torch.logit(exact), exact).abs().max() < 1e-8
-
-
-def test_quality_focal_loss_passes_gradcheck():
-    logits = torch.randn(6, dtype=torch.float64, requires_grad=True)
-    targets = torch.tensor([0, 0.2, 0.5, 0.9, 1, 0], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: quality_focal_loss(x, targets), (logits,))
-
-
-def test_assignment_against_a_loop():
-    """The definition written out: cells inside, the 10 best by score * IoU^6, scaled to the best IoU."""
-    torch.manual_seed(1)
-    logits = torch.randn(64)
-    boxes = _boxes_around_cells(26.0) + torch.randn(64, 4)
-    target = torch.tensor([[10.0, 8.0, 44.0, 50.0]])
-    cells, ears, scores = assign(logits, boxes, target, MAP_SHAPE, STRIDE)
-    iou = box_iou(target, boxes)[0]
-    alignments = {}
-    for cell, (x, y) in enumerate(cell_centres_px(MAP_SHAPE, STRIDE).tolist()):
-        if 10 < x < 44 and 8 < y < 50:
-            alignments[cell] = torch.sigmoid(logits[cell]).item() * iou[cell].item() ** 6
-    best = sorted(alignments, key=alignments.get, reverse=True)[:10]
-    scale = max(iou[cell].item() for cell in best) / max(alignments[cell] for cell in best)
-    assert sorted(cells.tolist()) == sorted(best)
-    assert ears.tolist() == [0] * 10
-    expected = [alignments[cell] * scale for cell in cells.tolist()]
-    torch.testing.assert_close(scores, torch.tensor(expected), atol=1e-5, rtol=1e-4)
+def test_an_ear_has_the_four_cells_round_its_centre():
+    target = torch.tensor([[10.0, 8.0, 44.0, 50.0]])  # centre (27, 29); cell centres 4, 12, 20, 28, 36, ...
+    cells, ears = assign(target, MAP_SHAPE, STRIDE)
+    assert sorted(cells.tolist()) == [row * 8 + column for row in (3,) for column in (2, 3)] + [
+        row * 8 + column for row in (4,) for column in (2, 3)
+    ]
+    assert ears.tolist() == [0] * 4
 
 
 def test_an_ear_smaller_than_a_cell_still_gets_one():
     target = torch.tensor([[17.0, 17.0, 19.0, 19.5]])  # between the centres 12 and 20
-    cells, ears, scores = assign(torch.zeros(64), _boxes_around_cells(8.0), target, MAP_SHAPE, STRIDE)
+    cells, ears = assign(target, MAP_SHAPE, STRIDE)
     assert cells.tolist() == [2 * 8 + 2]
     assert ears.tolist() == [0]
-    assert scores[0] > 0
 
 
-def test_a_contested_cell_goes_to_the_ear_it_overlaps_more():
-    boxes = _boxes_around_cells(16.0)
-    targets = torch.tensor([[4.0, 4.0, 36.0, 36.0], [18.0, 18.0, 34.0, 34.0]])
-    cells, ears, _ = assign(torch.zeros(64), boxes, targets, MAP_SHAPE, STRIDE)
+def test_a_contested_cell_goes_to_the_nearer_ear():
+    targets = torch.tensor([[4.0, 4.0, 36.0, 36.0], [14.0, 14.0, 38.0, 38.0]])  # centres 20 and 26
+    cells, ears = assign(targets, MAP_SHAPE, STRIDE)
     assert len(set(cells.tolist())) == len(cells)
-    assert set(ears.tolist()) == {0, 1}
-    # Centre (28, 28) lies in both; its box 20..36 shares 14 * 14 px with the small ear.
-    assert dict(zip(cells.tolist(), ears.tolist(), strict=True))[3 * 8 + 3] == 1
+    owner = dict(zip(cells.tolist(), ears.tolist(), strict=True))
+    assert owner[2 * 8 + 2] == 0
+    assert owner[3 * 8 + 3] == 1
+
+
+def test_box_distance_by_hand():
+    """The same centre, twice as wide: GIoU loss 1/2, and ln 2 of width beyond the smooth part."""
+    found, true = torch.tensor([[0.0, 0, 40, 20]]), torch.tensor([[10.0, 0, 30, 20]])
+    expected = 2.0 * 0.5 + 0.5 * (math.log(2) - 0.05)
+    assert box_distance(found, true).item() == pytest.approx(expected, rel=1e-5)
+    assert box_distance(true, true).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_box_round_a_far_smaller_ear_is_pulled_to_it():
+    found = torch.tensor([[0.0, 0, 60, 60]], requires_grad=True)
+    box_distance(found, torch.tensor([[8.0, 8, 16, 16]])).sum().backward()
+    assert found.grad[0, 2:].min() > 0.02
 
 
 def test_perfect_predictions_cost_nearly_nothing():
     target = torch.tensor([[12.0, 20.0, 28.0, 36.0]])
     boxes = target.expand(1, 64, 4).clone().requires_grad_()
-    cells, _, scores = assign(torch.full((64,), 9.0), boxes[0].detach(), target, MAP_SHAPE, STRIDE)
+    cells, _ = assign(target, MAP_SHAPE, STRIDE)
     logits = torch.full((1, 64), -20.0)
     logits[0, cells] = 20.0
-    assert scores.min() > 0.99  # every chosen box is the ear itself
     loss = detection_loss(logits, boxes, [target], MAP_SHAPE, STRIDE)
     assert loss["loss"].item() < 1e-3
 
@@ -152,7 +138,7 @@ def test_the_detector_learns_two_frames_by_heart():
     targets = [torch.tensor([[20.0, 30.0, 52.0, 80.0]]), torch.zeros(0, 4)]
     images = torch.rand(2, 3, 96, 96) * 0.3
     images[0, :, 30:80, 20:52] += 0.6
-    student = StudentDetector(image_px=96, trunk="mobilenetv4_conv_small_035", width=32).train()
+    student = StudentDetector(image_px=96, width=32).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=4e-3)
     losses = []
     for _ in range(70):

@@ -157,7 +157,7 @@ def test_frames_carry_dots_and_boxes_along(shape: tuple[int, int], seed: int) ->
     side = max(shape)
     image = dots(side, points, radius=max(3, side / 60))[:height, :width]
     boxes = np.column_stack([points - 25 + 0.5, points + 25 + 0.5])
-    augmentation = FrameAugmentation(FrameConfig(scale_min=0.6, scale_max=1.2, shift=0.05), 320)
+    augmentation = FrameAugmentation(FrameConfig(focus=0, scale_min=0.6, scale_max=1.2, shift=0.05), 320)
     moved = augmentation(image, boxes, seed)
     assert moved.flipped == (np.linalg.det(moved.matrix[:, :2]) < 0)
     expected = crops.apply(moved.matrix, points)
@@ -171,7 +171,7 @@ def test_frames_carry_dots_and_boxes_along(shape: tuple[int, int], seed: int) ->
 
 def test_boxes_that_leave_the_frame_are_clipped_or_dropped() -> None:
     """Scaled by exactly 2 about the middle, the 100 px frame shows its middle 50 px."""
-    twice = FrameAugmentation(FrameConfig(flip=0, scale_min=2, scale_max=2, shift=-0.5), 100)
+    twice = FrameAugmentation(FrameConfig(flip=0, focus=0, scale_min=2, scale_max=2, shift=-0.5), 100)
     boxes = np.array([[40, 40, 60, 60], [0, 0, 30, 30], [15, 40, 35, 60], [21, 40, 41, 60], [0, 0, 100, 100]])
     moved = twice(np.zeros((100, 100, 3), np.uint8), boxes, seed=0)
     assert moved.kept.tolist() == [0, 2, 3]  # hidden: 0, 1 - 25/900, .5, .2, .75 of the area
@@ -193,6 +193,32 @@ def test_photometry_leaves_the_padding_grey() -> None:
         assert (moved.image[covered] != crops.GREY).mean() > 0.5
 
 
+@pytest.mark.parametrize("out_px", [128, 320])
+def test_focus_shows_an_ear_whole_at_a_size_drawn_anew(out_px: int) -> None:
+    """Sides between ear_min_px and ear_max of the view, and no more than three times the letterbox's."""
+    augmentation = FrameAugmentation(FrameConfig(focus=1), 320)
+    image, ear = np.zeros((480, 640, 3), np.uint8), np.array([[500, 300, 536, 360]])  # 30 px of 320
+    sides, centres, matrices = [], [], []
+    for seed in range(200):
+        moved = augmentation(image, ear, seed, out_px)
+        assert moved.image.shape == (out_px, out_px, 3)
+        np.testing.assert_allclose(moved.boxes_xyxy, crops.apply_to_boxes(moved.matrix, ear), atol=1e-3)
+        sides.append((moved.boxes_xyxy[0, 2:] - moved.boxes_xyxy[0, :2]).max())
+        centres.append(moved.boxes_xyxy[0].reshape(2, 2).mean(axis=0) / out_px)
+        matrices.append(moved.matrix)
+    assert 10 <= min(sides) < 13
+    assert 75 < max(sides) <= 90
+    assert np.std(centres, axis=0).min() > 0.1
+    assert {bool(np.linalg.det(matrix[:, :2]) < 0) for matrix in matrices} == {True, False}
+
+
+def test_most_steps_see_chips_and_the_others_the_letterbox() -> None:
+    sides = [FrameAugmentation(FrameConfig(chips=0.8), 320).side_px(seed) for seed in range(500)]
+    assert set(sides) == {128, 320}
+    assert 0.75 < np.mean(np.array(sides) == 128) < 0.85
+    assert FrameAugmentation(FrameConfig(chips=0), 320).side_px(0) == 320
+
+
 def test_frames_without_ears_stay_without() -> None:
     moved = FrameAugmentation(FrameConfig(), 64, PhotometryConfig())(photograph(), np.zeros((0, 4)), 1)
     assert moved.boxes_xyxy.shape == (0, 4)
@@ -208,6 +234,9 @@ def test_frames_without_ears_stay_without() -> None:
         (GeometryConfig, {"rotate_deg": -1}, "geometry: rotate_deg is -1"),
         (PhotometryConfig, {"noise": float("nan")}, "photometry: noise is nan"),
         (FrameConfig, {"scale_min": 0}, "0 < scale_min"),
+        (FrameConfig, {"focus": 1.5}, "frame: focus is a share"),
+        (FrameConfig, {"chip_px": 100}, "chip_px is 100, must be a multiple of 32"),
+        (FrameConfig, {"ear_min_px": 120}, "ear_min_px is 120"),
     ],
 )
 def test_impossible_settings_are_refused(config: type, values: dict, message: str) -> None:

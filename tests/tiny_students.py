@@ -11,7 +11,7 @@ from students.checkpoint import build_student, save_student
 from students.export import export_student, landmark_names
 from students.losses import detection_loss
 
-OPTIONS = {"trunk": "mobilenetv4_conv_small_035", "width": 32}
+OPTIONS = {"width": 32}
 FRAME_PX, CROP_PX = 96, 64
 
 
@@ -33,7 +33,7 @@ def tiny_detector() -> torch.nn.Module:
     rng = np.random.default_rng(0)
     student = build_student("detector", {"image_px": FRAME_PX, **OPTIONS}).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=4e-3)
-    for step in range(160):
+    for step in range(200):
         frames, targets = [], []
         for index in range(6):
             x, y, w, h = (int(v) for v in rng.integers((4, 4, 12, 20), (48, 38, 44, 54)))
