@@ -110,7 +110,7 @@ def main(config: Config) -> Path | None:
     if config.dry_run:
         _print_time(keeper, shape, config.batch_size)
         return None
-    keeper.labeller, verdict = _admitted_labeller(config)
+    keeper.labeller, verdict = _admitted_labeller(config, teacher)
     kept = _settings(config, settings, manifest, teacher.kind, keeper.labeller is not None)
     if not config.resume:
         remove_maps(config.output_dir)
@@ -141,8 +141,13 @@ def _check(config: Config) -> None:
         )
 
 
-def _admitted_labeller(config: Config) -> tuple[FrozenTeacher | None, dict[str, Any] | None]:
-    """The labeller if it passes the gate, and the verdict; None and None without --ear-detector."""
+def _admitted_labeller(
+    config: Config, teacher: FrozenTeacher
+) -> tuple[FrozenTeacher | None, dict[str, Any] | None]:
+    """The labeller if it passes the gate, and the verdict; None and None without --ear-detector.
+
+    It is `teacher` itself where both come from one file.
+    """
     from data.landmarks import load_scheme
     from data.manifest import require_landmarks
     from distill.frozen import FrozenTeacher
@@ -154,7 +159,10 @@ def _admitted_labeller(config: Config) -> tuple[FrozenTeacher | None, dict[str, 
     limit, scheme = gate_limit(config.gate_nme, config.gate_metrics), load_scheme(config.scheme)
     held_out = read_ears(config.gate_npy)
     require_landmarks(held_out, len(scheme), config.gate_npy)
-    labeller = FrozenTeacher.load(config.ear_detector, "EarDetector", bf16=config.precision != "32")
+    if config.ear_detector.resolve() == config.checkpoint.resolve() and teacher.kind == "EarDetector":
+        labeller = teacher
+    else:
+        labeller = FrozenTeacher.load(config.ear_detector, "EarDetector", bf16=config.precision != "32")
     verdict = judge_labeller(
         labeller.to(_device()),
         held_out,

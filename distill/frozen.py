@@ -13,7 +13,6 @@ from distill.adapters import resize_map
 
 ENCODER_LAYERS = ("backbone", "feat1", "feat2", "feat3")
 DECODER_PREFIX = "dec"
-FUSED = "fused"  # of an EarDetector: its maps fused into the one that the points are read from
 
 
 class FrozenTeacher(nn.Module):
@@ -84,22 +83,24 @@ class FrozenTeacher(nn.Module):
         """
         names = layer_names(layers)
         with self._precision(images):
+            return _joined(self._features(self._resized(images), names), names, grid)
+
+    @torch.no_grad()
+    def maps_and_reading(self, images: Tensor, layers: str, grid: int) -> tuple[Tensor, Any]:
+        """What `maps` and `read` return, of an EarDetector in one pass."""
+        names = layer_names(layers)
+        with self._precision(images):
             features = self._features(self._resized(images), names)
-        for name in names:
-            if name not in features:
-                raise UserError(
-                    f"layer {name!r} is not a map of this teacher; it has {', '.join(features)}."
-                    f"{did_you_mean(name, features)}"
-                )
-        return torch.cat([resize_map(features[name].float(), grid) for name in names], dim=1)
+            return _joined(features, names, grid), self._teacher.read_maps(features)
 
     def _features(self, images: Tensor, names: list[str]) -> dict[str, Tensor]:
-        """The pyramid, and what of the rest is named."""
-        features = dict(self._teacher.encoder.extract_features(images))
-        if any(name.startswith(DECODER_PREFIX) for name in names):
+        """All maps of an EarDetector; the pyramid of an EarVAE, and the decoder's maps if one is named."""
+        if hasattr(self._teacher, "feature_maps"):
+            features = self._teacher.feature_maps(images)
+        else:
+            features = dict(self._teacher.encoder.extract_features(images))
+        if any(name.startswith(DECODER_PREFIX) and name not in features for name in names):
             features |= self._decoder_maps(features["feat3"])
-        if FUSED in names and hasattr(self._teacher, "fusion"):
-            features[FUSED] = self._teacher.fusion(self._teacher.feature_maps(images), images)
         return features
 
     def _resized(self, images: Tensor) -> Tensor:
@@ -121,6 +122,16 @@ class FrozenTeacher(nn.Module):
             )
         mu, _ = self._teacher.encoder.latent(feat3)
         return decoder.features(mu)
+
+
+def _joined(features: Mapping[str, Tensor], names: list[str], grid: int) -> Tensor:
+    for name in names:
+        if name not in features:
+            raise UserError(
+                f"layer {name!r} is not a map of this teacher; it has {', '.join(features)}."
+                f"{did_you_mean(name, features)}"
+            )
+    return torch.cat([resize_map(features[name].float(), grid) for name in names], dim=1)
 
 
 def layer_names(layers: str) -> list[str]:

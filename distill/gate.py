@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from configs.files import read_json
 from data.dataset import EarCrops
 from data.manifest import Manifest
 from distill.frozen import FrozenTeacher
+from distill.views import MIRRORED, PLAIN
 from teacher.pictures import to_signed
 
 AGREEMENT_LIMIT = 0.05  # of the crop's side: where the labeller contradicts its mirror image, it is not heard
@@ -35,15 +36,37 @@ def predict_points(labeller: FrozenTeacher, images: Tensor, flip: Sequence[int])
     images: (B, 3, H, W) in [-1, 1]; flip: after mirroring, point k is read from point flip[k]. The network
     runs on the mirrored crop; its maps are never mirrored. The confidence is the lower of the two.
     """
-    direct, mirrored = labeller.read(images), labeller.read(images.flip(-1))
-    order = torch.as_tensor(list(flip), device=images.device)
-    back_x, back_y = mirrored.points_unit[:, order].unbind(-1)
+    return predict_views(labeller, images.unsqueeze(1), flip)
+
+
+def predict_views(
+    labeller: FrozenTeacher, views: Tensor, flip: Sequence[int], direct: Any | None = None
+) -> Prediction:
+    """The same for the numbered views of crops, which hold the mirror image of the plain one already.
+
+    views: (R, V, 3, H, W) in [-1, 1], R crops in V views; direct: what the labeller reads from them, where
+    that is known. Returns predictions for R * V images.
+    """
+    rows, numbers = views.shape[:2]
+    direct = labeller.read(views.flatten(0, 1)) if direct is None else direct
+    known = [MIRRORED, PLAIN] if numbers > MIRRORED else []  # each other's mirror image
+    other = _by_view(direct, rows, numbers)[:, known]
+    if rest := numbers - len(known):
+        read = labeller.read(views[:, len(known) :].flip(-1).flatten(0, 1))
+        other = torch.cat((other, _by_view(read, rows, rest)), dim=1)
+    back_x, back_y, confidence = other.flatten(0, 1)[:, list(flip)].unbind(-1)
     back = torch.stack((1 - back_x, back_y), dim=-1)
     return Prediction(
         points_unit=(direct.points_unit + back) / 2,
-        confidence=torch.minimum(direct.confidence, mirrored.confidence[:, order]),
+        confidence=torch.minimum(direct.confidence, confidence),
         disagreement=(direct.points_unit - back).norm(dim=-1),
     )
+
+
+def _by_view(reading: Any, rows: int, numbers: int) -> Tensor:
+    """(R, V, K, 3): x, y and confidence."""
+    values = torch.cat((reading.points_unit, reading.confidence.unsqueeze(-1)), dim=-1)
+    return values.unflatten(0, (rows, numbers))
 
 
 def trust(confidence: np.ndarray, disagreement: np.ndarray, agreement_limit: float) -> np.ndarray:

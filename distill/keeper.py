@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from data.datamodule import one_thread
 from distill.frozen import FrozenTeacher
-from distill.gate import predict_points
+from distill.gate import predict_views
 from distill.maps import MapWriter, Shard
 from distill.views import CropViews, crc32_of
 from teacher.pictures import to_signed
@@ -46,27 +46,34 @@ class Keeper:
         maps = self.teacher.maps(to_signed(images.to(self.device)), self.layer, self.grid)
         return maps.half().cpu().numpy()
 
-    def predictions(self, images: Tensor) -> dict[str, np.ndarray]:
-        """images: (B, 3, S, S) uint8 -> points_unit (B, K, 2), confidence and disagreement (B, K)."""
+    def ask(self, views: Tensor) -> dict[str, np.ndarray]:
+        """views: (R, V, 3, S, S) uint8 -> maps (R * V, C, grid, grid), float16; with a labeller also
+        points_unit (R * V, K, 2), confidence and disagreement (R * V, K).
+        """
         if self.labeller is None:
-            return {}
-        found = predict_points(self.labeller, to_signed(images.to(self.device)), self.flip)
-        return {name: values.float().cpu().numpy() for name, values in found._asdict().items()}
+            return {"maps": self.maps(views.flatten(0, 1))}
+        signed, direct = to_signed(views.to(self.device)), None
+        if self.labeller is self.teacher:
+            maps, direct = self.teacher.maps_and_reading(signed.flatten(0, 1), self.layer, self.grid)
+        else:
+            maps = self.teacher.maps(signed.flatten(0, 1), self.layer, self.grid)
+        found = predict_views(self.labeller, signed, self.flip, direct)
+        predictions = {name: values.float().cpu().numpy() for name, values in found._asdict().items()}
+        return {"maps": maps.half().cpu().numpy(), **predictions}
 
     def keep(self, writer: MapWriter, shards: Sequence[int], batch_size: int, num_workers: int) -> None:
-        """Compute and write the given shards."""
+        """Compute and write the given shards. batch_size: views at once."""
         views = writer.shape[1]
         rows = [row for shard in shards for row in writer.rows(shard)]
         loader = DataLoader(
-            _NumberedViews(self.views, [(row, number) for row in rows for number in range(views)]),
-            batch_size,
+            _AllViews(self.views, rows, views),
+            max(1, batch_size // views),
             num_workers=num_workers,
             worker_init_fn=one_thread,
         )
         waiting, parts = list(shards), []
         for images, crc32 in tqdm(loader, desc="maps", unit="batch"):
-            part = {"maps": self.maps(images), "view_crc32": crc32.numpy().astype(np.uint32)}
-            parts.append(part | self.predictions(images))
+            parts.append(self.ask(images) | {"view_crc32": crc32.flatten().numpy().astype(np.uint32)})
             while waiting and _count(parts) >= len(writer.rows(waiting[0])) * views:
                 shard = waiting.pop(0)
                 arrays, parts = _cut(parts, len(writer.rows(shard)), views)
@@ -74,18 +81,18 @@ class Keeper:
                 writer.write(shard, Shard(maps, view_crc32, arrays or None))
 
 
-class _NumberedViews:
-    """(row, number) pairs as clean views (3, S, S) uint8 and their checksums."""
+class _AllViews:
+    """Rows as all their clean views, (V, 3, S, S) uint8, and the checksums (V,) int64 of these."""
 
-    def __init__(self, views: CropViews, pairs: list[tuple[int, int]]) -> None:
-        self.views, self.pairs = views, pairs
+    def __init__(self, views: CropViews, rows: list[int], numbers: int) -> None:
+        self.views, self.rows, self.numbers = views, rows, numbers
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        view = self.views.clean(*self.pairs[index])
-        return view, crc32_of(view)
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        views = [self.views.clean(self.rows[index], number) for number in range(self.numbers)]
+        return torch.stack(views), torch.tensor([crc32_of(view) for view in views])
 
 
 def _count(parts: list[dict[str, np.ndarray]]) -> int:

@@ -144,8 +144,11 @@ class EarDetector(nn.Module):
 
     def read(self, images: Tensor) -> Reading:
         """As `forward`, with the heatmaps and their confidence: for the loss and for pseudo-labels."""
-        maps = self.feature_maps(images)
-        fused = self.fusion(maps, images)
+        return self.read_maps(self.feature_maps(images))
+
+    def read_maps(self, maps: dict[str, Tensor]) -> Reading:
+        """The same from what `feature_maps` returned."""
+        fused = maps["fused"]
         padded, heatmaps = self.heatmaps(fused)
         point_heatmaps, edge_heatmaps = heatmaps[:, :-BOX_EDGES], heatmaps[:, -BOX_EDGES:]
         points_unit, confidence = soft_argmax(point_heatmaps, self.margin_cells)
@@ -164,12 +167,14 @@ class EarDetector(nn.Module):
         )
 
     def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
-        """The encoder's pyramid, with decoder_maps also `dec8`, `dec16`, ... at the mean latent."""
-        maps = self.encoder.extract_features(images)
+        """The encoder's pyramid, with decoder_maps also `dec8`, `dec16`, ... at the mean latent, and `fused`,
+        the one of them and the pixels that everything is read from.
+        """
+        maps = dict(self.encoder.extract_features(images))
         if self.decoder is not None:
             mu, _ = self.encoder.latent(maps["feat3"])
-            maps = {**maps, **self.decoder.features(mu)}
-        return maps
+            maps |= self.decoder.features(mu)
+        return {**maps, "fused": self.fusion(maps, images)}
 
     def train(self, mode: bool = True) -> "EarDetector":
         """With freeze_encoder the pretrained part stays in eval mode, batch norms included."""

@@ -1,10 +1,13 @@
 """distill.cache from end to end with a tiny teacher: views, maps, gate, disk, resume."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from configs.errors import UserError
+from data.landmarks import load_scheme
 from data.manifest import read_manifest
 from data.transforms import Photometry, PhotometryConfig
 from distill import cache, gate
@@ -151,6 +154,23 @@ def test_predictions_are_kept_only_behind_the_gate(ears, tmp_path, capsys):
     assert np.allclose(kept.predictions["disagreement"][3, 2], (direct - back).norm(dim=1), atol=1e-5)
     with pytest.raises(UserError, match="gate_npy"):
         main(_config(ears, tmp_path / "none", ear_detector=ears / "detector.ckpt"))
+
+
+@pytest.mark.parametrize(("teacher", "views"), [("vae", 1), ("detector", 2), ("detector", 3), ("vae", 4)])
+def test_each_view_is_read_with_its_mirror_image(ears, tmp_path, teacher, views):
+    """However little is computed twice, it is what reading every view and its mirror image gives."""
+    config = _config(ears, tmp_path / "maps", gate_nme=10.0, gate_npy=ears / "val.npy")
+    config.checkpoint, config.ear_detector = ears / f"{teacher}.ckpt", ears / "detector.ckpt"
+    config.views = views
+    kept = KeptMaps(main(config))
+    numbered = CropViews(read_manifest(ears / "train.npy"), ViewSettings())
+    labeller, flip = FrozenTeacher.load(ears / "detector.ckpt"), load_scheme(None).flip
+    for row, number in itertools.product(range(5), range(views)):
+        image = to_signed(numbered.clean(row, number)[None])
+        expected = gate.predict_points(labeller, image, flip)
+        for name, values in expected._asdict().items():
+            found = kept.predictions[name][row, number]
+            np.testing.assert_allclose(found, values[0].numpy(), atol=1e-4, err_msg=f"{name} of {number}")
 
 
 def test_a_labeller_worse_than_the_twin_is_not_admitted(tmp_path):
