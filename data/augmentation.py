@@ -62,7 +62,7 @@ class FrameConfig:
 
     flip: float = 0.5
     """Probability of mirroring left and right."""
-    chips: float = 0.8
+    chips: float = 0.9
     """Share of the steps that train on chips; the others see whole letterboxes."""
     chip_px: int = 128
     """Side of a chip, a multiple of 32."""

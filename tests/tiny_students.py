@@ -33,7 +33,8 @@ def tiny_detector() -> torch.nn.Module:
     rng = np.random.default_rng(0)
     student = build_student("detector", {"image_px": FRAME_PX, **OPTIONS}).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=4e-3)
-    for step in range(200):
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=250)
+    for step in range(250):
         frames, targets = [], []
         for index in range(6):
             x, y, w, h = (int(v) for v in rng.integers((4, 4, 12, 20), (48, 38, 44, 54)))
@@ -45,6 +46,7 @@ def tiny_detector() -> torch.nn.Module:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        rate.step()
     return student.eval()
 
 
