@@ -17,6 +17,7 @@ from data.crops import MARGIN
 from data.dataset import EarCrops
 from data.landmarks import Scheme
 from data.manifest import Manifest, join_manifests, read_manifest, require_landmarks
+from data.pairs import PairedCrops
 from data.sampler import EpochSampler
 from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
 
@@ -36,6 +37,7 @@ class EarDataModule(pl.LightningDataModule):
         margin: float = MARGIN,
         geometry: GeometryConfig | None = None,
         photometry: PhotometryConfig | None = None,
+        second_view: tuple[GeometryConfig, PhotometryConfig] | None = None,
         labels: int | float | None = None,
         num_landmarks: int | None = None,
         scheme: Scheme | None = None,
@@ -43,7 +45,7 @@ class EarDataModule(pl.LightningDataModule):
         cache_dir: str | os.PathLike | None = None,
     ) -> None:
         """train_npy, val_npy: one manifest or several, joined. geometry, photometry: None leaves that part
-        out.
+        out. second_view: how `data.pairs.PairedCrops` draws a second view; None for items without one.
 
         labels: train on so many of the ears that have landmarks (int), or on that fraction of them (float
         below 1 or 1.0); None: on all ears. num_landmarks: refuse manifests with another number of points an
@@ -62,7 +64,8 @@ class EarDataModule(pl.LightningDataModule):
         }
         self._geometry = None if geometry is None else Geometry(geometry, out_px)
         self._photometry = None if photometry is None else Photometry(photometry)
-        self.train_dataset: EarCrops | None = None
+        self._second_view = second_view
+        self.train_dataset: EarCrops | PairedCrops | None = None
         self.val_dataset: EarCrops | None = None
 
     def setup(self, stage: str = "fit") -> None:
@@ -76,6 +79,10 @@ class EarDataModule(pl.LightningDataModule):
             train, geometry=self._geometry, photometry=self._photometry, **self._common
         )
         self.val_dataset = EarCrops(val, **self._common)
+        if self._second_view is not None:
+            geometry, photometry = self._second_view
+            second = Geometry(geometry, self.train_dataset.out_px), Photometry(photometry)
+            self.train_dataset = PairedCrops(self.train_dataset, *second)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled; the last, smaller batch is left out unless it is the only one."""

@@ -77,8 +77,8 @@ class FrozenTeacher(nn.Module):
     def maps(self, images: Tensor, layers: str, grid: int) -> Tensor:
         """The named maps, pooled (area) to one grid and concatenated along channels.
 
-        images: (B, 3, H, W) in [-1, 1]; layers: names joined by `+`, such as `feat1`, `dec16+dec32`, or, of
-        an EarDetector, `fused`.
+        images: (B, 3, H, W) in [-1, 1]; layers: names joined by `+`, such as `feat1`, `dec16+dec32`, or
+        `fused`.
         Returns (B, C, grid, grid).
         """
         names = layer_names(layers)
@@ -94,11 +94,8 @@ class FrozenTeacher(nn.Module):
             return _joined(features, names, grid), self._teacher.read_maps(features)
 
     def _features(self, images: Tensor, names: list[str]) -> dict[str, Tensor]:
-        """All maps of an EarDetector; the pyramid of an EarVAE, and the decoder's maps if one is named."""
-        if hasattr(self._teacher, "feature_maps"):
-            features = self._teacher.feature_maps(images)
-        else:
-            features = dict(self._teacher.encoder.extract_features(images))
+        """The teacher's maps, and the decoder's if one is named."""
+        features = dict(self._teacher.feature_maps(images))
         if any(name.startswith(DECODER_PREFIX) and name not in features for name in names):
             features |= self._decoder_maps(features["feat3"])
         return features

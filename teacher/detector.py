@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.errors import UserError
-from teacher.fusion import PyramidFusion, ResidualStep
+from teacher.fusion import ResidualStep
 from teacher.heatmaps import soft_argmax, spatial_softmax
 from teacher.vae import EarVAE
 
@@ -68,13 +68,10 @@ class EarDetector(nn.Module):
         self.image_size = network.hparams["image_size"]
         self.encoder = network.encoder
         self.decoder = network.decoder if decoder_maps else None
-        self.fusion = PyramidFusion(
-            _pyramid_channels(network, decoder_maps),
-            _grid_cells(network, heatmap_cells),
-            heatmap_cells,
-            width,
-            stem_channels,
-        )
+        sizes = {"width": width, "cells": heatmap_cells, "stem_channels": stem_channels}
+        self.fusion = network.build_fusion(_pyramid_channels(network, decoder_maps), **sizes)
+        # A fused map that came with the VAE is taken over when it is of the same maps and sizes.
+        self._fusion_is_pretrained = not decoder_maps and network.hparams["fusion"] == sizes
         self.heatmaps = HeatmapHead(width, num_landmarks + BOX_EDGES, margin_cells)
         self.point_visibility = PointReader(width, num_landmarks)
         self.ear = nn.Sequential(
@@ -110,6 +107,8 @@ class EarDetector(nn.Module):
         detector.encoder.load_state_dict(vae.encoder.state_dict())
         if detector.decoder is not None:
             detector.decoder.load_state_dict(vae.decoder.state_dict())
+        if "fusion" in detector.pretrained_modules():
+            detector.fusion.load_state_dict(vae.fusion.state_dict())
         return detector
 
     @classmethod
@@ -187,6 +186,7 @@ class EarDetector(nn.Module):
     def pretrained_modules(self) -> dict[str, nn.Module]:
         """What came from the VAE, by name."""
         modules = {"encoder": self.encoder, "decoder": self.decoder}
+        modules["fusion"] = self.fusion if self._fusion_is_pretrained else None
         return {name: module for name, module in modules.items() if module is not None}
 
     def head_modules(self) -> dict[str, nn.Module]:
@@ -240,8 +240,7 @@ class PointReader(nn.Module):
 
 
 def _pyramid_channels(vae: EarVAE, decoder_maps: bool) -> dict[str, int]:
-    width = vae.hparams["feature_channels"]
-    channels = {"backbone": vae.encoder.backbone.channels, "feat1": width, "feat2": width, "feat3": width}
+    channels = dict(vae.encoder.map_channels)
     if decoder_maps:
         with torch.no_grad():
             vae.decoder.eval()
@@ -249,10 +248,3 @@ def _pyramid_channels(vae: EarVAE, decoder_maps: bool) -> dict[str, int]:
             vae.decoder.train()
         channels |= {name: values.shape[1] for name, values in maps.items()}
     return channels
-
-
-def _grid_cells(vae: EarVAE, heatmap_cells: int) -> int:
-    """Side of the backbone's map, at most that of the heatmaps."""
-    backbone = vae.encoder.backbone
-    input_size = getattr(backbone, "input_size", vae.hparams["image_size"])
-    return min(max(input_size // backbone.stride, 1), heatmap_cells)

@@ -55,6 +55,7 @@ class Encoder(nn.Module):
 
     backbone: a module with `channels` and `forward(images) -> (B, channels, h, w)`.
     logvar_start: where the log-variance begins. Unit noise (0) on an untrained latent drowns the signal.
+    `map_channels`: the channels of each map of the pyramid, by name.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class Encoder(nn.Module):
         self.to_mu = nn.Sequential(nn.Linear(flat, latent_dim), nn.LayerNorm(latent_dim))
         self.to_logvar = nn.Sequential(nn.Linear(flat, latent_dim), nn.LayerNorm(latent_dim))
         nn.init.constant_(self.to_logvar[1].bias, logvar_start)
+        self.map_channels = {"backbone": backbone.channels}
+        self.map_channels |= dict.fromkeys(("feat1", "feat2", "feat3"), feature_channels)
 
     def extract_features(self, images: Tensor) -> dict[str, Tensor]:
         """The feature pyramid that is distilled.

@@ -4,7 +4,7 @@ Images are (B, 3, H, W) in [-1, 1]; latents are (B, latent_dim). Every term is a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +18,10 @@ CENTER_SIGMA = 0.5  # of the centre weight, as a fraction of half the side
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The design's seven weights. A weight of 0 switches its term off: it is not computed."""
+    """The design's seven weights, and those of the two terms of `teacher.correspondence`.
+
+    A weight of 0 switches its term off: it is not computed.
+    """
 
     l1: float = 1.0
     perceptual: float = 1.5
@@ -27,6 +30,13 @@ class LossWeights:
     contrastive: float = 0.1
     center: float = 3.0
     kl: float = 1e-6
+    matching: float = 0.0
+    exchange: float = 0.0
+
+    @property
+    def paired(self) -> bool:
+        """Whether a term needs a second view of each ear."""
+        return bool(self.matching or self.exchange)
 
 
 def l1_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -97,7 +107,10 @@ def loss_terms(
     weights: LossWeights,
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """The unweighted terms whose weight is not 0, by name. `perceptual` is needed if its weight is not 0."""
+    """The unweighted terms of reconstruction and latent whose weight is not 0, by name.
+
+    `perceptual` is needed if its weight is not 0.
+    """
     if weights.perceptual and perceptual is None:
         raise ValueError("the perceptual term has a weight but no network: load VGG16 or set its weight to 0")
     compute = {
@@ -109,9 +122,9 @@ def loss_terms(
         "center": lambda: center_loss(reconstruction, target),
         "kl": lambda: kl_loss(mu, logvar),
     }
-    return {field.name: compute[field.name]() for field in fields(weights) if getattr(weights, field.name)}
+    return {name: term() for name, term in compute.items() if getattr(weights, name)}
 
 
 def total_loss(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
-    """The weighted sum of what `loss_terms` gave."""
+    """The weighted sum of terms by name."""
     return sum(getattr(weights, name) * value for name, value in terms.items())

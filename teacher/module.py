@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from teacher.callbacks import MinutesBudget
 from teacher.checkpoint import hyper_parameters
+from teacher.correspondence import Correspondence
 from teacher.losses import LossWeights, loss_terms, total_loss
 from teacher.pictures import pairs_grid, to_pixels, to_signed, write_picture
 from teacher.quality import reconstruction_quality
@@ -24,6 +25,8 @@ class EarVAEModule(LightningModule):
     """Trains `model` to reconstruct the view before photometry (`target`) from the view after it (`image`).
 
     perceptual: (reconstruction, target) -> scalar; it is neither trained nor kept in checkpoints.
+    correspondence: the terms between two views, for batches of `data.pairs.PairedCrops`; trained, but no part
+    of the model.
     """
 
     def __init__(
@@ -34,20 +37,27 @@ class EarVAEModule(LightningModule):
         weight_decay: float = 0.05,
         warmup_steps: int = 500,
         perceptual: nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
+        correspondence: Correspondence | None = None,
     ) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)  # a third faster on CPUs, same result
         self.weights = weights
         self.lr, self.weight_decay, self.warmup_steps = lr, weight_decay, warmup_steps
+        self.correspondence = correspondence
         self._perceptual = (perceptual,)  # a tuple hides it from the state dict
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         images, target = to_signed(batch["image"]), to_signed(batch["target"])
-        reconstruction, mu, logvar = self.model(images)
+        pairs = self.correspondence is not None
+        views = torch.cat((images, to_signed(batch["second"]))) if pairs else images
+        features = self.model.feature_maps(views)
+        reconstruction, mu, logvar = self.model.reconstruct(features["feat3"][: len(images)])
         with torch.autocast(self.device.type, enabled=False):  # SSIM and KL lose their digits in 16 bit
             terms = loss_terms(
                 reconstruction.float(), target, mu.float(), logvar.float(), self.weights, self._perceptual[0]
             )
+            if pairs:
+                terms |= self.correspondence(features, batch["to_second"], images.shape[-1])
             loss = total_loss(terms, self.weights)
         epoch_mean = {"on_epoch": True, "on_step": False, "batch_size": len(images), "sync_dist": True}
         self.log_dict({f"train/{name}": value for name, value in terms.items()}, **epoch_mean)
@@ -65,7 +75,8 @@ class EarVAEModule(LightningModule):
             self.log(f"val/{name}", values.mean(), prog_bar=shown, batch_size=len(target), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameter_groups(self.model, self.weight_decay), lr=self.lr)
+        trained = [self.model] if self.correspondence is None else [self.model, self.correspondence]
+        return torch.optim.AdamW(parameter_groups(nn.ModuleList(trained), self.weight_decay), lr=self.lr)
 
     def on_fit_start(self) -> None:
         if isinstance(self._perceptual[0], nn.Module):

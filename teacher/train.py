@@ -74,6 +74,20 @@ class Config:
     """Weight of the absolute error weighted to the middle of the crop."""
     kl_weight: float = 1e-6
     """Weight of the KL divergence to the unit Gaussian."""
+    matching_weight: float = 0.0
+    """Weight of finding each place of a view in a second view of the same ear; 0 draws no second views."""
+    exchange_weight: float = 0.0
+    """Weight of the same by way of another ear."""
+    matching_map: str = "fused"
+    """The map in which places are matched: backbone, feat1, feat2, or fused, which EarDetector then takes
+    over.
+    """
+    fusion: dict[str, int] = field(default_factory=lambda: {"width": 64, "cells": 32, "stem_channels": 32})
+    """Sizes of the fused map, if that is matched; teacher.finetune wants the same."""
+    second_geometry: GeometryConfig = field(default_factory=lambda: GeometryConfig(0.5, 30.0, 0.12, 0.22))
+    """How the second view is moved: far enough that a place is not found by where it lies."""
+    second_photometry: PhotometryConfig = field(default_factory=PhotometryConfig)
+    """Light, noise, blur, occlusion of the second view."""
     vgg_weights: str = ""
     """VGG16 weights file in torchvision's layout; empty: torch's hub cache, then the network."""
 
@@ -97,6 +111,10 @@ class Config:
     """Augmentation that moves pixels: input and target alike."""
     photometry: PhotometryConfig = field(default_factory=PhotometryConfig)
     """Augmentation of light, noise, blur, occlusion: of the input only, the target stays clean."""
+    probe_npy: Path | None = None
+    """Manifest of labelled ears for the linear landmark probe of every epoch (teacher.probe); none: no
+    probe.
+    """
     precision: str = "32"
     """32, bf16-mixed, 16-mixed, bf16-true or 64."""
     devices: int = 1
@@ -119,6 +137,7 @@ def main(config: Config) -> Path:
     from configs.provenance import write_provenance
     from data.datamodule import EarDataModule
     from teacher.checkpoint import save_weights
+    from teacher.correspondence import Correspondence
     from teacher.module import EarVAEModule, ReconstructionPictures
     from teacher.trainer import build_trainer
 
@@ -135,10 +154,14 @@ def main(config: Config) -> Path:
         out_px=config.image_size,
         geometry=config.geometry,
         photometry=config.photometry,
+        second_view=(config.second_geometry, config.second_photometry) if weights.paired else None,
         seed=config.seed,
     )
     data.setup("fit")
-    module = EarVAEModule(model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual)
+    matched = Correspondence(config.matching_map, model.map_channels) if weights.paired else None
+    module = EarVAEModule(
+        model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual, matched
+    )
     pictures = ReconstructionPictures(
         output_dir / "reconstructions", _spread(data.val_dataset, PICTURED_CROPS)
     )
@@ -153,7 +176,7 @@ def main(config: Config) -> Path:
         devices=config.devices,
         max_minutes=config.max_minutes,
         gradient_clip=config.gradient_clip,
-        callbacks=[pictures],
+        callbacks=[pictures, *_probes(config)],
     )
     write_provenance(output_dir, config)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
@@ -167,7 +190,8 @@ def _check_inputs(config: Config) -> Path | None:
     from teacher.trainer import find_resume
     from teacher.weights import find_sam_weights, find_vgg16_weights
 
-    for path in (config.train_npy, *config.more_train_npy, config.val_npy):
+    manifests = [config.train_npy, *config.more_train_npy, config.val_npy, config.probe_npy]
+    for path in filter(None, manifests):
         read_manifest(path)
     resume = find_resume(config.resume, Path(config.output_dir))
     if config.pretrained and not resume and not config.init_checkpoint and config.backbone == "sam":
@@ -197,6 +221,18 @@ def _perceptual(config: Config) -> Any:
     return load_vgg16(config.vgg_weights or None)
 
 
+def _matches_fused(config: Config) -> bool:
+    return config.matching_map == "fused" and _loss_weights(config).paired
+
+
+def _probes(config: Config) -> list[Any]:
+    from teacher.landmark_probe import LandmarkProbe
+
+    if config.probe_npy is None:
+        return []
+    return [LandmarkProbe(config.probe_npy, config.image_size, config.seed)]
+
+
 def _build_model(config: Config, resume: Path | None) -> EarVAE:
     """A new model, or one filled from a checkpoint; that one then needs no published weights."""
     from teacher.checkpoint import load_weights_into, read_checkpoint
@@ -218,6 +254,7 @@ def _build_model(config: Config, resume: Path | None) -> EarVAE:
         decoder=config.decoder,
         decoder_channels=config.decoder_channels,
         logvar_start=config.logvar_start,
+        fusion=config.fusion if _matches_fused(config) else None,
     )
     if source:
         load_weights_into(model, source, "EarVAE")

@@ -1,6 +1,6 @@
 """EarVAE: the teacher. A backbone, a variational latent and a decoder that reconstruct ear crops."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from configs.errors import UserError, did_you_mean
 from teacher.backbones import build_backbone
 from teacher.decoder import DECODERS
 from teacher.encoder import Encoder
+from teacher.fusion import PyramidFusion
 
 
 class EarVAE(nn.Module):
@@ -25,6 +26,9 @@ class EarVAE(nn.Module):
     feature_channels: width of the three conv stages behind the backbone.
     decoder: a name of `teacher.decoder.DECODERS`, with decoder_channels from the 4x4 grid on.
     logvar_start: where the log-variance begins.
+    fusion: {width, cells, stem_channels} of a fine map `fused` out of the encoder's (`teacher.fusion`).
+        Reconstruction does not need it: `teacher.correspondence` trains it, EarDetector takes it over. None:
+        no such map.
 
     Raises UserError for an unknown backbone or decoder and for sizes that do not fit together.
     """
@@ -42,6 +46,7 @@ class EarVAE(nn.Module):
         decoder: str = "transposed",
         decoder_channels: Sequence[int] = (512, 512, 256, 128, 64, 32),
         logvar_start: float = -6.0,
+        fusion: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         if decoder not in DECODERS:
@@ -57,6 +62,7 @@ class EarVAE(nn.Module):
             "decoder": decoder,
             "decoder_channels": list(decoder_channels),
             "logvar_start": logvar_start,
+            "fusion": dict(fusion) if fusion else None,
         }
         trunk = build_backbone(
             backbone, pretrained=pretrained, weights=weights, options=dict(backbone_options or {})
@@ -65,6 +71,7 @@ class EarVAE(nn.Module):
         self.hparams["backbone_options"] = dict(trunk.options)  # in full: weights bring their own sizes
         self.encoder = Encoder(trunk, latent_dim, feature_channels, logvar_start)
         self.decoder = DECODERS[decoder](latent_dim, image_size, decoder_channels)
+        self.fusion = self.build_fusion(self.encoder.map_channels, **fusion) if fusion else None
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "EarVAE":
@@ -75,6 +82,29 @@ class EarVAE(nn.Module):
         from teacher.checkpoint import load_model
 
         return load_model(checkpoint_path, kind="EarVAE")
+
+    @property
+    def map_channels(self) -> dict[str, int]:
+        """Channels of each of `feature_maps`, by name."""
+        fused = {} if self.fusion is None else {"fused": self.hparams["fusion"]["width"]}
+        return {**self.encoder.map_channels, **fused}
+
+    def build_fusion(
+        self, channels: Mapping[str, int], width: int, cells: int, stem_channels: int
+    ) -> PyramidFusion:
+        """Random weights for fusing the maps named in `channels`; sizes as `teacher.fusion` names them."""
+        backbone = self.encoder.backbone
+        input_size = getattr(backbone, "input_size", self.hparams["image_size"])
+        grid_cells = min(max(input_size // backbone.stride, 1), cells)
+        return PyramidFusion(channels, grid_cells, cells, width, stem_channels)
+
+    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """The encoder's pyramid (`Encoder.extract_features`), and `fused` (B, width, cells, cells) if there.
+
+        images: (B, 3, image_size, image_size) in [-1, 1].
+        """
+        maps = self.encoder.extract_features(images)
+        return maps if self.fusion is None else {**maps, "fused": self.fusion(maps, images)}
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images: (B, 3, image_size, image_size) in [-1, 1]. Returns mu, logvar, each (B, latent_dim)."""
@@ -95,6 +125,10 @@ class EarVAE(nn.Module):
 
         In training the latent is drawn by the reparameterisation trick; in eval mode it is mu.
         """
-        mu, logvar = self.encode(images)
+        return self.reconstruct(self.encoder.extract_features(images)["feat3"])
+
+    def reconstruct(self, feat3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, from the deepest map of `encoder.extract_features`."""
+        mu, logvar = self.encoder.latent(feat3)
         latents = mu + torch.randn_like(mu) * (0.5 * logvar).exp() if self.training else mu
         return self.decode(latents), mu, logvar

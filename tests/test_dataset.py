@@ -17,7 +17,7 @@ from data.cache import PixelCache
 from data.datamodule import EarDataModule, choose_labelled, ear_loader
 from data.dataset import EarCrops, Frames, collate_frames, sample_seed
 from data.landmarks import Scheme
-from data.manifest import Manifest, write_manifest
+from data.manifest import Manifest, read_manifest, write_manifest
 from data.sampler import EpochSampler
 from data.transforms import (
     FrameAugmentation,
@@ -317,3 +317,23 @@ def test_every_public_name_of_the_package_resolves() -> None:
     assert all(getattr(data, name) is not None for name in data.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Manifesto'"):
         data.Manifesto  # noqa: B018
+
+
+def test_two_views_of_an_ear_are_tied_by_their_warp(rendered):
+    from data.augmentation import PhotometryConfig
+    from data.pairs import PairedCrops
+    from data.transforms import Photometry
+
+    manifest = read_manifest(rendered / "train_labelled.npy")
+    first = EarCrops(manifest, 64, geometry=Geometry(GeometryConfig(rotate_deg=5), 64))
+    moved = Geometry(GeometryConfig(rotate_deg=30, scale=0.2), 64)
+    pairs = PairedCrops(first, moved, Photometry(PhotometryConfig()))
+    assert len(pairs) == len(manifest)
+    item = pairs[(3, 5)]
+    alone, other = first[(3, 5)], pairs[(4, 5)]
+    assert torch.equal(item["image"], alone["image"])
+    assert not torch.equal(item["to_second"], other["to_second"])
+    second_px = crops.apply(item["to_second"].numpy(), item["points_px"].numpy())
+    shown = item["visibility"].numpy() > 0
+    expected = crops.apply(pairs._second[(3, 5)]["matrix"].numpy(), manifest.landmarks[5])
+    assert np.abs(second_px - expected)[shown].max() < 0.02

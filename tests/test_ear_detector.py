@@ -17,6 +17,7 @@ from teacher.finetune_module import detector_parameter_groups
 from teacher.fusion import PyramidFusion, resize
 from teacher.heatmaps import gaussian_targets
 from teacher.vae import EarVAE
+from tests.tiny_teacher import tiny_vae
 
 SMALL_HEAD = {"width": 16, "heatmap_cells": 16, "stem_channels": 8}
 
@@ -256,3 +257,24 @@ def _targets() -> DetectorTargets:
         edges_unit=edges,
         is_ear=torch.tensor([1.0, 1.0, 0.0]),
     )
+
+
+def test_a_fused_map_that_came_with_the_vae_is_taken_over():
+    sizes = {"width": 16, "cells": 16, "stem_channels": 8}
+    vae = tiny_vae(fusion=sizes)
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    options = {"width": 16, "heatmap_cells": 16, "stem_channels": 8}
+    detector = EarDetector.from_vae(vae.eval(), **options).eval()
+    assert torch.equal(detector.feature_maps(images)["fused"], vae.feature_maps(images)["fused"])
+    assert "fusion" in detector.pretrained_modules()
+    assert "fusion" not in detector.head_modules()
+    frozen = EarDetector.from_vae(vae, freeze_encoder=True, **options)
+    assert not any(parameter.requires_grad for parameter in frozen.fusion.parameters())
+    other_sizes = EarDetector.from_vae(vae, **{**options, "width": 8})
+    assert "fusion" in other_sizes.head_modules(), "another width starts from random weights"
+
+
+def test_without_a_fused_map_the_vae_has_its_pyramid_alone():
+    images = torch.zeros(1, 3, 64, 64)
+    assert set(tiny_vae().feature_maps(images)) == {"backbone", "feat1", "feat2", "feat3"}
+    assert tiny_vae(fusion={"width": 16, "cells": 16, "stem_channels": 8}).map_channels["fused"] == 16

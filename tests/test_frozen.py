@@ -38,7 +38,10 @@ class _Teacher(nn.Module):
             self.decoder = _Decoder()
 
     def forward(self, images):
-        return self.encoder.extract_features(images)["backbone"]
+        return self.feature_maps(images)["backbone"]
+
+    def feature_maps(self, images):
+        return self.encoder.extract_features(images)
 
 
 class _Student(nn.Module):

@@ -1,5 +1,6 @@
 """The teacher's commands at tiny size: train, evaluate, eigenears, embed; their maths against oracles."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -247,3 +248,25 @@ def test_pairs_stand_above_each_other():
     picture = pairs_grid(tops, tops + 100, columns=3)
     cells = picture[::6, ::6, 0]
     assert cells.tolist() == [[0, 1, 2], [100, 101, 102], [3, 4, 255], [103, 104, 255]]
+
+
+def test_places_are_matched_between_two_views_and_probed_while_it_trains(rendered, tmp_path):
+    config = train_config(
+        rendered,
+        tmp_path,
+        epochs=1,
+        matching_weight=1.0,
+        exchange_weight=0.5,
+        fusion={"width": 16, "cells": 16, "stem_channels": 8},
+        probe_npy=rendered / "train_labelled.npy",
+    )
+    train.main(config)
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())
+    assert float(row["train/matching"]) > 0
+    assert float(row["train/exchange"]) > 0
+    assert 0 < float(row["val/probe_fused"]) < 1
+    assert 0 < float(row["val/probe_pyramid"]) < 1
+    kept = read_checkpoint(tmp_path / "best.ckpt")["state_dict"]
+    assert not [name for name in kept if "projector" in name], "the projector serves training alone"
+    train.main(replace(config, epochs=2, resume="auto"))
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 3
