@@ -21,6 +21,7 @@ from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic
 
 PREFIX = "model."
+FUSION = "fusion"  # of an EarVAE: the part that it can do without
 SHOWN_KEYS = 6  # of those that do not fit, in an error
 
 
@@ -40,21 +41,32 @@ def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
     """Fill `model` (changed in place) with the weights of a checkpoint of the same sizes, for `--init-
     checkpoint`.
 
+    A fused map may be missing there, or too much: it then keeps its weights, or is left out, and is named.
     Raises UserError that names the settings that differ (latent size, backbone, ...), and as `load_model`
     does.
     """
     checkpoint = read_checkpoint(path, kind)
     found, wanted = checkpoint["hyper_parameters"]["model"], model.hparams
-    same_shape = {"freeze_layers", "logvar_start"}  # how it trains, not what it is
+    may_differ = {"freeze_layers", "logvar_start"}  # how it trains, not what it is
+    if not (found.get(FUSION) and wanted.get(FUSION)):
+        may_differ.add(FUSION)
     differ = [
-        key for key in wanted if key not in same_shape and _plain(found.get(key)) != _plain(wanted[key])
+        key for key in wanted if key not in may_differ and _plain(found.get(key)) != _plain(wanted[key])
     ]
     if differ:
         listed = "; ".join(f"{key} is {found.get(key)!r} there, {wanted[key]!r} here" for key in differ)
         raise UserError(
             f"{path}: a checkpoint of another model ({listed}). Set the same sizes, or train from scratch."
         )
-    _load_into(model, checkpoint["state_dict"], f"{path}")
+    state = dict(checkpoint["state_dict"])
+    if found.get(FUSION) and not wanted.get(FUSION):
+        state = {key: value for key, value in state.items() if not key.startswith(f"{PREFIX}{FUSION}.")}
+        print(f"{path}: its fused map is left out", flush=True)
+    if wanted.get(FUSION) and not found.get(FUSION):
+        fused = getattr(model, FUSION).state_dict()
+        state |= {f"{PREFIX}{FUSION}.{key}": value for key, value in fused.items()}
+        print(f"{path}: has no fused map, that starts from random weights", flush=True)
+    _load_into(model, state, f"{path}")
 
 
 def save_weights(path: str | Path, model: nn.Module, kind: str, half: bool = False) -> Path:

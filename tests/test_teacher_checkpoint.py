@@ -136,3 +136,26 @@ def test_a_full_disk_is_a_clear_error_and_keeps_the_old_file(saved, monkeypatch)
         save_weights(path, model, "EarVAE")
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["vae.ckpt"]
+
+
+def test_a_fused_map_may_be_missing_or_too_much(tmp_path, capsys):
+    sizes = {"width": 16, "cells": 16, "stem_channels": 8}
+    plain, fused = tiny_vae(seed=1), tiny_vae(seed=2, fusion=sizes)
+    without = save_weights(tmp_path / "plain.ckpt", plain, "EarVAE")
+    with_fusion = save_weights(tmp_path / "fused.ckpt", fused, "EarVAE")
+
+    model = tiny_vae(seed=3, fusion=sizes)
+    before = {key: value.clone() for key, value in model.fusion.state_dict().items()}
+    load_weights_into(model, without, "EarVAE")
+    assert "no fused map" in capsys.readouterr().out
+    assert all(torch.equal(value, before[key]) for key, value in model.fusion.state_dict().items())
+    assert torch.equal(model.encoder.to_mu[0].weight, plain.encoder.to_mu[0].weight)
+
+    model = tiny_vae(seed=3)
+    load_weights_into(model, with_fusion, "EarVAE")
+    assert "left out" in capsys.readouterr().out
+    assert torch.equal(model.encoder.to_mu[0].weight, fused.encoder.to_mu[0].weight)
+
+    other = tiny_vae(seed=3, fusion={**sizes, "width": 8})
+    with pytest.raises(UserError, match="fusion is"):
+        load_weights_into(other, with_fusion, "EarVAE")
