@@ -90,6 +90,8 @@ def read_yaml(path: str | Path) -> Any:
 
 def recipe_from(content: Any, path: Path) -> Recipe:
     """Check what a recipe file holds (already read). `path` is for errors only."""
+    if isinstance(content, Mapping) and "models" in content and "stages" not in content:
+        raise UserError(f"{path}: is the recipe of a study; run it with `python -m distill.study {path}`.")
     content = as_mapping(content, str(path), allowed=("name", "run_dir", "seed", "stages"))
     raw_stages = as_mapping(content.get("stages"), f"{path}, stages")
     if not raw_stages:

@@ -81,7 +81,7 @@ def test_the_landmarker_trains_and_writes_what_later_stages_take(kept, tmp_path,
 def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_path):
     metrics = read_json(main(_detector(kept, tmp_path / "all")) / "metrics.json")
     assert 0 <= metrics["ap50"] <= 1
-    assert metrics["labels"] == 5  # four photographs with ears, one without
+    assert (metrics["labels"], metrics["empty_frames"]) == (5, 1)  # four photographs with ears, one without
     assert "train/map_cosine" in (tmp_path / "all" / "metrics.csv").read_text()
     metrics = read_json(main(_detector(kept, tmp_path / "some", labels=2)) / "metrics.json")
     assert metrics["labels"] == 3
