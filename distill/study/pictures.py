@@ -177,10 +177,10 @@ def _shifted(entries: list[dict[str, Any]], steps: float) -> np.ndarray:
 
 
 def _plain_ticks(axis: Any) -> None:
-    """0.02 rather than 2 x 10^-2, and not too many."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """0.02 rather than 2 x 10^-2, and some of them also where the axis spans less than a decade."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), numticks=10))
+    axis.set_major_locator(MaxNLocator(7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

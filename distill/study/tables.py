@@ -121,7 +121,7 @@ def _landmark_lines(model: dict[str, Any]) -> list[str]:
         hurt = [name for name, low in zip(names, points["low"], strict=True) if low > 0]
         lines.append(
             f"- {pair['arm']} against {pair['baseline']}, {_budget(pair)}: "
-            f"better at {_list(helped) or 'none'}; worse at {_list(hurt) or 'none'}"
+            f"better at {_some(helped, names)}; worse at {_some(hurt, names)}"
         )
     return ["Landmarks whose own interval leaves out 0:", "", *lines, ""] if lines else []
 
@@ -147,6 +147,10 @@ def _gate_lines(model: dict[str, Any]) -> list[str]:
 
 def _budget(entry: dict[str, Any]) -> str:
     return f"all {entry['labels']}" if entry["budget"] == "all" else f"{entry['labels']}"
+
+
+def _some(chosen: Sequence[str], every: Sequence[str]) -> str:
+    return "all" if len(chosen) == len(every) else _list(chosen) or "none"
 
 
 def _list(words: Sequence[Any]) -> str:
