@@ -124,7 +124,14 @@ def test_the_page_and_the_pictures(tmp_path):
     cells.missing["landmarker.both.50.0"] = "never ran"
     content = analyse(study, cells, draws=100)
     page = study_page(content)
-    for part in ("18 of 19 cells are there", "BEATS", "-20.0", "39, 1.56 x", "- landmarker.both.50.0: never"):
+    for part in (
+        "18 of 19 cells are there",
+        "BEATS",
+        "-20.0",
+        "39, 1.56 x",
+        "1.050",
+        "- landmarker.both.50.0: never",
+    ):
         assert part in page
     model = content["models"]["landmarker"]
     model["pairs"][0]["landmarks"]["difference"][4] = 0.05  # hurts at one point

@@ -52,7 +52,7 @@ def _model_section(name: str, model: dict[str, Any]) -> list[str]:
         if any(len(pair["seeds"]) < 2 for pair in model["pairs"]):
             parts += ["\\* one seed: the interval is over test images alone and says nothing of others.", ""]
         parts += _landmark_lines(model)
-    return parts + _settings_lines(model) + _gate_lines(model)
+    return parts + _side_table(model) + _settings_lines(model) + _gate_lines(model)
 
 
 def _arms_table(model: dict[str, Any]) -> str:
@@ -109,6 +109,24 @@ def _worth(efficiency: dict[str, Any] | None) -> str:
 
 def _times(times: float, bound: str) -> str:
     return ("" if bound == "=" else f"{bound} ") + f"{times:.2f}"
+
+
+def _side_table(model: dict[str, Any]) -> list[str]:
+    """What training took, and how much worse the worst border around the box is than that of the training."""
+    rows = [
+        (
+            arm,
+            _budget(entry),
+            number(entry["training_seconds"], 0),
+            number(entry.get("tightness_worst_ratio"), 3),
+        )
+        for arm, entries in model["arms"].items()
+        for entry in entries
+    ]
+    headings = ["arm", "labels", "training, s", "worst crop border / trained one"]
+    if not any("tightness_worst_ratio" in entry for entries in model["arms"].values() for entry in entries):
+        headings, rows = headings[:3], [row[:3] for row in rows]
+    return [markdown_table(headings, rows), ""]
 
 
 def _landmark_lines(model: dict[str, Any]) -> list[str]:
