@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,10 @@ HELPS, HURTS = "#1463b0", "#b8590a"
 # Okabe and Ito's colours, told apart also by people who do not tell red from green; black for baselines
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 TEXT_PT = 9.5
+LETTERS_AN_INCH = 12  # of text of that size
 DPI = 160
 SPREAD = 0.02  # of the x axis' logarithm between arms, or their intervals would hide each other
+BORDER = 1.25  # of the x axis, beyond the fewest and the most labels
 AREA_PT2 = 240.0  # of the largest circle on the ear
 
 
@@ -45,6 +48,7 @@ def curve_picture(name: str, model: dict[str, Any], path: Path) -> Path:
         axes.set_xscale("log")
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.set_xticks([], minor=True)
+        axes.set_xlim(ticks[0] / BORDER, ticks[-1] * BORDER)
         axes.set_xlabel("labels", color=SOFT, fontsize=TEXT_PT)
     figure.suptitle(MODEL_TITLES[name], color=INK, fontsize=12)
     return _write(figure, path)
@@ -70,12 +74,11 @@ def landmarks_picture(model: dict[str, Any], path: Path) -> Path:
                 title = f"{arm} against {baseline}\n{pair['labels']} labels"
                 place.set_title(title, fontsize=TEXT_PT, color=INK)
                 _ear(place, scheme, pair["landmarks"], largest)
-    figure.suptitle(
-        f"Error of each landmark, arm minus baseline. Blue: smaller, orange: larger. Area: up to "
-        f"{100 * largest:.2f} %\nof the diagonal. Filled: the 95 % interval leaves out 0.",
-        fontsize=TEXT_PT,
-        color=SOFT,
+    words = (
+        "Error of each landmark, arm minus baseline. Blue: smaller, orange: larger. Area: up to "
+        f"{100 * largest:.2f} % of the diagonal. Filled: the 95 % interval leaves out 0."
     )
+    figure.suptitle(fill(words, round(LETTERS_AN_INCH * size_in[0])), fontsize=TEXT_PT, color=SOFT)
     return _write(figure, path)
 
 
@@ -180,7 +183,7 @@ def _plain_ticks(axis: Any) -> None:
     """0.02 rather than 2 x 10^-2, and some of them also where the axis spans less than a decade."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-    axis.set_major_locator(MaxNLocator(7))
+    axis.set_major_locator(MaxNLocator(7, steps=(1, 2, 5, 10)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
