@@ -126,12 +126,12 @@ class _Schedule:
         print(f"{head}: {'; '.join(reasons)}", flush=True)
         try:
             self._refuse(plan)
+            identity = stage_identity(plan, self.plans)
+            goes_on = prepare(plan, identity)
         except UserError as refusal:
             self.refusal = refusal
             self._fail(name, str(refusal))
             return
-        identity = stage_identity(plan, self.plans)
-        goes_on = prepare(plan, identity)
         changes = {"output_dir": plan.work_dir} | ({"resume": "auto"} if goes_on else {})
         words = stage_command(dataclasses.replace(plan.config, **changes))
         print(shlex.join(words), flush=True)
