@@ -70,24 +70,30 @@ class Recipe:
 
 def load_recipe(path: str | Path) -> Recipe:
     """Read and check a recipe. Raises UserError naming file, stage and key."""
+    return recipe_from(read_yaml(path), Path(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file holds. Raises UserError naming the file."""
     import yaml
 
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such recipe.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
-    return recipe_from(content, path)
 
 
 def recipe_from(content: Any, path: Path) -> Recipe:
     """Check what a recipe file holds (already read). `path` is for errors only."""
-    content = _mapping(content, str(path), allowed=("name", "run_dir", "seed", "stages"))
-    raw_stages = _mapping(content.get("stages"), f"{path}, stages")
+    if isinstance(content, Mapping) and "models" in content and "stages" not in content:
+        raise UserError(f"{path}: is the recipe of a study; run it with `python -m distill.study {path}`.")
+    content = as_mapping(content, str(path), allowed=("name", "run_dir", "seed", "stages"))
+    raw_stages = as_mapping(content.get("stages"), f"{path}, stages")
     if not raw_stages:
         raise UserError(f"{path}: no stages. A recipe has `stages:` with one entry a stage.")
     name = str(content.get("name") or path.stem)
@@ -163,6 +169,21 @@ def substitute(value: Any, folders: Mapping[str, str]) -> Any:
     return value
 
 
+def as_mapping(content: Any, where: str, allowed: tuple[str, ...] | None = None) -> Mapping[str, Any]:
+    """`content` (of YAML) as a mapping with text keys, only `allowed` ones; UserError naming `where`."""
+    content = {} if content is None else content
+    if not isinstance(content, Mapping):
+        raise UserError(f"{where}: expected `key: value` lines, found {content!r}.")
+    for key in content:
+        if not isinstance(key, str):
+            raise UserError(f"{where}: the key {key!r} is not text.")
+        if allowed is not None and key not in allowed:
+            raise UserError(
+                f"{where}: unknown key {key!r}.{did_you_mean(key, allowed)} Keys are: {', '.join(allowed)}."
+            )
+    return content
+
+
 def _stage(stage_name: Any, raw: Any, all_stages: Mapping, path: Path) -> Stage:
     where = f"{path}, stage {stage_name!r}"
     if not isinstance(stage_name, str) or not _NAME.fullmatch(stage_name) or stage_name in (RUN, "logs"):
@@ -170,11 +191,11 @@ def _stage(stage_name: Any, raw: Any, all_stages: Mapping, path: Path) -> Stage:
             f"{where}: a stage name is small letters, digits and _, begins with a letter, "
             "and is neither run nor logs."
         )
-    raw = _mapping(raw, where, allowed=("command", "options", "needs"))
+    raw = as_mapping(raw, where, allowed=("command", "options", "needs"))
     command = raw.get("command")
     if not isinstance(command, str) or not all(part.isidentifier() for part in command.split(".")):
         raise UserError(f"{where}: command = {command!r} is not a module such as teacher.train.")
-    options = dict(_mapping(raw.get("options"), f"{where}, options"))
+    options = dict(as_mapping(raw.get("options"), f"{where}, options"))
     named = raw.get("needs") or []
     if not isinstance(named, list):
         raise UserError(f"{where}: needs = {named!r} is not a list of stages.")
@@ -202,20 +223,6 @@ def _in_order(stages: dict[str, Stage], path: Path) -> dict[str, Stage]:
         waiting.remove(name)
     assert len(order) == len(ready)
     return ready
-
-
-def _mapping(content: Any, where: str, allowed: tuple[str, ...] | None = None) -> Mapping[str, Any]:
-    content = {} if content is None else content
-    if not isinstance(content, Mapping):
-        raise UserError(f"{where}: expected `key: value` lines, found {content!r}.")
-    for key in content:
-        if not isinstance(key, str):
-            raise UserError(f"{where}: the key {key!r} is not text.")
-        if allowed is not None and key not in allowed:
-            raise UserError(
-                f"{where}: unknown key {key!r}.{did_you_mean(key, allowed)} Keys are: {', '.join(allowed)}."
-            )
-    return content
 
 
 def _copied(value: Any) -> Any:

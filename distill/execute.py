@@ -1,4 +1,4 @@
-"""Run one command as a process of its own: its output to the screen and into a log."""
+"""Commands as processes of their own: their output into logs, and to the screen if wanted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -18,89 +19,108 @@ from configs.command import PARENT_VARIABLE
 
 _PROGRESS_EVERY_S = 10.0  # of a progress bar's redrawn lines the log keeps one in this time
 _GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0}  # Lightning closes its files and stops its workers
+_POLL_S = 0.5
 
 
 class Terminated(KeyboardInterrupt):
     """The pipeline was asked to end (SIGTERM, SIGHUP)."""
 
 
-def execute(command: list[str], log_path: Path, append: bool = False) -> int:
-    """Run `command`, show its output, write it to `log_path`. Returns its exit status (128 + n for signal n).
+class Child:
+    """A command under way, the leader of its own process group; its output goes to `log_path`.
 
-    The command is the leader of its own process group. On Ctrl-C (or SIGTERM) it is asked to end once, given
-    time to, then killed with all it started, and the KeyboardInterrupt goes on.
+    shown: also to the screen. append: to the log of an earlier try. variables: over the environment.
     """
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {
-        PARENT_VARIABLE: str(os.getpid()),
-        "PYTHONUNBUFFERED": "1",
-        "COLUMNS": str(shutil.get_terminal_size().columns),
-    }
-    with _signals_as_exceptions(), log_path.open("ab" if append else "wb") as log_file:
-        log = _Log(log_file)
-        log.line(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(command)}")
-        child = subprocess.Popen(
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_path: Path,
+        append: bool = False,
+        shown: bool = True,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._shown, self._file = shown, log_path.open("ab" if append else "wb")
+        self.log = _Log(self._file)
+        self.log.line(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(command)}")
+        self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=os.environ
+            | {
+                PARENT_VARIABLE: str(os.getpid()),
+                "PYTHONUNBUFFERED": "1",
+                "COLUMNS": str(shutil.get_terminal_size().columns),
+            }
+            | dict(variables or {}),
             start_new_session=True,
         )
-        try:
-            _relay(child, log)
-        except KeyboardInterrupt as stop:
-            _end(child, signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT, log)
-            log.line("interrupted")
-            raise
-        finally:
-            _kill_group(child)
-            log.close()
-        status = child.wait()
+
+    def fileno(self) -> int:
+        """Of the pipe it writes to, for `select`."""
+        return self._process.stdout.fileno()
+
+    def relay(self, shown: bool | None = None) -> bool:
+        """Pass on what it has written; True once it has ended and all is passed on.
+
+        Does not wait for something that it started and that still holds the pipe.
+        """
+        ended = self._process.poll() is not None
+        ready = bool(select.select([self], [], [], 0.0)[0])
+        chunk = os.read(self.fileno(), 65536) if ready else b""
+        if chunk:
+            if self._shown if shown is None else shown:
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+            self.log.write(chunk)
+            return False
+        if ready or ended:
+            self._process.wait()
+            return True
+        return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and what it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def close(self) -> int:
+        """Kill what is left of it. Returns its exit status, 128 + n for signal n."""
+        with contextlib.suppress(PermissionError):
+            self.signal(signal.SIGKILL)
+        status = self._process.wait()
+        self._process.stdout.close()
+        self.log.close()
+        self._file.close()
         return status if status >= 0 else 128 - status
 
 
-def _relay(child: subprocess.Popen, log: _Log) -> None:
-    """Pass the child's output on until it ends, also when something it started still holds the pipe."""
-    while True:
-        ended = child.poll() is not None
-        ready, _, _ = select.select([child.stdout], [], [], 0.0 if ended else 0.5)
-        chunk = os.read(child.stdout.fileno(), 65536) if ready else b""
-        if chunk:
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-            log.write(chunk)
-        elif ready or ended:
-            child.wait()
-            return
+def wait_for_output(children: Sequence[Child]) -> None:
+    """Until one of them has written something, at most half a second."""
+    select.select(children, [], [], _POLL_S)
 
 
-def _end(child: subprocess.Popen, number: signal.Signals, log: _Log) -> None:
-    """Ask the child to end, and kill it when it does not, or when the user asks a second time."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, number)
-    deadline = time.monotonic() + _GRACE_S[number]
-    try:
-        while child.poll() is None and time.monotonic() < deadline:
-            if select.select([child.stdout], [], [], 0.1)[0]:
-                chunk = os.read(child.stdout.fileno(), 65536)
-                log.write(chunk)
-                if not chunk:
-                    time.sleep(0.05)
-    except KeyboardInterrupt:
-        pass
-
-
-def _kill_group(child: subprocess.Popen) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+def end(children: Sequence[Child], stop: KeyboardInterrupt) -> None:
+    """Ask them to end once, give them time to, then kill them, also when the user asks a second time."""
+    number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+    for child in children:
+        child.signal(number)
+    deadline, at_work = time.monotonic() + _GRACE_S[number], list(children)
+    with contextlib.suppress(KeyboardInterrupt):
+        while at_work and time.monotonic() < deadline:
+            select.select(at_work, [], [], 0.1)
+            at_work = [child for child in at_work if not child.relay(shown=False)]
+    for child in children:
+        child.log.line("interrupted")
+        child.close()
 
 
 @contextlib.contextmanager
-def _signals_as_exceptions():
-    """SIGTERM and SIGHUP end the pipeline like Ctrl-C does, so that the child is ended too."""
+def signals_as_exceptions() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the pipeline like Ctrl-C does, so that the children are ended too."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated(signal.Signals(number).name)

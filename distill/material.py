@@ -104,7 +104,8 @@ def build_detector_material(config: Config, image_px: int) -> Material:
     if rest_count:
         frames = Frames(train.select(rest), image_px, augmentation, config.seed + 1)
         second = FrameSource(frames, rest_count, kept, rest)
-    facts = {"labels": len(first.frames), "held_out": len(val_loader.dataset)}
+    facts = {"labels": len(first.frames), "empty_frames": len(labelled.empty_images)}
+    facts["held_out"] = len(val_loader.dataset)
     if kept is not None:
         facts["ears_with_maps"] = kept.crops
     return Material(FrameBatches(first, second, config.seed), val_loader, kept, len(Frames(train)), facts)

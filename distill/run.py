@@ -10,27 +10,25 @@ The source code does not count: a command whose results change has a new VERSION
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import sys
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
-from configs.command import command_name, run_command
+from configs.command import run_command
 from configs.errors import UserError
 from configs.files import write_atomic
-from configs.flags import to_flags
 from configs.provenance import WORK
 from configs.recipe import Recipe, load_recipe, to_plain, with_overrides
-from distill.execute import Terminated, execute
 from distill.fingerprint import Fingerprints
+from distill.schedule import run_stages, stage_command, stage_identity
 from distill.selection import choose
 from distill.stages import StagePlan, missing_upstream_paths, plan_stages
-from distill.workplace import adopt, complete_publications, locked, prepare, publish, resumes
+from distill.workplace import adopt, complete_publications, locked, resumes
 
 
 @dataclass
@@ -55,12 +53,16 @@ class Config:
     """settings over the recipe's, as STAGE.KEY=VALUE, several in a row"""
     force: bool = False
     """run the chosen stages also when they are up to date"""
+    jobs: int = 1
+    """so many stages at once, where they do not need each other"""
     adopt: tuple[str, ...] = ()
     """take these stages' folders RUN_DIR/STAGE, made by their plain commands, as finished; run nothing"""
 
 
 def main(config: Config) -> Path | None:
     """Run, or show, what the flags ask for. Returns the run folder, None when nothing ran."""
+    if config.jobs < 1:
+        raise UserError(f"--jobs {config.jobs}: at least 1 is needed.")
     recipe = with_overrides(load_recipe(config.recipe), list(config.set), config.run_dir)
     chosen = choose(recipe, config.adopt or config.only, config.start, config.until)
     memory = recipe.run_dir / WORK / "fingerprints.json"
@@ -73,26 +75,30 @@ def main(config: Config) -> Path | None:
             _refuse_gaps(plans, chosen)
             print("\n".join(describe(plans, chosen, config.force)))
         return None
-    with locked(recipe.run_dir):
-        complete_publications(recipe)
-        fingerprints = Fingerprints(memory)
-        plans = plan_stages(recipe, fingerprints, chosen)
-        fingerprints.remember()
-        if config.adopt:
+    if config.adopt:
+        with locked(recipe.run_dir):
+            complete_publications(recipe)
+            fingerprints = Fingerprints(memory)
+            plans = plan_stages(recipe, fingerprints, chosen)
+            fingerprints.remember()
             _adopt(plans, chosen)
-            return recipe.run_dir
-        _refuse_gaps(plans, chosen)
-        _write_recipe(recipe)
-        _run_all(recipe, plans, chosen, config.force)
+        return recipe.run_dir
+    run_pipeline(recipe, chosen, config.force, config.jobs)
     return recipe.run_dir
 
 
-def stage_command(config: Any) -> list[str]:
-    """The command, as words, that a stage with this configuration is."""
-    python = Path(sys.executable)
-    if python.is_relative_to(Path.cwd()):
-        python = python.relative_to(Path.cwd())
-    return [str(python), "-m", command_name(type(config)), *to_flags(config)]
+def run_pipeline(
+    recipe: Recipe, chosen: Sequence[str], force: bool = False, jobs: int = 1, keep_going: bool = False
+) -> dict[str, str]:
+    """Run the chosen stages that are stale, alone in the run folder; see `distill.schedule.run_stages`."""
+    with locked(recipe.run_dir):
+        complete_publications(recipe)
+        fingerprints = Fingerprints(recipe.run_dir / WORK / "fingerprints.json")
+        plans = plan_stages(recipe, fingerprints, chosen)
+        fingerprints.remember()
+        _refuse_gaps(plans, chosen)
+        _write_recipe(recipe)
+        return run_stages(recipe, plans, chosen, force, jobs, keep_going)
 
 
 def describe(plans: dict[str, StagePlan], chosen: list[str], force: bool = False) -> list[str]:
@@ -111,59 +117,6 @@ def describe(plans: dict[str, StagePlan], chosen: list[str], force: bool = False
             verdict, why = "skip", "up to date"
         lines.append(f"{verdict:<4} {name:<{width}}  {why}")
     return lines
-
-
-def _run_all(recipe: Recipe, plans: dict[str, StagePlan], chosen: list[str], force: bool) -> None:
-    began, ran = time.monotonic(), 0
-    for number, name in enumerate(chosen, start=1):
-        plan = plans[name]
-        head = f"[{number}/{len(chosen)}] {name}"
-        reasons = plan.reasons or (["forced"] if force else [])
-        if not reasons:
-            print(f"{head}: up to date", flush=True)
-            continue
-        print(f"{head}: {'; '.join(reasons)}", flush=True)
-        seconds = _run_stage(recipe, plan, plans)
-        print(f"{head}: done in {_duration(seconds)} -> {plan.output_dir}", flush=True)
-        ran += 1
-    print(f"{ran} of {len(chosen)} stages ran, in {_duration(time.monotonic() - began)}", flush=True)
-
-
-def _run_stage(recipe: Recipe, plan: StagePlan, plans: dict[str, StagePlan]) -> float:
-    """Run one stage and publish it. Returns the seconds it took; ends the process when the stage fails."""
-    if plan.output_dir.exists() and plan.record is None:
-        raise UserError(
-            f"{plan.output_dir} was not made by the pipeline, and would be replaced. Move it away, "
-            f"or take it as the stage's output with --adopt {plan.name}."
-        )
-    complaints = missing_upstream_paths(plan)
-    if complaints:
-        raise UserError(f"{recipe.where(plan.name)}: " + " ".join(complaints))
-    identity = _identity(plan, plans)
-    goes_on = prepare(plan, identity)
-    changes = {"output_dir": plan.work_dir} | ({"resume": "auto"} if goes_on else {})
-    words = stage_command(dataclasses.replace(plan.config, **changes))
-    print(shlex.join(words), flush=True)
-    log_path = recipe.run_dir / "logs" / f"{plan.name}.log"
-    began, interrupted = time.monotonic(), None
-    try:
-        status = execute(words, log_path, append=goes_on)
-    except KeyboardInterrupt as stop:
-        interrupted = stop
-    if interrupted is not None:
-        kept = "goes on from its last checkpoint" if plan.resumable else "begins again"
-        print(f"\ninterrupted in stage {plan.name}: the same command again {kept}.", file=sys.stderr)
-        sys.exit(143 if isinstance(interrupted, Terminated) else 130)
-    if status != 0:
-        print(
-            f"error: stage {plan.name} failed with exit status {status}, later stages did not run; "
-            f"its log is {log_path}",
-            file=sys.stderr,
-        )
-        sys.exit(status)
-    seconds = time.monotonic() - began
-    plan.record, plan.reasons = publish(plan, identity, seconds), []
-    return seconds
 
 
 def _refuse_gaps(plans: dict[str, StagePlan], chosen: list[str]) -> None:
@@ -186,18 +139,14 @@ def _adopt(plans: dict[str, StagePlan], chosen: list[str]) -> None:
         for need in plans[name].needs:
             if plans[need].record is None:
                 raise UserError(f"stage {name!r} needs {need!r}: adopt or run that one first.")
-        plans[name].record = adopt(plans[name], _identity(plans[name], plans))
+        plans[name].record = adopt(plans[name], stage_identity(plans[name], plans))
         print(f"{name}: {plans[name].output_dir} counts as finished")
 
 
 def _can_resume(plan: StagePlan, plans: dict[str, StagePlan]) -> bool:
     if any(plans[need].reasons for need in plan.needs):
         return False
-    return resumes(plan, _identity(plan, plans))
-
-
-def _identity(plan: StagePlan, plans: dict[str, StagePlan]) -> dict[str, Any]:
-    return plan.identity({need: plans[need].record["run"] for need in plan.needs})
+    return resumes(plan, stage_identity(plan, plans))
 
 
 def _write_recipe(recipe: Recipe) -> None:
@@ -206,11 +155,6 @@ def _write_recipe(recipe: Recipe) -> None:
 
     text = yaml.safe_dump(to_plain(recipe), sort_keys=False, allow_unicode=True)
     write_atomic(recipe.run_dir / "recipe.yaml", lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 if __name__ == "__main__":

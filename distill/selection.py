@@ -26,9 +26,21 @@ def choose(
     if start is not None:
         chosen &= _dependents(recipe, start)
     if until is not None:
-        chosen &= _ancestors(recipe, until)
+        chosen &= set(with_needs(recipe, [until]))
     if not chosen:
         raise UserError(f"nothing lies between: stage {until!r} does not depend on stage {start!r}.")
+    return [name for name in recipe.stages if name in chosen]
+
+
+def with_needs(recipe: Recipe, names: Sequence[str]) -> list[str]:
+    """These stages and all they need, in order."""
+    chosen: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in chosen:
+            chosen.add(name)
+            left += recipe.stage(name).needs
     return [name for name in recipe.stages if name in chosen]
 
 
@@ -38,7 +50,3 @@ def _dependents(recipe: Recipe, name: str) -> set[str]:
         if found & set(stage.needs):
             found.add(later)
     return found
-
-
-def _ancestors(recipe: Recipe, name: str) -> set[str]:
-    return {name}.union(*(_ancestors(recipe, need) for need in recipe.stages[name].needs))

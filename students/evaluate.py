@@ -1,9 +1,9 @@
 """Measure landmarkers, EarDetector and detectors on ground-truth crops and end to end.
 
-Points are measured on crops of the true boxes (box + 10 %), boxes by COCO's average precision, and both
-together end to end: the detector finds the ear in the frame and the points are read from its box; ears that
-are not found are counted and reported beside the error of those that are. Writes metrics.json, tables.md,
-curves.json (error and precision curves) and per_image.npz.
+Points are measured on crops of the true boxes (box + 10 %; students also on tighter and looser ones), boxes
+by COCO's average precision, and both together end to end: the detector finds the ear in the frame and the
+points are read from its box; ears that are not found are counted and reported beside the error of those that
+are. Writes metrics.json, tables.md, curves.json (error and precision curves) and per_image.npz.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from students.frames import Frame
     from students.readers import PointReader, Reading
 
+VERSION = 2  # 2: tightness
 # Which detector feeds which reader of points end to end, when both are given; the first that is there.
 DETECTOR_FOR = {
     "landmarker": ("detector", "detector_twin"),
@@ -95,18 +96,31 @@ def evaluate_crops(
     per_image: dict[str, np.ndarray],
     names: list[str] | None = None,
 ) -> None:
-    """Points on crops of the true boxes; adds to `metrics` by model and to `per_image` under crops_*."""
+    """Points on crops of the true boxes; adds to `metrics` by model and to `per_image` under crops_*.
+
+    Students also read tighter and looser crops: `tightness` of students.tightness.
+    """
+    from data.crops import MARGIN
     from data.metrics import landmark_report, nme
     from students.boxes import paired_iou_numpy
     from students.frames import frames_of, photographs
+    from students.tightness import BOX_MARGINS, tightness_report
 
     readings: dict[str, list[Reading]] = {name: [] for name in readers}
+    margins = {name: (MARGIN,) if reader.is_teacher else BOX_MARGINS for name, reader in readers.items()}
+    points_at: dict[str, dict[float, list[np.ndarray]]] = {
+        name: {margin: [] for margin in margins[name]} for name in readers
+    }
     frames = [frame for frame in frames_of(manifest) if len(frame.rows)]
     for part, images in photographs(frames):
         boxes = np.concatenate([frame.boxes_xyxy for frame in frames[part]])
         repeated = [image for image, frame in zip(images, frames[part], strict=True) for _ in frame.rows]
         for name, reader in readers.items():
-            readings[name].append(reader.read(repeated, boxes))
+            for margin in margins[name]:
+                reading = reader.read(repeated, boxes, margin)
+                points_at[name][margin].append(reading.points_px)
+                if margin == MARGIN:
+                    readings[name].append(reading)
     rows = np.concatenate([frame.rows for frame in frames])
     ears = manifest.select(rows)
     per_image |= {
@@ -116,8 +130,11 @@ def evaluate_crops(
         "crops_visibility": ears.visibility,
     }
     for name, parts in readings.items():
-        points_px = np.concatenate([part.points_px for part in parts])
+        read_at = {margin: np.concatenate(points) for margin, points in points_at[name].items()}
+        points_px = read_at[MARGIN]
         metrics[name] = landmark_report(points_px, ears.landmarks, ears.visibility, names)
+        if len(read_at) > 1:
+            metrics[name]["tightness"] = tightness_report(read_at, ears.landmarks, ears.visibility)
         if parts[0].boxes_xyxy is not None:
             boxes = np.concatenate([part.boxes_xyxy for part in parts])
             metrics[name]["box_iou"] = float(paired_iou_numpy(boxes, ears.boxes_xyxy).mean())

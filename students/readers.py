@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data.crops import MARGIN
 from students.checkpoint import load_student
 from students.views import boxes_in_frame, ear_view, points_in_frame
 
@@ -31,10 +32,17 @@ class PointReader:
         self.model, self.image_px, self.is_teacher = model.eval(), image_px, is_teacher
         self.num_landmarks: int = model.hparams["num_landmarks"]
 
-    def read(self, photographs: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> Reading:
-        """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px. The crop is the box + 10 %."""
+    def read(
+        self,
+        photographs: Sequence[np.ndarray],
+        boxes_xyxy: Sequence[np.ndarray],
+        margin: float = MARGIN,
+    ) -> Reading:
+        """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px. The crop is the box + `margin`."""
         parts = [
-            self._read_batch(photographs[start : start + BATCH_EARS], boxes_xyxy[start : start + BATCH_EARS])
+            self._read_batch(
+                photographs[start : start + BATCH_EARS], boxes_xyxy[start : start + BATCH_EARS], margin
+            )
             for start in range(0, len(photographs), BATCH_EARS)
         ]
         boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
@@ -44,11 +52,11 @@ class PointReader:
             boxes,
         )
 
-    def _read_batch(self, photographs: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray]) -> Reading:
-        views, matrices = zip(
-            *(ear_view(rgb, box, self.image_px) for rgb, box in zip(photographs, boxes_xyxy, strict=True)),
-            strict=True,
-        )
+    def _read_batch(
+        self, photographs: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray], margin: float
+    ) -> Reading:
+        pairs = zip(photographs, boxes_xyxy, strict=True)
+        views, matrices = zip(*(ear_view(rgb, box, self.image_px, margin) for rgb, box in pairs), strict=True)
         images = torch.from_numpy(np.stack(views))
         edges_unit = None
         with torch.inference_mode():

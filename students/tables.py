@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from data.crops import MARGIN
+
 MODEL_NAMES = {
     "ear_detector": "EarDetector (teacher)",
     "landmarker": "landmarker, distilled",
@@ -33,6 +35,9 @@ def tables(metrics: dict[str, Any]) -> str:
     if points:
         parts += ["## Points on crops of the true boxes", "", _point_table(points), ""]
         parts += ["## NME of each landmark", "", _landmark_table(points), ""]
+    tightness = {name: report["tightness"] for name, report in points.items() if "tightness" in report}
+    if tightness:
+        parts += ["## NME by the border around the box", "", _tightness_table(tightness), ""]
     if boxes:
         threshold = metrics["settings"]["score_threshold"]
         parts += ["## Boxes", "", _box_table(boxes), "", f"\\* at the score threshold {threshold:g}", ""]
@@ -86,6 +91,20 @@ def _landmark_table(reports: dict[str, dict[str, Any]]) -> str:
         for index, name in enumerate(names)
     ]
     return markdown_table(("landmark", *(MODEL_NAMES[name] for name in reports)), rows)
+
+
+def _tightness_table(reports: dict[str, dict[str, Any]]) -> str:
+    margins = next(iter(reports.values()))["margins"]
+    headings = ("model", *(f"{100 * margin:g} %" for margin in margins), f"worst / {100 * MARGIN:g} %")
+    rows = [
+        (
+            MODEL_NAMES[name],
+            *(number(value, 4) for value in report["nme"]),
+            number(report["worst_ratio"], 3),
+        )
+        for name, report in reports.items()
+    ]
+    return markdown_table(headings, rows)
 
 
 def _box_table(reports: dict[str, dict[str, Any]]) -> str:

@@ -22,6 +22,13 @@ stages:
   student: {command: tests.fake_stage, options: {inputs: ["${teacher}/out.txt"], steps: 1}}
   detector: {command: tests.fake_stage, options: {inputs: ["${data}/out.txt"], steps: 1}}
 """
+MEETING = """
+run_dir: run
+stages:
+  first: {command: tests.fake_stage, options: {mode: meet, word: first, options: {other: second}}}
+  second: {command: tests.fake_stage, options: {mode: meet, word: second, options: {other: first}}}
+  after: {command: tests.fake_stage, options: {inputs: ["${first}/out.txt", "${second}/out.txt"]}}
+"""
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Config:
     """a number"""
     labels: int | float | None = None
     """a number or a fraction"""
-    mode: Literal["plain", "fail", "user_error", "kill_once", "wait", "interrupt"] = "plain"
+    mode: Literal["plain", "fail", "user_error", "kill_once", "wait", "interrupt", "meet"] = "plain"
     """what goes wrong"""
     options: dict[str, int | str] | None = None
     """a mapping"""
@@ -77,6 +77,8 @@ def main(config: Config) -> Path:
             os.kill(os.getpid(), signal.SIGKILL)
         if config.mode == "wait" and not config.resume:
             time.sleep(60)
+    if config.mode == "meet":
+        done += [_meet(config), f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}"]
     if config.mode == "fail":
         sys.exit(7)
     if config.mode == "user_error":
@@ -87,6 +89,17 @@ def main(config: Config) -> Path:
     settings = {key: str(value) for key, value in dataclasses.asdict(config).items()}
     text = "\n".join([*done, *copied, settings["geometry"]])
     return write_atomic(config.output_dir / "out.txt", lambda path: path.write_text(text))
+
+
+def _meet(config: Config) -> str:
+    """Write a file and wait for that of the other stage, which must be at work at the same time."""
+    other = str(config.options["other"])
+    Path(config.word).touch()
+    for _ in range(600):
+        if Path(other).exists():
+            return f"{config.word} met {other}"
+        time.sleep(0.05)
+    raise UserError(f"{other} never came")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from distill import cache
 from distill.material import build_landmarker_material
 from distill.train import Config, build_module, main, plan_steps
 from students.checkpoint import build_student, load_student
+from teacher import finetune
 from teacher.checkpoint import save_weights
 from teacher.detector import EarDetector
 from tests.drawn_ears import draw_ears
@@ -81,7 +82,7 @@ def test_the_landmarker_trains_and_writes_what_later_stages_take(kept, tmp_path,
 def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_path):
     metrics = read_json(main(_detector(kept, tmp_path / "all")) / "metrics.json")
     assert 0 <= metrics["ap50"] <= 1
-    assert metrics["labels"] == 5  # four photographs with ears, one without
+    assert (metrics["labels"], metrics["empty_frames"]) == (5, 1)  # four photographs with ears, one without
     assert "train/map_cosine" in (tmp_path / "all" / "metrics.csv").read_text()
     metrics = read_json(main(_detector(kept, tmp_path / "some", labels=2)) / "metrics.json")
     assert metrics["labels"] == 3
@@ -121,6 +122,42 @@ def test_a_twins_batch_is_as_large_and_all_of_it_labelled(kept, tmp_path):
     student = build_landmarker_material(_landmarker(kept, tmp_path), 128).batches[0]
     assert len(student["image"]) == 4
     assert len(student["points_px"]) == len(student["maps"]) == 2
+
+
+@pytest.mark.parametrize("arm", [{"prediction_weight": 0.0}, {"map_weight": 0.0}, {}])
+def test_arms_of_one_seed_are_paired(kept, tmp_path, arm):
+    """Twin against maps, predictions, both: first weights, labels and their order, images counted."""
+    twin_config = _landmarker(kept, tmp_path, distill=False, maps=None, seed=3)
+    config = _landmarker(kept, tmp_path, seed=3, **arm)
+    twin, other = (build_landmarker_material(each, 128).batches for each in (twin_config, config))
+    chosen = [batches.labelled.manifest.boxes_xyxy.tolist() for batches in (twin, other)]
+    assert chosen[0] == chosen[1]
+    another = build_landmarker_material(dataclasses.replace(twin_config, seed=4), 128).batches
+    assert another.labelled.manifest.boxes_xyxy.tolist() != chosen[0]  # the seed chooses the labels
+    order = [[batches._labelled_order(position) for position in range(20)] for batches in (twin, other)]
+    assert order[0] == order[1]
+    assert len(twin[0]["image"]) == len(other[0]["image"]) == config.batch_size
+    assert plan_steps(twin_config, 6) == plan_steps(config, 6)
+
+
+def test_the_ear_detectors_twin_differs_in_the_encoder_alone(kept, tmp_path):
+    """With a learning rate of 0: the head's first weights are the same, the encoder's are not."""
+    heads, encoders = [], []
+    for from_scratch in (False, True):
+        folder = finetune.main(
+            finetune.Config(
+                kept / "vae.ckpt", kept / "crops.npy", kept / "val.npy", tmp_path / str(from_scratch),
+                labels=4, from_scratch=from_scratch, steps=1, min_steps_per_epoch=1, batch_size=2, lr=0.0,
+                width=16, heatmap_cells=16, stem_channels=8, num_workers=0, seed=3,
+            )
+        )  # fmt: skip
+        state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
+        learnt = {key: value for key, value in state.items() if "running" not in key and "num_b" not in key}
+        heads.append({key: value for key, value in learnt.items() if ".encoder." not in key})
+        encoders.append({key: value for key, value in learnt.items() if ".encoder." in key})
+    assert heads[0]
+    assert all(torch.equal(heads[0][key], heads[1][key]) for key in heads[0])
+    assert not all(torch.equal(encoders[0][key], encoders[1][key]) for key in encoders[0])
 
 
 def test_a_resumed_training_ends_as_the_uninterrupted_one(kept, tmp_path, monkeypatch):

@@ -70,8 +70,13 @@ def test_the_command_measures_all_that_it_is_given(frames_npy, tmp_path):
     curves = json.loads((tmp_path / "out" / "curves.json").read_text())
     assert len(curves["detector"]["precision50"]) == 101
     assert len(curves["landmarker"]["ced"]["error"]) == len(curves["landmarker"]["ced"]["fraction"])
+    tightness = metrics["landmarker"]["tightness"]
+    assert tightness["margins"] == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25]
+    assert tightness["nme"][2] == pytest.approx(metrics["landmarker"]["nme"])
+    assert len(set(tightness["nme"])) == 6  # each of them from other crops
     text = (tmp_path / "out" / "tables.md").read_text()
     assert "tragus apex" in text
+    assert "NME by the border around the box" in text
     assert "landmarker, distilled on detector, distilled" in text
     with np.load(tmp_path / "out" / "per_image.npz") as per_image:
         assert per_image["crops_landmarker_nme"].mean() == pytest.approx(metrics["landmarker"]["nme"])

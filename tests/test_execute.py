@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.execute import execute
+from distill.execute import Child, wait_for_output
 from distill.fingerprint import Fingerprints
+
+
+def execute(command: list[str], log_path: Path) -> int:
+    child = Child(command, log_path)
+    while not child.relay():
+        wait_for_output([child])
+    return child.close()
 
 
 def test_execute_logs_lines_and_the_last_state_of_a_bar(

@@ -12,9 +12,11 @@ from configs.build import build, field_types
 from configs.command import parse_config
 from configs.errors import UserError
 from configs.flags import to_flags
-from configs.recipe import load_recipe, recipe_from, references, to_plain, with_overrides
+from configs.recipe import Recipe, load_recipe, recipe_from, references, to_plain, with_overrides
 from distill.fingerprint import Fingerprints
 from distill.stages import command_module, plan_stages
+from distill.study.expand import expand
+from distill.study.recipe import load_study
 
 PROJECT = Path(__file__).resolve().parent.parent
 RECIPES = sorted((PROJECT / "configs").rglob("*.yaml"))
@@ -151,10 +153,21 @@ def test_references() -> None:
     assert references({"a": ["${x}/1", {"b": "${y}${x}"}], "c": 3}) == ["x", "y"]
 
 
+def any_recipe(path: Path) -> Recipe:
+    """The stages of a run's recipe, or of all cells of a study's."""
+    is_study = "models" in yaml.safe_load(path.read_text())
+    return expand(load_study(path))[0] if is_study else load_recipe(path)
+
+
+def test_a_study_is_not_one_run() -> None:
+    with pytest.raises(UserError, match=r"study\.yaml: is the recipe of a study; .*python -m distill\.study"):
+        load_recipe(PROJECT / "configs" / "study.yaml")
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_every_recipe_of_the_project_fits_its_commands(path: Path) -> None:
     """Every stage builds its Config, and the flags that --commands prints give the same Config back."""
-    recipe = load_recipe(path)
+    recipe = any_recipe(path)
     for name, stage in recipe.stages.items():
         config_class = command_module(stage.command, recipe.where(name)).Config
         fields = field_types(config_class)
@@ -166,8 +179,8 @@ def test_every_recipe_of_the_project_fits_its_commands(path: Path) -> None:
 def test_every_recipe_of_the_project_can_be_planned(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    recipe = any_recipe(path)
     monkeypatch.chdir(tmp_path)  # where nothing ran, and the user's photographs are empty files
-    recipe = load_recipe(path)
     while True:
         try:
             plans = plan_stages(recipe, Fingerprints())

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from configs.errors import UserError
-from configs.recipe import load_recipe
-from distill.run import Config, main
-from tests.fake_pipeline import FAKE, RUN, STAGES, finished, finished_folder, plan, recipe, run, runs
+from configs.recipe import load_recipe, with_overrides
+from distill.run import Config, main, run_pipeline
+from distill.schedule import threads_each
+from tests.fake_pipeline import FAKE, MEETING, RUN, STAGES, finished, finished_folder, plan, recipe, run, runs
 
 
 def test_everything_once_then_nothing(recipe: Path, capsys: pytest.CaptureFixture) -> None:
@@ -192,3 +193,36 @@ def test_force(finished: Path) -> None:
     run(finished, only=("detector",), force=True)
     changed = {name for name, number in runs().items() if number != before[name]}
     assert changed == {"detector"}
+
+
+def test_several_at_once_wait_for_what_they_need(recipe: Path, capfd: pytest.CaptureFixture) -> None:
+    """Each of two waits for a file that the other writes: one after the other they would fail."""
+    recipe.write_text(MEETING)
+    run(recipe, jobs=2)
+    assert sorted(runs()) == ["after", "first", "second"]
+    assert "first met second" in (RUN / "after/out.txt").read_text()
+    assert "result:" not in capfd.readouterr().out  # with several at once a stage's output is in its log
+    assert "OMP_NUM_THREADS=1" in (RUN / "first/out.txt").read_text()
+
+
+def test_threads_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert [threads_each(jobs) for jobs in (1, 2, 3, 9)] == [8, 4, 2, 1]
+
+
+def test_a_failure_among_several_lets_the_others_end(recipe: Path, capfd: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(recipe, "teacher.mode=fail", jobs=2)
+    assert stop.value.code == 7
+    assert set(runs()) == {"data", "detector"}  # detector was at work when teacher failed, or began before
+    error = capfd.readouterr().err
+    assert "stage teacher failed with exit status 7" in error
+    assert "  teacher: " in error  # the end of its log
+
+
+def test_keeping_on_after_a_failure(recipe: Path, capfd: pytest.CaptureFixture) -> None:
+    wanted = with_overrides(load_recipe(recipe), ["teacher.mode=fail"])
+    failed = run_pipeline(wanted, list(wanted.stages), keep_going=True)
+    assert set(runs()) == {"data", "detector"}
+    assert failed["teacher"].startswith("failed with exit status 7")
+    assert failed["student"] == "not run, it needs teacher"

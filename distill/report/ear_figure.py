@@ -76,32 +76,43 @@ def example_shape(landmarks: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     return np.nan_to_num((points - low) / np.where(extent > 0, extent, 1), nan=0.5)
 
 
-def _drawing(points: np.ndarray, scheme: Scheme) -> list[str]:
-    """The ear under the circles: skin, concha and folds of the default scheme, for others their curves."""
+def ear_outlines(points: np.ndarray, scheme: Scheme) -> list[tuple[str, np.ndarray]]:
+    """What runs through the drawn points (K, 2): kind (skin, bowl or fold) and a curve of
+    `smooth_curve`. Skin and bowl are closed areas. The default scheme's ear, for others their curves.
+    """
     if scheme is not load_scheme():
-        return [f'<path class="fold" d="{_smooth_path(points[curve])}"/>' for curve in scheme.curves.values()]
+        return [("fold", smooth_curve(points[curve])) for curve in scheme.curves.values()]
 
-    def through(way: Sequence[int | tuple[float, float]]) -> str:
-        return _smooth_path(
-            np.array([points[step] if isinstance(step, int) else drawn_points(step) for step in way])
-        )
+    def through(way: Sequence[int | tuple[float, float]]) -> np.ndarray:
+        places = [points[step] if isinstance(step, int) else drawn_points(step) for step in way]
+        return smooth_curve(np.array(places))
 
-    folds = [f'<path class="fold" d="{through(way)}"/>' for way in FOLDS]
+    return [("skin", through(SKIN)), ("bowl", through(BOWL)), *(("fold", through(way)) for way in FOLDS)]
+
+
+def smooth_curve(points: np.ndarray) -> np.ndarray:
+    """A Catmull-Rom spline through points (n, 2) as cubic Bezier segments: (3 n - 2, 2), the start first."""
+    padded = np.concatenate((2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]))
+    curve = [points[0]]
+    for before, start, end, after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        curve += [start + (end - before) / 6, end - (after - start) / 6, end]
+    return np.array(curve)
+
+
+def _drawing(points: np.ndarray, scheme: Scheme) -> list[str]:
+    """The ear under the circles."""
     return [
-        f'<path class="skin" d="{through(SKIN)}Z"/>',
-        f'<path class="bowl" d="{through(BOWL)}Z"/>',
-        *folds,
+        f'<path class="{kind}" d="{_path(curve)}{"" if kind == "fold" else "Z"}"/>'
+        for kind, curve in ear_outlines(points, scheme)
     ]
 
 
-def _smooth_path(points: np.ndarray) -> str:
-    """A Catmull-Rom spline through points (n, 2) as cubic Bezier segments."""
-    padded = np.concatenate((2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]))
-    path = f"M{points[0, 0]:.1f} {points[0, 1]:.1f}"
-    for before, start, end, after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        first, second = start + (end - before) / 6, end - (after - start) / 6
-        path += "C" + " ".join(f"{value:.1f}" for value in (*first, *second, *end))
-    return path
+def _path(curve: np.ndarray) -> str:
+    """SVG's words for a curve of `smooth_curve`."""
+    words = [f"M{curve[0, 0]:.1f} {curve[0, 1]:.1f}"]
+    for controls in curve[1:].reshape(-1, 6):
+        words.append("C" + " ".join(f"{value:.1f}" for value in controls))
+    return "".join(words)
 
 
 def _label_places(points: np.ndarray, radii: Sequence[float]) -> np.ndarray:

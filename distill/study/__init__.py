@@ -1,0 +1,1 @@
+"""Studies: arms x label budgets x paired seeds, and whether one arm beats another."""

@@ -1,0 +1,180 @@
+"""Score one trained model on the test set: `cell.json`, with what every image adds to the measure.
+
+A stage of the study's recipe (`distill.study` adds one to each training). Points: the error of every point of
+every ear on crops of the true boxes. Boxes: of every found box its score and the IoU thresholds at which it
+is an ear. So that the analysis can draw the test images anew without the models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from configs.command import run_command
+from configs.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS = {"landmarker": "student.pt", "detector": "student.pt", "ear_detector": "best.ckpt"}
+MISSED_NME = 1.0  # of an ear without a finite prediction: the whole diagonal
+DECIMALS = 5  # of what each image adds
+MODEL_FACTS = ("labels", "empty_frames", "steps", "images", "round", "teacher", "trusted_share")
+
+
+@dataclass
+class Config:
+    """Which trained model, of which cell of the study, on which test set."""
+
+    model: Literal["landmarker", "detector", "ear_detector"]
+    """What was trained."""
+    trained: Path
+    """Output folder of its training."""
+    test_npy: Path
+    """Manifest of labelled ears, for the detector of whole photographs."""
+    output_dir: Path
+    """Folder for cell.json."""
+    arm: str = ""
+    """Arm of the study, written into cell.json."""
+    budget: int = 0
+    """Labels it was given, 0 for all; written into cell.json."""
+    seed: int = 0
+    """Its seed; written into cell.json."""
+
+
+def main(config: Config) -> Path:
+    """Score; returns the output folder."""
+    from data.manifest import read_manifest
+
+    manifest = read_manifest(config.test_npy)
+    if not len(manifest):
+        raise UserError(f"{config.test_npy}: no ear in it, there is nothing to score on.")
+    weights = config.trained / WEIGHTS[config.model]
+    measured = _measure_boxes(weights, manifest) if config.model == "detector" else _measure_points(config)
+    cell = {"model": config.model, "arm": config.arm, "budget": config.budget, "seed": config.seed}
+    cell |= measured | _training_facts(config.trained)
+    write_compact(config.output_dir / "cell.json", cell)
+    headline = " ".join(f"{name} {value:.4f}" for name, value in cell["headline"].items())
+    print(f"{config.model} {config.arm}, {cell['labels']} labels, seed {config.seed}: {headline}")
+    return config.output_dir
+
+
+def write_compact(path: Path, content: Any) -> Path:
+    """JSON with a line for each key at the top, for arrays that nobody reads by eye; atomically."""
+    from configs.files import write_atomic
+
+    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    return write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _measure_points(config: Config) -> dict[str, Any]:
+    """Headline NME and point errors of a landmarker or EarDetector."""
+    from data.landmarks import load_scheme
+    from data.manifest import read_manifest
+    from data.metrics import point_errors
+    from students.evaluate import evaluate_crops
+    from students.readers import load_point_reader
+
+    manifest = read_manifest(config.test_npy)
+    reader = load_point_reader(config.trained / WEIGHTS[config.model], config.model == "ear_detector")
+    if manifest.landmarks is None or manifest.landmarks.shape[1] != reader.num_landmarks:
+        raise UserError(f"{config.test_npy}: has no {reader.num_landmarks} points an ear to score on.")
+    metrics: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
+    evaluate_crops({config.model: reader}, manifest, metrics, arrays)
+    truth, visibility = arrays["crops_landmarks"], arrays["crops_visibility"]
+    errors = point_errors(arrays[f"crops_{config.model}_points_px"], truth, visibility)
+    errors[np.isinf(errors)] = MISSED_NME
+    known = ~np.isnan(errors).all(axis=1)
+    errors = errors[known]
+    per_ear = np.nanmean(errors, axis=1)
+    scheme = load_scheme()
+    names = list(scheme.names) if len(scheme) == errors.shape[1] else None
+    return {
+        "headline": {"nme": float(per_ear.mean())},
+        "missed": metrics[config.model]["missed"],
+        "tightness": metrics[config.model].get("tightness"),
+        "points": {"names": names, "nme": [float(value) for value in np.nanmean(errors, axis=0)]},
+        "per_image": {
+            "paths": [Path(path).name for path in arrays["crops_image_paths"][known]],
+            "nme": _rounded(per_ear),
+            "point_errors": [_rounded(row) for row in errors],
+        },
+        **_size(reader.model, reader.image_px),
+    }
+
+
+def _measure_boxes(weights: Path, manifest: Any) -> dict[str, Any]:
+    """Headline AP and what each image adds to it, of a detector."""
+    from distill.study.average_precision import IMAGES_BOXES, matched_thresholds
+    from students.checkpoint import load_student
+    from students.coco_ap import coco_ap
+    from students.frames import find_boxes, frames_of, photographs
+
+    detector = load_student(weights, "detector")
+    frames = frames_of(manifest)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for _, images in photographs(frames):
+        found += find_boxes(detector, images)
+    truth = [frame.boxes_xyxy for frame in frames]
+    measures = coco_ap(found, truth)
+    kept = [(boxes[:IMAGES_BOXES], scores[:IMAGES_BOXES]) for boxes, scores in found]
+    return {
+        "headline": {"ap": measures["ap"], "ap50": measures["ap50"]},
+        "per_image": {
+            "paths": [Path(frame.path).name for frame in frames],
+            "ears": [len(boxes) for boxes in truth],
+            "scores": [[float(score) for score in scores] for _, scores in kept],
+            "matched": [
+                matched_thresholds(boxes, true_boxes).tolist()
+                for (boxes, _), true_boxes in zip(kept, truth, strict=True)
+            ],
+        },
+        **_size(detector, detector.image_px),
+    }
+
+
+def _size(model: nn.Module, image_px: int) -> dict[str, Any]:
+    """Parameters, and multiply-adds of one image (convolutions and matrix products)."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    image = torch.zeros(1, 3, image_px, image_px)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(image)
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "multiply_adds": counter.get_total_flops() // 2,
+    }
+
+
+def _training_facts(trained: Path) -> dict[str, Any]:
+    """What the training says of itself, and its stage's record: seconds, settings, digest of what made it."""
+    from configs.files import read_json
+    from distill.stages import read_record
+
+    metrics = read_json(trained / "metrics.json")
+    record = read_record(trained) or {}
+    identity = {key: record.get(key) for key in ("command", "version", "settings", "inputs", "upstream")}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return {
+        "labels": metrics["labels"],
+        "training": {name: metrics[name] for name in MODEL_FACTS if name in metrics},
+        "seconds": record.get("seconds"),
+        "settings": record.get("settings", {}),
+        "fingerprint": digest[:16],
+    }
+
+
+def _rounded(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), DECIMALS) for value in values]
+
+
+if __name__ == "__main__":
+    run_command(Config, main)
