@@ -77,7 +77,7 @@ def _add_person(
     rows, columns = image.shape[:2]
     for attempt in range(30):
         yaw = float(
-            np.clip(rng.choice([rng.normal(0.1, 0.25), rng.uniform(0.5, 1.0)], p=[0.6, 0.4]), -0.45, 1.0)
+            np.clip(rng.choice([rng.normal(0.1, 0.25), rng.uniform(0.4, 1.25)], p=[0.5, 0.5]), -0.45, 1.25)
         )
         plan = draw_plan(rng, yaw)
         largest = max(LARGEST * 0.9 * 0.92**attempt, SMALLEST * 1.2)  # where it is crowded, further away
