@@ -9,7 +9,8 @@ from data.render.blending import to_fixed
 class Brush:
     """Draws on `image` (h, w, 3) float32 in place; all lengths and points (N, 2) are px.
 
-    A colour is what the place becomes, or with `tint` what its colour is multiplied by.
+    A colour is what the place becomes, or with `tint` what its colour is multiplied by. A fourth channel of
+    the image collects the cover of all that is drawn without `tint`.
     """
 
     def __init__(self, image: np.ndarray):
@@ -70,7 +71,9 @@ class Brush:
             mask = cv2.GaussianBlur(mask, (0, 0), soft_px)
         cover = mask[..., None] * np.float32(strength / 255)
         part = self.image[top:bottom, left:right]
-        colour = np.asarray(colour, np.float32)
+        colour = np.broadcast_to(np.asarray(colour, np.float32), 3)
+        if part.shape[2] == 4:
+            colour = np.append(colour, np.float32(1))
         part += (part * (colour - 1) if tint else colour - part) * cover
 
 

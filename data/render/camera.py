@@ -8,6 +8,9 @@ import numpy as np
 from data.render.noise import grain
 from data.render.relief import Relief
 
+# A ray looks for the surface at least every so many ear heights along it: thinner folds could be missed.
+_STRIDE = 0.04
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -51,7 +54,8 @@ class Camera:
             return cv2.remap(depth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - level
 
         high, low = float(depth.max()) + 1e-3, float(depth.min()) - 1e-3
-        levels = np.linspace(high, low, 12, dtype=np.float32)
+        steps = int(np.clip((high - low) * np.hypot(*slide) / _STRIDE, 12, 40))
+        levels = np.linspace(high, low, steps, dtype=np.float32)
         above = np.full(start_x.shape, levels[0], np.float32)
         under = np.full(start_x.shape, levels[-1], np.float32)
         met = np.zeros(start_x.shape, bool)

@@ -6,13 +6,17 @@ import cv2
 import numpy as np
 
 from data.render.blending import oval, over, step, to_fixed
+from data.render.brush import Brush
 from data.render.camera import Camera
 from data.render.face_map import FaceMap, Looks, draw_looks
 from data.render.faces import draw_face, nose_outline
+from data.render.glasses import draw_rims
 from data.render.hair import Hair, hair_texture
 from data.render.hairline import comb_hair
+from data.render.headwear import draw_mask
 from data.render.identity import Identity
 from data.render.noise import field
+from data.render.outfit import Outfit
 from data.render.skin import Light, linear, surface_shade
 
 
@@ -59,6 +63,7 @@ def paint_person(
     identity: Identity,
     light: Light,
     camera: Camera,
+    outfit: Outfit,
     hide_ear: bool = False,
 ) -> np.ndarray:
     """Linear window (h, w, 3) with the person painted over it, but without the ear."""
@@ -90,6 +95,10 @@ def paint_person(
     cv2.fillPoly(standing_out, to_fixed(nose_outline(face, looks))[None], 255, cv2.LINE_AA, 4)
     head = np.maximum(head, standing_out.astype(np.float32) / 255)
     image = over(image, _lit_face(rng, a, b, face, looks, identity, light), head)
+    if outfit.over_ear == "mask":
+        draw_mask(Brush(image), face, outfit, light)
+    if outfit.glasses:
+        draw_rims(Brush(image), face, outfit, light)
     plane = camera.plane_grid(image.shape[:2])
     hair = replace(identity.hair, style="long") if hide_ear else identity.hair
     crown = step(-radius, -1.09 - 0.02 * hair.coarseness, -1.04) if hair.style != "buzz" else head

@@ -10,12 +10,10 @@ from data.render.hanging import hang_hair
 from data.render.identity import Identity
 from data.render.relief import Relief, raise_relief
 from data.render.skin import Light, shade_ear
-from data.render.worn import hang_earring, wear_glasses
 
 # Shares of photographs with hair over the ear, by style; below _HEAVY it is a lock, else single strands.
 _HAIR_OVER_EAR = {"long": 0.45, "tied": 0.25, "short": 0.10, "buzz": 0.0, "bald": 0.0}
 _HEAVY = 0.12
-_GLASSES = 0.06
 # A landmark is hidden by a fold of its own ear when its ray meets the ear this far away (ear heights).
 _FOLD = 0.06
 
@@ -39,7 +37,7 @@ def place_ear(
     camera: Camera,
     window: bool = False,
 ) -> PlacedEar:
-    """The ear, its shadow, earring, glasses and hair painted over a linear image (h, w, 3).
+    """The ear, its shadow and hair painted over a linear image (h, w, 3).
 
     plane: x and y (h, w) of each pixel in ear heights. `window` says that the image is a part of a larger
     one, at whose border hair has to end softly.
@@ -53,11 +51,6 @@ def place_ear(
     part = _part(box, 0.06 * camera.scale + 2, image.shape[:2])
     maps = camera.canvas_maps(relief, depth, (plane[0][part], plane[1][part]))
     image = _composite(image, part, maps, relief, identity, light, camera)
-    if identity.earring:
-        lobe = camera.project(lift(anatomy.curves["lobe"], relief, depth))[0]
-        image = hang_earring(rng, image, lobe, camera.scale, light)
-    if rng.random() < _GLASSES:
-        image = wear_glasses(rng, image, camera.scale, camera.project_plane, light)
     cover = np.zeros(image.shape[:2], np.float32)
     amount = rng.random()
     if amount < _HAIR_OVER_EAR[identity.hair.style]:

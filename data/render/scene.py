@@ -6,9 +6,11 @@ import numpy as np
 
 from data.render.camera import Camera, expose, pose
 from data.render.clutter import paint_clutter
-from data.render.heads import draw_plan, paint_person
+from data.render.dressing import dress_ear
+from data.render.heads import HeadPlan, draw_plan, paint_person
 from data.render.identity import Identity, draw_identity
-from data.render.placing import place_ear
+from data.render.outfit import Outfit, draw_outfit
+from data.render.placing import PlacedEar, place_ear
 from data.render.skin import Light, draw_light
 
 # Ear heights as fractions of the frame's height.
@@ -91,6 +93,7 @@ def _add_person(
             break
     else:
         return image, []
+    outfit = draw_outfit(rng)
     rotation = pose(yaw, rng.normal(0, 0.12), rng.normal(0, 0.15))
     middle = np.append(
         (identity.anatomy.outline.max(axis=0) + identity.anatomy.outline.min(axis=0)) / 2, 0.08
@@ -99,17 +102,19 @@ def _add_person(
     camera = Camera(rotation, height, middle, ear_px)
     canvas = canvas.copy()
     moved = replace(camera, offset=ear_px - (left, top))
-    window = paint_person(rng, canvas[top:bottom, left:right], plan, identity, light, moved, hide)
+    window = paint_person(rng, canvas[top:bottom, left:right], plan, identity, light, moved, outfit, hide)
     canvas[top:bottom, left:right] = window
     found = []
     if not hide:
-        canvas, ear = _add_ear(rng, canvas, identity, light, camera)
+        canvas, ear = _add_ear(rng, canvas, identity, plan, outfit, light, camera)
         found.append(ear)
         if plan.front > 0.7 and wanted > 1 and rng.random() < 0.8:
             other = np.array(
                 [ear_px[0] + 2 * plan.centre[0] * height, ear_px[1] + rng.normal(0, 0.04) * height]
             )
-            canvas, ear = _add_far_ear(rng, canvas, identity, light, replace(camera, offset=other))
+            canvas, ear = _add_far_ear(
+                rng, canvas, identity, plan, outfit, light, replace(camera, offset=other)
+            )
             found += [] if ear is None else [ear]
     if flipped:
         canvas = canvas[:, ::-1]
@@ -118,7 +123,13 @@ def _add_person(
 
 
 def _add_ear(
-    rng: np.random.Generator, canvas: np.ndarray, identity: Identity, light: Light, camera: Camera
+    rng: np.random.Generator,
+    canvas: np.ndarray,
+    identity: Identity,
+    plan: HeadPlan,
+    outfit: Outfit,
+    light: Light,
+    camera: Camera,
 ) -> tuple[np.ndarray, _Ear]:
     """The scene with the ear at the camera's offset, painted in a window round it."""
     rows, columns = canvas.shape[:2]
@@ -132,11 +143,13 @@ def _add_ear(
     canvas[top:bottom, left:right] = placed.image
     shift = np.array([left, top])
     box = np.clip(placed.box_xyxy + np.tile(shift, 2), 0, [columns, rows, columns, rows])
-    return canvas, _Ear(box, placed.points + shift, placed.visibility)
+    placed = PlacedEar(canvas, box, placed.points + shift, placed.visibility)
+    placed = dress_ear(rng, placed, outfit, identity, plan, light, camera)
+    return placed.image, _Ear(box, placed.points, placed.visibility)
 
 
 def _add_far_ear(
-    rng, canvas, identity: Identity, light: Light, camera: Camera
+    rng, canvas, identity: Identity, plan: HeadPlan, outfit: Outfit, light: Light, camera: Camera
 ) -> tuple[np.ndarray, _Ear | None]:
     """The other ear of a full face: the same ear mirrored, if it lies inside the scene."""
     rows, columns = canvas.shape[:2]
@@ -144,7 +157,9 @@ def _add_far_ear(
         return canvas, None
     turned = replace(light, direction=light.direction * (-1, 1, 1))
     mirrored = replace(camera, offset=np.array([columns - 1 - camera.offset[0], camera.offset[1]]))
-    canvas, ear = _add_ear(rng, np.ascontiguousarray(canvas[:, ::-1]), identity, turned, mirrored)
+    canvas, ear = _add_ear(
+        rng, np.ascontiguousarray(canvas[:, ::-1]), identity, plan, outfit, turned, mirrored
+    )
     return np.ascontiguousarray(canvas[:, ::-1]), _mirrored(ear, columns)
 
 
