@@ -7,6 +7,7 @@ import numpy as np
 from data.render.anatomy import Anatomy
 from data.render.camera import Camera, expose, pose
 from data.render.dressing import dress_ear
+from data.render.framing import draw_yaw
 from data.render.heads import draw_plan, paint_person
 from data.render.identity import draw_identity
 from data.render.outfit import draw_outfit
@@ -14,8 +15,6 @@ from data.render.placing import place_ear
 from data.render.skin import draw_light
 from data.render.surroundings import background, paint_surroundings
 
-# Share of photographs that show the ear turned towards a full face.
-_TURNED = 0.34
 # Side views up to that `HeadPlan.front` are, in that share, close-ups of one cheek without a whole head.
 _CLOSE_UP_FRONT, _CLOSE_UP = 0.3, 0.35
 
@@ -58,13 +57,6 @@ def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192) -> Rend
         points = np.column_stack([image_px - 1 - points[:, 0], points[:, 1]])
         box = np.array([image_px - box[2], box[1], image_px - box[0], box[3]])
     return RenderedEar(image, box.astype(np.float32), points.astype(np.float32), placed.visibility)
-
-
-def draw_yaw(rng: np.random.Generator) -> float:
-    """From which side an ear is seen, in radians: from a little behind to nearly the full face."""
-    if rng.random() < _TURNED:
-        return float(rng.uniform(0.5, 1.25))
-    return float(np.clip(rng.normal(0.08, 0.32), -0.55, 0.9))
 
 
 def _draw_camera(rng: np.random.Generator, anatomy: Anatomy, image_px: int, yaw: float) -> Camera:
