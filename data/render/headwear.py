@@ -66,7 +66,7 @@ def draw_mask(brush: Brush, face: FaceMap, outfit: Outfit, light: Light) -> None
     rng, unit = outfit.rng(), face.unit
     cloth = lit([np.array([0.25, 0.5, 0.65]), np.full(3, 0.75), outfit.colour][rng.integers(3)], light)
     side = np.linspace(-1, 1, 15)
-    bulge = 1.03 + 0.14 * (1 - side**2)
+    bulge = 1.04 + 0.22 * (1 - side**2)
     upper = face.to_px(side * 0.95, 0.28 - 0.2 * (1 - side**2), bulge)
     lower = face.to_px(side * 0.9, 1.05 + 0.42 * (1 - side**2), bulge)
     sheet = np.concatenate([upper, lower[::-1]])
