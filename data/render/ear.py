@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.render.anatomy import Anatomy
-from data.render.camera import Camera, expose, pose
+from data.render.camera import Camera, pose
 from data.render.dressing import dress_ear
+from data.render.exposure import expose
 from data.render.framing import draw_yaw
 from data.render.heads import draw_plan, paint_person
 from data.render.identity import draw_identity

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.render.camera import expose
 from data.render.clutter import paint_clutter
+from data.render.exposure import expose
 from data.render.framing import stand_in_scene, stand_in_window, window_shape
 from data.render.identity import draw_identity
 from data.render.people import SeenEar, add_person
