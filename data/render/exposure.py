@@ -18,7 +18,7 @@ def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
         image = image * np.exp(rng.normal(0, 0.05, 3) * (rng.random() < 0.3)).astype(np.float32)
     image = image * np.exp(rng.normal(0, 0.03 * strength, 3)).astype(np.float32)  # white balance
     grey = image @ np.float32([[0.3], [0.59], [0.11]])
-    image = grey + (image - grey) * np.float32(max(1.06 + 0.13 * rng.standard_normal() * strength, 0.4))
+    image = grey + (image - grey) * np.float32(max(1.0 + 0.14 * rng.standard_normal() * strength, 0.4))
     image = image + (image > 0.8) * (
         -0.5 * np.square(np.maximum(image - 0.8, 0))
     )  # shoulder instead of hard clipping

@@ -127,6 +127,6 @@ def _beard(
         ellipse(face.to_px(0, MOUTH)[0], (0.30 * face.unit, 0.10 * face.unit)), 0.0, 0.02 * face.unit
     )
     shape = albedo.shape[:2]
-    tufts = 0.7 + 0.35 * grain(rng, shape, max(0.008 * face.unit, 0.5)) + 0.25 * field(rng, shape, 9, 2)
+    tufts = 0.7 + 0.35 * grain(rng, shape, max(0.004 * face.unit, 0.5)) + 0.25 * field(rng, shape, 9, 2)
     thick = np.clip(cover[..., 0] * looks.beard * np.clip(tufts, 0, 1.3), 0, 0.97)[..., None]
     albedo += (hair * 0.8 - albedo) * thick

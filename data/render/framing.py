@@ -11,6 +11,8 @@ SMALLEST, LARGEST = 0.04, 0.60
 # A window round an ear is this many ear heights high, and this wide for its height.
 _WINDOW_EARS, _WINDOW_RATIO = (1.8, 3.3), (0.6, 1.1)
 _ATTEMPTS = 30
+# From this `HeadPlan.front` on both ears of a face can be seen.
+BOTH_FRONT = 0.62
 # Share of photographs that show the ear turned towards a full face.
 _TURNED = 0.40
 
@@ -43,10 +45,10 @@ def stand_in_window(rng: np.random.Generator, shape: tuple[int, int], earless: b
     height = rows / rng.uniform(*_WINDOW_EARS)
     flipped = bool(rng.random() < 0.5)
     if earless:
-        across = -rng.uniform(0.6, 0.9) * height
-        ear = np.array([across, rng.uniform(0.1, 0.9) * rows])
-        # A small head would show its far side, where the other ear is.
-        height = max(height, (columns - across) / max(2 * float(plan.centre[0]) - 0.45, 0.5))
+        aside = rng.uniform(0.6, 0.9)
+        if plan.front > BOTH_FRONT:  # so near that the other ear is outside as well
+            height = max(height, columns / max(2 * float(plan.centre[0]) - 0.45 - aside, 0.5))
+        ear = np.array([-aside * height, rng.uniform(0.1, 0.9) * rows])
         return Stand(yaw, plan, ear, height, flipped)
     margin = np.minimum(np.array([0.32, 0.48]) * height, np.array([columns, rows]) * 0.45)
     ear = rng.uniform(margin, np.array([columns, rows]) - 1 - margin)
@@ -60,7 +62,7 @@ def stand_in_scene(
     rows, columns = shape
     for attempt in range(_ATTEMPTS):
         yaw = float(
-            np.clip(rng.choice([rng.normal(0.1, 0.25), rng.uniform(0.4, 1.25)], p=[0.5, 0.5]), -0.45, 1.25)
+            np.clip(rng.choice([rng.normal(0.1, 0.25), rng.uniform(0.4, 1.3)], p=[0.5, 0.5]), -0.45, 1.3)
         )
         plan = draw_plan(rng, yaw)
         largest = max(LARGEST * 0.9 * 0.92**attempt, SMALLEST * 1.2)  # where it is crowded, further away
@@ -78,7 +80,7 @@ def stand_in_scene(
 def draw_yaw(rng: np.random.Generator) -> float:
     """From which side an ear is seen, in radians: from a little behind to nearly the full face."""
     if rng.random() < _TURNED:
-        return float(rng.uniform(0.5, 1.3))
+        return float(rng.uniform(0.5, 1.32))
     return float(np.clip(rng.normal(0.10, 0.32), -0.55, 0.9))
 
 

@@ -111,12 +111,14 @@ def paint_person(
     return _curtain(rng, image, u, v, plan, identity, light, crown) if hide_ear else image
 
 
+def _jaw_edge(v: np.ndarray, plan: HeadPlan) -> np.ndarray:
+    """Where (u) the jaw ends backwards at each height; far behind the ear in a full face."""
+    return -0.15 - 2.2 * max(plan.front, 0) + 0.95 * np.clip(v - 0.75, 0, None) ** 0.9
+
+
 def _jaw(u: np.ndarray, v: np.ndarray, plan: HeadPlan) -> np.ndarray:
     """1 on the head, 0 behind and below the jaw, where a head seen from the side gives way to its neck."""
-    corner = -0.15 - 2.2 * max(plan.front, 0)
-    edge = corner + 0.95 * np.clip(v - 0.75, 0, None) ** 0.9
-    cut = step(v, 0.55, 0.75) * step(edge - u, -0.04, 0.04)
-    return 1 - cut
+    return 1 - step(v, 0.5, 1.0) * step(_jaw_edge(v, plan) - u, -0.05, 0.05)
 
 
 def _comb_far_side(
@@ -160,7 +162,9 @@ def _body(rng, image, u, v, plan: HeadPlan, identity: Identity, light: Light) ->
     neck = step(-np.abs(u - lean), -half - 0.03, -half + 0.03) * step(v, 0.1, 0.3) * step(-v, -2.9, -2.6)
     turn = np.clip(1 - np.square((u - lean) / half), 0.05, 1)
     toward = (u - lean) / half * light.direction[0] * 0.8 + np.sqrt(turn) * light.direction[2]
-    shade = 0.35 + 0.4 * step(v, 1.3, 2.3)
+    # Darkest right under the jaw.
+    under = np.exp(-np.clip(_jaw_edge(v, plan) - u, 0, None) / 0.5) * step(v, 0.6, 1.3) * step(-v, -2.6, -1.3)
+    shade = rng.uniform(0.8, 1.0) - 0.5 * under
     image = over(image, identity.skin.albedo * surface_shade(light, toward) * shade[..., None], neck)
     wide = 2.3 + 0.7 * plan.front
     across = np.abs(u - lean)

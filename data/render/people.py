@@ -8,7 +8,7 @@ from data.render.brush import Brush
 from data.render.camera import Camera, pose
 from data.render.devices import wear_headphones
 from data.render.dressing import dress_ear
-from data.render.framing import Stand, mirrored_box
+from data.render.framing import BOTH_FRONT, Stand, mirrored_box
 from data.render.hands import draw_hand
 from data.render.heads import HeadPlan, paint_person
 from data.render.identity import Identity
@@ -16,8 +16,10 @@ from data.render.outfit import Outfit, draw_outfit
 from data.render.placing import PlacedEar, place_ear
 from data.render.skin import Light
 
-# A full face from this `HeadPlan.front` on can show both ears, and does so in that share.
-_BOTH_FRONT, _BOTH = 0.62, 0.8
+# An ear of which less than this share of points is seen is no ear to be found.
+_SEEN = 0.25
+# Share of full faces that show both ears where there is room.
+_BOTH = 0.8
 # Shares of people with a hand at the face, and of hidden ears that are under headphones instead of hair.
 _HAND, _HEADPHONES = 0.22, 0.3
 
@@ -61,11 +63,12 @@ def add_person(
     if ears and not hide:
         canvas, ear = _add_ear(rng, canvas, identity, plan, outfit, light, camera)
         found.append(ear)
-        if plan.front > _BOTH_FRONT and ears > 1 and rng.random() < _BOTH:
+        if plan.front > BOTH_FRONT and ears > 1 and rng.random() < _BOTH:
             across = 2 * plan.centre[0] * camera.scale
             other = replace(camera, offset=camera.offset + (across, rng.normal(0, 0.04) * camera.scale))
             canvas, ear = _add_far_ear(rng, canvas, identity, plan, outfit, light, other)
             found += [] if ear is None else [ear]
+    found = [ear for ear in found if (ear.visibility == 2).mean() >= _SEEN]
     if stand.flipped:
         canvas = canvas[:, ::-1]
         found = [_mirrored(ear, columns) for ear in found]

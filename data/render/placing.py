@@ -14,7 +14,8 @@ from data.render.skin import Light, shade_ear
 # Shares of photographs with hair over the ear, by style; below _HEAVY it is a lock, else single strands.
 _HAIR_OVER_EAR = {"long": 0.45, "tied": 0.25, "short": 0.10, "buzz": 0.0, "bald": 0.0}
 _HEAVY = 0.12
-# A landmark is hidden by a fold of its own ear when its ray meets the ear this far away (ear heights).
+# A landmark is hidden by a fold of its own ear when its ray meets the ear this far away (ear heights); a
+# grazing ray may miss its own spot by more.
 _FOLD = 0.06
 
 
@@ -56,7 +57,7 @@ def place_ear(
     if amount < _HAIR_OVER_EAR[identity.hair.style]:
         heavy = amount < _HEAVY
         image, cover = hang_hair(rng, image, plane, identity.hair, light, camera, heavy, window)
-    folded = _behind_a_fold(points, relief.to_px(anatomy.landmarks), maps, part, relief)
+    folded = _behind_a_fold(points, relief.to_px(anatomy.landmarks), maps, part, relief, camera)
     visibility = np.where(folded, np.minimum(visible(cover, points), 1), visible(cover, points))
     return PlacedEar(image, box, points, visibility.astype(np.uint8))
 
@@ -118,7 +119,12 @@ def _part(box: np.ndarray, grow_px: float, shape: tuple[int, int]) -> tuple[slic
 
 
 def _behind_a_fold(
-    points: np.ndarray, canvas_points: np.ndarray, maps: tuple, part: tuple[slice, slice], relief: Relief
+    points: np.ndarray,
+    canvas_points: np.ndarray,
+    maps: tuple,
+    part: tuple[slice, slice],
+    relief: Relief,
+    camera: Camera,
 ) -> np.ndarray:
     """Which of the points (N, 2) px another fold of the ear stands in front of: (N,) bool."""
     column, row = np.round(points - (part[1].start, part[0].start)).astype(int).T
@@ -126,4 +132,5 @@ def _behind_a_fold(
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     row, column = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
     seen = np.column_stack([axis[row, column] for axis in maps])
-    return inside & (np.hypot(*(seen - canvas_points).T) > _FOLD * relief.scale)
+    allowed = _FOLD / np.sqrt(max(float(camera.rotation[2, 2]), 0.1))
+    return inside & (np.hypot(*(seen - canvas_points).T) > allowed * relief.scale)

@@ -56,10 +56,10 @@ class Light:
 
 
 def draw_skin(rng: np.random.Generator) -> Skin:
-    depth = rng.beta(1.1, 1.5) * (len(_TONES) - 1)
+    depth = rng.beta(1.0, 1.7) * (len(_TONES) - 1)
     low = min(int(depth), len(_TONES) - 2)
     tone = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (depth - low) + rng.normal(0, (5, 5, 6))
-    tone = tone + (tone @ (0.3, 0.59, 0.11) - tone) * rng.uniform(-0.05, 0.20)
+    tone = tone + (tone @ (0.3, 0.59, 0.11) - tone) * rng.uniform(-0.02, 0.36)
     return Skin(
         linear(np.clip(tone, 20, 250)),
         float(depth / (len(_TONES) - 1)),
@@ -85,7 +85,7 @@ def draw_light(rng: np.random.Generator) -> Light:
     colour = np.array([1 + warmth, 1 + rng.normal(0, 0.02), 1 - warmth])
     if rng.random() < _COLOURED:
         colour = colour * np.exp(rng.normal(0, 0.5, 3))
-    colour = colour * np.exp(np.clip(rng.normal(0.22, 0.33), -1.1, 0.8))
+    colour = colour * np.exp(np.clip(rng.normal(0.25, 0.3), -0.8, 0.8))
     return Light(
         (direction / np.linalg.norm(direction)).astype(np.float32),
         colour.astype(np.float32),
