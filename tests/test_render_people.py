@@ -12,7 +12,7 @@ from data.render.face_map import EYE, FaceMap, draw_looks
 from data.render.faces import draw_face
 from data.render.framing import BOTH_FRONT, Stand, stand_in_scene, stand_in_window, window_shape
 from data.render.hands import draw_hand
-from data.render.heads import draw_plan
+from data.render.head_plan import draw_plan
 from data.render.identity import draw_identity
 from data.render.outfit import Outfit, draw_outfit
 from data.render.people import add_person

@@ -9,7 +9,7 @@ from data.render.camera import Camera
 from data.render.devices import wear_earbud, wear_hearing_aid
 from data.render.glasses import draw_arm
 from data.render.hands import draw_hand
-from data.render.heads import HeadPlan
+from data.render.head_plan import HeadPlan
 from data.render.headwear import wear_hat, wear_loops, wear_scarf
 from data.render.identity import Identity
 from data.render.outfit import Outfit
@@ -37,7 +37,7 @@ def dress_ear(
     if identity.earring and lobe_seen:
         hang_earring(rng, brush, 0.3 * points[5] + 0.4 * points[6] + 0.3 * points[7], unit, light)
     if outfit.glasses:
-        draw_arm(brush, camera.project_plane, unit, outfit, light)
+        draw_arm(brush, plan, camera, outfit, light)
     _lay_over(brush, points, outfit, identity, plan, light, camera)
     hidden = visible(image[..., 3], points)
     return replace(

@@ -9,7 +9,8 @@ from data.render.camera import Camera, pose
 from data.render.dressing import dress_ear
 from data.render.exposure import expose
 from data.render.framing import draw_yaw
-from data.render.heads import draw_plan, paint_person
+from data.render.head_plan import draw_plan
+from data.render.heads import paint_person
 from data.render.identity import draw_identity
 from data.render.outfit import draw_outfit
 from data.render.placing import place_ear

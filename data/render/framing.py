@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.render.heads import HeadPlan, draw_plan
+from data.render.head_plan import HeadPlan, draw_plan
 
 # Ear heights as fractions of the frame's height.
 SMALLEST, LARGEST = 0.04, 0.60
@@ -14,7 +14,7 @@ _ATTEMPTS = 30
 # From this `HeadPlan.front` on both ears of a face can be seen.
 BOTH_FRONT = 0.62
 # Share of photographs that show the ear turned towards a full face.
-_TURNED = 0.40
+_TURNED = 0.45
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def stand_in_scene(
 def draw_yaw(rng: np.random.Generator) -> float:
     """From which side an ear is seen, in radians: from a little behind to nearly the full face."""
     if rng.random() < _TURNED:
-        return float(rng.uniform(0.5, 1.32))
+        return float(rng.uniform(0.55, 1.32))
     return float(np.clip(rng.normal(0.10, 0.32), -0.55, 0.9))
 
 

@@ -3,9 +3,11 @@
 import numpy as np
 
 from data.render.brush import Brush
+from data.render.camera import Camera
 from data.render.curves import spline
 from data.render.face_map import EYE, FaceMap
 from data.render.hands import lit
+from data.render.head_plan import HeadPlan
 from data.render.outfit import Outfit
 from data.render.skin import Light
 
@@ -44,17 +46,18 @@ def draw_rims(brush: Brush, face: FaceMap, outfit: Outfit, light: Light) -> None
     brush.stroke(bridge, frame, thick)
 
 
-def draw_arm(brush: Brush, to_px, unit: float, outfit: Outfit, light: Light) -> None:
-    """The arm from the face to the root of the helix, where it goes behind the ear, in place.
-
-    `to_px` brings points on the cheek plane (ear heights) to px.
-    """
-    rng = outfit.rng()
-    drop, thick = rng.normal(0, 0.03), rng.uniform(0.025, 0.075) * unit
-    arm = spline(
-        np.array([(3.0, -0.02 + drop), (1.6, 0.08 + drop), (0.86, 0.13), (0.70, 0.135), (0.56, 0.13)]), 6
-    )
+def draw_arm(brush: Brush, plan: HeadPlan, camera: Camera, outfit: Outfit, light: Light) -> None:
+    """The arm from the face to the root of the helix, where it goes behind the ear, in place."""
+    rng, unit = outfit.rng(), camera.scale
+    thick = rng.uniform(0.025, 0.075) * unit
+    root = camera.project_plane(np.array([(0.86, 0.13), (0.70, 0.135), (0.56, 0.13)]))
+    angle = min((1 - plan.front) * np.pi / 2 - _HINGE, np.pi / 2)
+    hinge = plan.centre[0] + _OUT * plan.radii[0] * np.sin(angle)
+    start = camera.offset + np.array([hinge, EYE[1] - 0.06]) * unit
+    if start[0] < root[0, 0]:  # a full face hides its arms behind the rims
+        return
+    path = spline(np.vstack([start, (start + root[0]) / 2, root]), 6)
     frame = lit(outfit.colour, light)
-    brush.stroke(to_px(arm + (0, 0.04)), 0.6, thick, 0.02 * unit, 0.8, tint=True)
-    brush.stroke(to_px(arm), frame, thick)
-    brush.stroke(to_px(arm - (0, 0.008)), frame * 1.3 + 0.05, 0.3 * thick, 0, 0.6)
+    brush.stroke(path + (0, 0.04 * unit), 0.6, thick, 0.02 * unit, 0.8, tint=True)
+    brush.stroke(path, frame, thick)
+    brush.stroke(path - (0, 0.008 * unit), frame * 1.3 + 0.05, 0.3 * thick, 0, 0.6)

@@ -15,7 +15,7 @@ def wear_hat(rng: np.random.Generator, brush: Brush, unit: float, to_px, colour,
 
     `to_px` brings points on the cheek plane (ear heights) to px, as for all that follows.
     """
-    low = rng.uniform(-0.30, 0.28)
+    low = rng.uniform(-0.30, 0.18)
     tilt = rng.normal(-0.12, 0.08)
     x = np.linspace(-2.4, 2.6, 12)
     edge = np.column_stack([x, low + tilt * (x - 0.3) + 0.06 * np.square(x - 0.3)])

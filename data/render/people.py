@@ -10,7 +10,8 @@ from data.render.devices import wear_headphones
 from data.render.dressing import dress_ear
 from data.render.framing import BOTH_FRONT, Stand, mirrored_box
 from data.render.hands import draw_hand
-from data.render.heads import HeadPlan, paint_person
+from data.render.head_plan import HeadPlan
+from data.render.heads import paint_person
 from data.render.identity import Identity
 from data.render.outfit import Outfit, draw_outfit
 from data.render.placing import PlacedEar, place_ear
