@@ -65,7 +65,7 @@ def draw_skin(rng: np.random.Generator) -> Skin:
         float(depth / (len(_TONES) - 1)),
         rng.uniform(0.1, 1),
         rng.uniform(0.3, 1),
-        rng.choice([rng.uniform(0, 0.7), rng.uniform(0.7, 2.2)], p=[0.75, 0.25]),
+        rng.choice([rng.uniform(0, 0.7), rng.uniform(0.7, 1.6)], p=[0.78, 0.22]),
         rng.uniform(0.2, 0.8) * (rng.random() < 0.15),
         int(rng.integers(2**31)),
     )
