@@ -184,3 +184,20 @@ def test_an_ear_that_is_hardly_seen_is_not_labelled():
     assert len(add_person(rng, picture, identity, light, inside, 1)[1]) == 1
     assert add_person(rng, picture, identity, light, inside, 1, hide=True)[1] == []
     assert add_person(rng, picture, identity, light, cut_off, 1)[1] == []
+
+
+def test_a_person_changes_nothing_where_other_ears_may_be():
+    """Not even arms and cables leave the part of the scene that was checked for other ears."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        picture = np.full((160, 320, 3), 0.3, np.float32)
+        plan = draw_plan(rng, 0.1)
+        stand = Stand(0.1, plan, np.array([150.0, 60.0]), 22.0, seed % 2 == 1)
+        after, _ = add_person(rng, picture, draw_identity(seed), draw_light(rng), stand, 1)
+        if stand.flipped:
+            after = after[:, ::-1]
+        top, _, left, right = plan.reach_px(stand.ear_px, 22.0, (160, 320))
+        np.testing.assert_array_equal(after[:top], picture[:top])
+        np.testing.assert_array_equal(after[:, :left], picture[:, :left])
+        np.testing.assert_array_equal(after[:, right:], picture[:, right:])
+        assert np.abs(after - picture).max() > 0.1

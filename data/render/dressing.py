@@ -69,7 +69,7 @@ def _lay_over(
     elif kind == "mask":
         wear_loops(rng, brush, unit, plane, light)
     elif kind == "hat":
-        wear_hat(rng, brush, unit, _over_head(plan, camera), outfit.colour, light)
+        wear_hat(rng, brush, unit, *_over_head(plan, camera), outfit.colour, light)
     elif kind == "scarf" and plan.front < _SCARF_FRONT:
         wear_scarf(rng, brush, unit, plane, outfit.colour, light)
     elif kind == "fingers":
@@ -77,14 +77,14 @@ def _lay_over(
 
 
 def _over_head(plan: HeadPlan, camera: Camera):
-    """Places in ear heights to px, stretched from side to side so that they span the head in this view."""
+    """Places of a hat to px, stretched so that they span the head; and the ear's x among them."""
     low, high = plan.centre[0] - 1.13 * plan.radii[0], plan.centre[0] + 1.10 * plan.radii[0]
 
     def to_px(points: np.ndarray) -> np.ndarray:
         across = low + (points[:, 0] + 2.4) / 5.0 * (high - low)
         return camera.offset + np.column_stack([across, points[:, 1] - 0.5]) * camera.scale
 
-    return to_px
+    return to_px, float(-2.4 - 5.0 * low / (high - low))
 
 
 def _touch(rng, brush: Brush, points: np.ndarray, identity: Identity, light: Light, unit: float) -> None:

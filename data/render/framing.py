@@ -80,7 +80,7 @@ def stand_in_scene(
 def draw_yaw(rng: np.random.Generator) -> float:
     """From which side an ear is seen, in radians: from a little behind to nearly the full face."""
     if rng.random() < _TURNED:
-        return float(rng.uniform(0.55, 1.32))
+        return float(rng.uniform(0.7, 1.32))
     return float(np.clip(rng.normal(0.10, 0.32), -0.55, 0.9))
 
 

@@ -83,7 +83,7 @@ def _jaw_edge(v: np.ndarray, plan: HeadPlan) -> np.ndarray:
 
 def _jaw(u: np.ndarray, v: np.ndarray, plan: HeadPlan) -> np.ndarray:
     """1 on the head, 0 behind and below the jaw, where a head seen from the side gives way to its neck."""
-    return 1 - step(v, 0.5, 1.0) * step(_jaw_edge(v, plan) - u, -0.05, 0.05)
+    return 1 - step(v, 0.5, 0.85) * step(_jaw_edge(v, plan) - u, -0.05, 0.05)
 
 
 def _comb_far_side(
@@ -123,7 +123,8 @@ def _lit_face(
 def _body(rng, image, u, v, plan: HeadPlan, identity: Identity, light: Light) -> np.ndarray:
     """Neck and shoulders."""
     lean = plan.centre[0] - 0.25 * (1 - plan.front)
-    half = 0.80 + 0.5 * np.square(np.clip(v - 1.2, 0, 1.1))
+    nape = 0.38 * np.exp(-np.square((v - 0.5) / 0.45)) * (1 - max(plan.front, 0))
+    half = 0.80 + 0.5 * np.square(np.clip(v - 1.2, 0, 1.1)) + nape
     neck = step(-np.abs(u - lean), -half - 0.03, -half + 0.03) * step(v, 0.1, 0.3) * step(-v, -2.9, -2.6)
     turn = np.clip(1 - np.square((u - lean) / half), 0.05, 1)
     toward = (u - lean) / half * light.direction[0] * 0.8 + np.sqrt(turn) * light.direction[2]

@@ -9,16 +9,22 @@ from data.render.hands import lit
 from data.render.outfit import Outfit
 from data.render.skin import Light
 
+# How far a hat's edge bends down towards both ends.
+_BOW = 0.03
 
-def wear_hat(rng: np.random.Generator, brush: Brush, unit: float, to_px, colour, light: Light) -> None:
+
+def wear_hat(
+    rng: np.random.Generator, brush: Brush, unit: float, to_px, ear_x: float, colour, light: Light
+) -> None:
     """A cap or woollen hat whose edge runs over the top of the ear or above it, in place.
 
-    `to_px` brings points on the cheek plane (ear heights) to px, as for all that follows.
+    `to_px` brings places of a hat (x from -2.4 to 2.6 across the head, ear heights down) to px; the ear is at
+    `ear_x`.
     """
     low = rng.uniform(-0.30, 0.18)
     tilt = rng.normal(-0.12, 0.08)
     x = np.linspace(-2.4, 2.6, 12)
-    edge = np.column_stack([x, low + tilt * (x - 0.3) + 0.06 * np.square(x - 0.3)])
+    edge = np.column_stack([x, low + tilt * (x - ear_x) + _BOW * (x**2 - ear_x**2)])
     dome = np.array([(2.7, -1.2), (1.6, -2.3), (0.3, -2.6), (-1.2, -2.2), (-2.4, -1.0)])
     cloth = lit(colour, light)
     brush.stroke(to_px(edge + (0, 0.03)), 0.5, 0.08 * unit, 0.05 * unit, 0.8, tint=True)
@@ -34,7 +40,10 @@ def wear_hat(rng: np.random.Generator, brush: Brush, unit: float, to_px, colour,
 
 
 def wear_scarf(rng: np.random.Generator, brush: Brush, unit: float, to_px, colour, light: Light) -> None:
-    """A headscarf drawn back so far that only the rear of the ear is under it, in place."""
+    """A headscarf drawn back so far that only the rear of the ear is under it, in place.
+
+    `to_px` brings points on the cheek plane (ear heights) to px, as for the loops of a mask.
+    """
     front = rng.uniform(-0.05, 0.30)
     lean = rng.normal(0.1, 0.15)
     y = np.linspace(-2.4, 3.2, 12)

@@ -46,7 +46,8 @@ def add_person(
     """The scene with a person and up to `ears` seen ears; `hide` puts the ear under hair or headphones."""
     columns, plan = image.shape[1], stand.plan
     outfit = draw_outfit(rng)
-    canvas = (image[:, ::-1] if stand.flipped else image).copy()
+    before = image[:, ::-1] if stand.flipped else image
+    canvas = before.copy()
     camera = _camera(rng, identity, stand)
     top, bottom, left, right = plan.reach_px(stand.ear_px, stand.height_px, image.shape[:2])
     if right > left and bottom > top:
@@ -70,6 +71,10 @@ def add_person(
             canvas, ear = _add_far_ear(rng, canvas, identity, plan, outfit, light, other)
             found += [] if ear is None else [ear]
     found = [ear for ear in found if (ear.visibility == 2).mean() >= _SEEN]
+    # Arms and cables may lead further than `stand_in_scene` looked for other people's ears: they end there.
+    outside = np.ones(canvas.shape[:2], bool)
+    outside[top:bottom, left:right] = False
+    canvas[outside] = before[outside]
     if stand.flipped:
         canvas = canvas[:, ::-1]
         found = [_mirrored(ear, columns) for ear in found]
