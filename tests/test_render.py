@@ -161,18 +161,23 @@ def test_scenes_hold_none_to_three_ears_of_the_promised_size():
     assert set(counts) == {0, 1, 2, 3}
     assert 0.08 < (counts == 0).mean() < 0.35
     for scene in scenes:
-        assert scene.image.shape == (120, 160, 3)
+        rows, columns, _ = scene.image.shape
+        assert rows == 120
+        assert 64 <= columns <= 160
         assert scene.landmarks.shape == (len(scene.boxes_xyxy), 17, 2)
         assert scene.visibility.shape == scene.landmarks.shape[:2]
         heights = (scene.boxes_xyxy[:, 3] - scene.boxes_xyxy[:, 1]) / 120
         assert ((heights > 0.03) & (heights < 0.65)).all()
         assert (scene.boxes_xyxy >= 0).all()
-        assert (scene.boxes_xyxy <= (160, 120, 160, 120)).all()
+        assert (scene.boxes_xyxy <= (columns, rows, columns, rows)).all()
+    wide = np.mean([scene.image.shape[1] == 160 for scene in scenes])
+    assert 0.3 < wide < 0.9
 
 
 def test_scenes_of_any_frame_and_given_people():
     portrait = render_scene(2, [1, 2], (200, 100))
-    assert portrait.image.shape == (200, 100, 3)
+    assert portrait.image.shape[0] == 200
+    assert portrait.image.shape[1] <= 100
     np.testing.assert_array_equal(portrait.image, render_scene(2, [1, 2], (200, 100)).image)
 
 

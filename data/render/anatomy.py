@@ -162,7 +162,7 @@ def _vary_folds(shape: dict[str, np.ndarray], rng: np.random.Generator) -> None:
     tip = np.clip(rng.normal(0, 0.022), -0.045, 0.045)
     shape["rim"][4:8] += np.outer([0.4, 1, 0.8, 0.3], [-tip, -tip * 0.7])
     shape["inner"][6:9] += np.outer([0.7, 0.8, 0.3], [-tip, -tip * 0.7])
-    tubercle = max(rng.normal(0, 0.02), 0)
+    tubercle = max(rng.normal(0, 0.026), 0)
     shape["inner"][7] += (tubercle, tubercle * 0.6)
     bowl = rng.normal(1, 0.09, 2)
     centre = np.array([0.66, 0.50])
@@ -182,7 +182,7 @@ def _vary_folds(shape: dict[str, np.ndarray], rng: np.random.Generator) -> None:
 def _vary_lobe(shape: dict[str, np.ndarray], rng: np.random.Generator) -> None:
     """A lobe between attached (runs into the cheek) and free (hangs below its attachment), in place."""
     free = rng.beta(1.6, 1.3)
-    length = rng.normal(0, 0.03)
+    length = rng.normal(0, 0.038)
     rim = shape["rim"]
     rim[13:17] += np.outer([0.4, 1, 1, 0.7], [0, length + 0.012 * free])
     rim[16] += (0.02 * free, 0.015 * free)
@@ -220,6 +220,6 @@ def _folds(rng: np.random.Generator) -> dict[str, float]:
         "tragus": rng.uniform(0.035, 0.065),
         "antitragus": rng.uniform(0.02, 0.045),
         "lobe": rng.uniform(0.015, 0.035),
-        "protrusion": rng.uniform(0.10, 0.45),
+        "protrusion": rng.triangular(0.05, 0.2, 0.55),
         "scapha": rng.uniform(0.0, 0.02),
     }

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.render.anatomy import Anatomy
-from data.render.camera import Camera, expose, pose
+from data.render.camera import Camera, pose
+from data.render.dressing import dress_ear
+from data.render.exposure import expose
+from data.render.framing import draw_yaw
+from data.render.head_plan import draw_plan
+from data.render.heads import paint_person
 from data.render.identity import draw_identity
+from data.render.outfit import draw_outfit
 from data.render.placing import place_ear
 from data.render.skin import draw_light
-from data.render.surroundings import paint_surroundings
+from data.render.surroundings import background, paint_surroundings
+
+# Side views up to that `HeadPlan.front` are, in that share, close-ups of one cheek without a whole head.
+_CLOSE_UP_FRONT, _CLOSE_UP = 0.3, 0.35
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,17 @@ def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192) -> Rend
     identity = draw_identity(seed_identity)
     rng = np.random.default_rng([seed_identity, seed_photo, 2])
     light = draw_light(rng)
-    camera = _draw_camera(rng, identity.anatomy, image_px)
+    yaw = draw_yaw(rng)
+    camera = _draw_camera(rng, identity.anatomy, image_px, yaw)
+    plan, outfit = draw_plan(rng, yaw), draw_outfit(rng)
     plane = camera.plane_grid((image_px, image_px))
-    image = paint_surroundings(rng, plane, identity.skin, identity.hair, light, camera)
+    if plan.front < _CLOSE_UP_FRONT and rng.random() < _CLOSE_UP:
+        image = paint_surroundings(rng, plane, identity.skin, identity.hair, light, camera)
+    else:
+        image = background(rng, (image_px, image_px), light)
+        image = paint_person(rng, image, plan, identity, light, camera, outfit)
     placed = place_ear(rng, image, plane, identity, light, camera)
+    placed = dress_ear(rng, placed, outfit, identity, plan, light, camera)
     image = expose(placed.image, rng)
     points, box = placed.points, placed.box_xyxy
     if rng.random() < 0.5:
@@ -45,9 +61,8 @@ def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192) -> Rend
     return RenderedEar(image, box.astype(np.float32), points.astype(np.float32), placed.visibility)
 
 
-def _draw_camera(rng: np.random.Generator, anatomy: Anatomy, image_px: int) -> Camera:
-    yaw = rng.uniform(0.5, 1.1) if rng.random() < 0.15 else np.clip(rng.normal(0.1, 0.35), -0.55, 0.95)
-    rotation = pose(yaw, rng.normal(0, 0.14), rng.normal(0.0, 0.2))
+def _draw_camera(rng: np.random.Generator, anatomy: Anatomy, image_px: int, yaw: float) -> Camera:
+    rotation = pose(yaw, rng.normal(0, 0.16), rng.normal(0.0, 0.2))
     middle = np.append((anatomy.outline.max(axis=0) + anatomy.outline.min(axis=0)) / 2, 0.08)
     scale = image_px / rng.uniform(1.6, 2.1)
     offset = np.full(2, (image_px - 1) / 2) + rng.normal(0, 0.03, 2) * image_px

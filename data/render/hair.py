@@ -52,12 +52,12 @@ def hair_texture(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Linear RGB (h, w, 3) of hair flowing along `angle` over x, y (ear heights), and its strand noise."""
     shape = x.shape
-    bend = rng.normal(0, 0.35)
+    bend = rng.normal(0, 0.3)
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     along, across = x * cosine + y * sine, y * cosine - x * sine
     across = across + bend * along**2 * 0.5 + 0.05 * field(rng, shape, 3, 2)
     strands = np.zeros(shape, np.float32)
-    for width, amount in ((0.013, 0.5), (0.035, 0.6), (0.11, 0.5)):
+    for width, amount in ((0.007, 0.35), (0.017, 0.5), (0.045, 0.45), (0.12, 0.35)):
         strands += amount * _streaks(rng, along, across, width * hair.coarseness)
     gloss = np.exp(-np.square((along - rng.uniform(-0.6, 0.8)) / rng.uniform(0.15, 0.5))) * rng.uniform(
         0, 0.9

@@ -27,7 +27,7 @@ def comb_hair(
     cover, angle = _hair_cover(rng, x.shape, hair, camera)
     cover = cover * (np.maximum(head, step(y, 3, 4)) if hair.style == "long" else head)
     texture, strands = hair_texture(rng, x, y, hair, light, angle)
-    ragged = rng.uniform(0.06, 0.26)
+    ragged = rng.uniform(0.10, 0.40)
     fringe = step(cover + ragged * strands * (cover > 0.02) * (cover < 0.98), 0.2, 0.8)
     if hair.style == "buzz":
         fringe = fringe * np.clip(0.55 + 0.12 * grain(rng, x.shape, 0.7), 0, 1)
@@ -45,7 +45,7 @@ def _hair_cover(
         "tied": rng.uniform(0.35, 0.8),
         "long": 2.6,
     }[hair.style]
-    burn_x, burn_y = rng.uniform(0.74, 0.90), rng.uniform(0.08, 0.38)
+    burn_x, burn_y = rng.uniform(0.68, 0.86), rng.uniform(0.10, 0.55)
     if hair.style in ("short", "buzz"):
         burn_y = rng.choice([rng.uniform(0.25, 0.6), rng.uniform(0.6, 1.3)], p=[0.75, 0.25])
     wide = rng.uniform(0.06, 0.22)
@@ -76,7 +76,7 @@ def _hair_cover(
     mask = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, to_fixed(camera.project_plane(spline(line, closed=True)))[None], 255, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(
-        mask.astype(np.float32) / 255, (0, 0), rng.uniform(0.012, 0.035) * camera.scale + 0.5
+        mask.astype(np.float32) / 255, (0, 0), rng.uniform(0.015, 0.08) * camera.scale + 0.5
     )
     angle = {
         "short": rng.uniform(1.6, 2.6),

@@ -1,47 +1,24 @@
 """A person for a scene: head, face, neck, shoulders and hair round the place of an ear."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import cv2
 import numpy as np
 
-from data.render.blending import oval, over, step
+from data.render.blending import oval, over, step, to_fixed
+from data.render.brush import Brush
 from data.render.camera import Camera
+from data.render.face_map import FaceMap, Looks, draw_looks
+from data.render.faces import draw_face, nose_outline
+from data.render.glasses import draw_rims
 from data.render.hair import Hair, hair_texture
 from data.render.hairline import comb_hair
+from data.render.head_plan import HeadPlan
+from data.render.headwear import draw_mask
 from data.render.identity import Identity
 from data.render.noise import field
+from data.render.outfit import Outfit
 from data.render.skin import Light, linear, surface_shade
-
-
-@dataclass(frozen=True)
-class HeadPlan:
-    """Where a head lies round its ear, in ear heights (u to the face, v down).
-
-    `front` is the view: 0 profile, 1 full face.
-    """
-
-    front: float
-    centre: np.ndarray
-    radii: np.ndarray
-
-    def reach_px(
-        self, ear_px: np.ndarray, height_px: float, shape: tuple[int, int]
-    ) -> tuple[int, int, int, int]:
-        """Rows and columns (top, bottom, left, right) of the picture that the person may touch."""
-        low = ear_px + (self.centre - self.radii * 1.25 - (0.5, 0.2)) * height_px
-        high = ear_px + (self.centre + self.radii[0] + 1.9) * height_px
-        left, top = np.maximum(low - (1.7 * height_px, 0), 0).astype(int)
-        right = min(int(np.ceil(high[0])), shape[1])
-        return int(top), shape[0], int(left), right
-
-
-def draw_plan(rng: np.random.Generator, yaw: float) -> HeadPlan:
-    """The head that goes with an ear seen under that yaw (radians)."""
-    front = float(np.clip((yaw - 0.15) / 0.85, 0, 1))
-    wide = (1.62 - 0.32 * front) * rng.uniform(0.94, 1.06)
-    centre_u = (0.35 + (wide - 0.05 - 0.35) * front) + rng.normal(0, 0.05) * (1 - front)
-    radii = np.array([wide, rng.uniform(1.75, 1.95)], np.float32)
-    return HeadPlan(front, np.array([centre_u, -0.30], np.float32), radii)
 
 
 def paint_person(
@@ -51,7 +28,8 @@ def paint_person(
     identity: Identity,
     light: Light,
     camera: Camera,
-    hide_ear: bool,
+    outfit: Outfit,
+    hide_ear: bool = False,
 ) -> np.ndarray:
     """Linear window (h, w, 3) with the person painted over it, but without the ear."""
     scale = camera.scale
@@ -59,25 +37,53 @@ def paint_person(
     v = ((np.arange(image.shape[0], dtype=np.float32) - np.float32(camera.offset[1])) / scale)[:, None]
     image = _body(rng, image, u, v, plan, identity, light)
     a, b = (u - plan.centre[0]) / plan.radii[0], (v - plan.centre[1]) / plan.radii[1]
-    b = b * (1 + 0.10 * np.where(v > plan.centre[1], a * a, 0))  # a chin rather than an egg
-    radius = np.sqrt(a * a + b * b)
-    soft = 1.2 / (scale * plan.radii[0])
-    head = step(-radius, -1 - soft, -1 + soft)
-    nose = oval(u, v, plan.centre + (plan.radii[0] * (1 - plan.front) * 0.98, 0.42), (0.22, 0.32), 0.1) * (
-        plan.front < 0.6
+    # The lower face is squarer than an egg, and runs to a chin when seen from the front.
+    below = v > plan.centre[1]
+    b = b * (1 + 0.10 * max(plan.front, 0) * np.where(below, a * a, 0))
+    radius = np.where(
+        below & (a > 0),
+        np.power(np.power(np.abs(a), 2.6) + np.power(np.abs(b), 2.6), 1 / 2.6),
+        np.hypot(a, b),
     )
-    head = np.maximum(head, nose)
-    image = over(image, _face(rng, u, v, a, b, plan, identity, light), head)
+    soft = 1.2 / (scale * plan.radii[0])
+    jaw = _jaw(u, v, plan)
+    head = step(-radius, -1 - soft, -1 + soft) * jaw
+    looks = draw_looks(rng, identity.bearded)
+    face = FaceMap(
+        camera.offset + plan.centre * scale,
+        plan.radii * scale,
+        scale,
+        (1 - plan.front) * np.pi / 2,
+        float(camera.offset[1]),
+    )
+    standing_out = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(standing_out, to_fixed(nose_outline(face, looks))[None], 255, cv2.LINE_AA, 4)
+    head = np.maximum(head, standing_out.astype(np.float32) / 255)
+    image = over(image, _lit_face(rng, a, b, face, looks, identity, light), head)
+    if outfit.over_ear == "mask":
+        draw_mask(Brush(image), face, outfit, light)
+    if outfit.glasses:
+        draw_rims(Brush(image), face, outfit, light)
     plane = camera.plane_grid(image.shape[:2])
     hair = replace(identity.hair, style="long") if hide_ear else identity.hair
     crown = step(-radius, -1.09 - 0.02 * hair.coarseness, -1.04) if hair.style != "buzz" else head
     if hair.style == "long":
         fall = oval(u, v, plan.centre + (-0.45 + 0.4 * plan.front, 1.3), (plan.radii[0] * 1.05, 1.9), 0.2)
         crown = np.maximum(crown, fall)
-    if plan.front > 0.5:
+    if plan.front > 0.4:
         image = _comb_far_side(rng, image, plan, hair, light, camera, crown)
     image = comb_hair(rng, image, plane, hair, light, camera, crown)
     return _curtain(rng, image, u, v, plan, identity, light, crown) if hide_ear else image
+
+
+def _jaw_edge(v: np.ndarray, plan: HeadPlan) -> np.ndarray:
+    """Where (u) the jaw ends backwards at each height; far behind the ear in a full face."""
+    return -0.15 - 2.2 * max(plan.front, 0) + 0.95 * np.clip(v - 0.75, 0, None) ** 0.9
+
+
+def _jaw(u: np.ndarray, v: np.ndarray, plan: HeadPlan) -> np.ndarray:
+    """1 on the head, 0 behind and below the jaw, where a head seen from the side gives way to its neck."""
+    return 1 - step(v, 0.5, 0.85) * step(_jaw_edge(v, plan) - u, -0.05, 0.05)
 
 
 def _comb_far_side(
@@ -99,34 +105,32 @@ def _comb_far_side(
     return comb_hair(same, image[:, ::-1], plane, hair, light, mirrored, crown[:, ::-1])[:, ::-1]
 
 
-def _face(rng, u, v, a, b, plan: HeadPlan, identity: Identity, light: Light) -> np.ndarray:
-    """Shaded skin with eyes, brows, nose and mouth, linear RGB."""
-    shape = np.broadcast_shapes(u.shape, v.shape)
+def _lit_face(
+    rng: np.random.Generator, a, b, face: FaceMap, looks: Looks, identity: Identity, light: Light
+) -> np.ndarray:
+    """Shaded skin of the head with its features, linear RGB; a and b: places in radii of the head."""
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    skin = identity.skin
     rise = np.sqrt(np.clip(1 - a * a - b * b, 0.06, 1))
     toward = (a * light.direction[0] + b * light.direction[1]) * 0.8 + rise * light.direction[2]
-    mottle = 1 + 0.05 * field(rng, shape, 3, 2)
-    skin = identity.skin.albedo * mottle[..., None] * surface_shade(light, toward)
-    middle = plan.centre[0] + plan.radii[0] * 0.84 * (1 - plan.front)
-    spread = 0.52 * (0.35 + 0.65 * plan.front)
-    dark = np.zeros(shape, np.float32)
-    for side in (-1, 1):
-        eye = np.array([middle + side * spread - 0.1 * (1 - plan.front), -0.12])
-        dark = np.maximum(dark, oval(u, v, eye, (0.17, 0.075), 0.3))
-        dark = np.maximum(dark, 0.7 * oval(u, v, eye - (0, 0.24), (0.26, 0.05), 0.5))
-    dark = np.maximum(dark, 0.45 * oval(u, v, np.array([middle, 0.52]), (0.20, 0.06), 0.6))
-    red = oval(u, v, np.array([middle - 0.05, 0.93]), (0.34 * (0.5 + 0.5 * plan.front), 0.09), 0.4)
-    skin = skin * (1 - 0.8 * dark[..., None])
-    return skin * (1 - red[..., None] * np.array([0.15, 0.5, 0.45], np.float32))
+    mottle = 1 + 0.05 * field(rng, shape, 3, 2) + np.float32(0.025 * skin.texture) * field(rng, shape, 40, 2)
+    albedo = skin.albedo * mottle[..., None]
+    draw_face(rng, albedo, face, looks, identity.hair.colour)
+    shine = np.float32(0.10 * skin.gloss) * np.power(np.clip(toward, 0, 1), 12)
+    return (albedo * surface_shade(light, toward) + shine[..., None] * light.colour).astype(np.float32)
 
 
 def _body(rng, image, u, v, plan: HeadPlan, identity: Identity, light: Light) -> np.ndarray:
     """Neck and shoulders."""
     lean = plan.centre[0] - 0.25 * (1 - plan.front)
-    half = 0.80 + 0.5 * np.square(np.clip(v - 1.2, 0, 1.1))
+    nape = 0.38 * np.exp(-np.square((v - 0.5) / 0.45)) * (1 - max(plan.front, 0))
+    half = 0.80 + 0.5 * np.square(np.clip(v - 1.2, 0, 1.1)) + nape
     neck = step(-np.abs(u - lean), -half - 0.03, -half + 0.03) * step(v, 0.1, 0.3) * step(-v, -2.9, -2.6)
     turn = np.clip(1 - np.square((u - lean) / half), 0.05, 1)
     toward = (u - lean) / half * light.direction[0] * 0.8 + np.sqrt(turn) * light.direction[2]
-    shade = 0.35 + 0.4 * step(v, 1.3, 2.3)
+    # Darkest right under the jaw.
+    under = np.exp(-np.clip(_jaw_edge(v, plan) - u, 0, None) / 0.5) * step(v, 0.6, 1.3) * step(-v, -2.6, -1.3)
+    shade = rng.uniform(0.8, 1.0) - 0.5 * under
     image = over(image, identity.skin.albedo * surface_shade(light, toward) * shade[..., None], neck)
     wide = 2.3 + 0.7 * plan.front
     across = np.abs(u - lean)

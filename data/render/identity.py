@@ -17,10 +17,13 @@ class Identity:
     skin: Skin
     hair: Hair
     earring: bool
+    bearded: bool
 
 
 def draw_identity(seed: int) -> Identity:
     """The identity of that seed."""
     rng = np.random.default_rng([seed, 1])
     anatomy, skin = draw_anatomy(rng), draw_skin(rng)
-    return Identity(anatomy, skin, draw_hair(rng, skin.depth), bool(rng.random() < 0.15))
+    return Identity(
+        anatomy, skin, draw_hair(rng, skin.depth), bool(rng.random() < 0.2), bool(rng.random() < 0.5)
+    )

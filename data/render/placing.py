@@ -10,13 +10,12 @@ from data.render.hanging import hang_hair
 from data.render.identity import Identity
 from data.render.relief import Relief, raise_relief
 from data.render.skin import Light, shade_ear
-from data.render.worn import hang_earring, wear_glasses
 
 # Shares of photographs with hair over the ear, by style; below _HEAVY it is a lock, else single strands.
 _HAIR_OVER_EAR = {"long": 0.45, "tied": 0.25, "short": 0.10, "buzz": 0.0, "bald": 0.0}
 _HEAVY = 0.12
-_GLASSES = 0.06
-# A landmark is hidden by a fold of its own ear when its ray meets the ear this far away (ear heights).
+# A landmark is hidden by a fold of its own ear when its ray meets the ear this far away (ear heights); a
+# grazing ray may miss its own spot by more.
 _FOLD = 0.06
 
 
@@ -39,7 +38,7 @@ def place_ear(
     camera: Camera,
     window: bool = False,
 ) -> PlacedEar:
-    """The ear, its shadow, earring, glasses and hair painted over a linear image (h, w, 3).
+    """The ear, its shadow and hair painted over a linear image (h, w, 3).
 
     plane: x and y (h, w) of each pixel in ear heights. `window` says that the image is a part of a larger
     one, at whose border hair has to end softly.
@@ -53,17 +52,12 @@ def place_ear(
     part = _part(box, 0.06 * camera.scale + 2, image.shape[:2])
     maps = camera.canvas_maps(relief, depth, (plane[0][part], plane[1][part]))
     image = _composite(image, part, maps, relief, identity, light, camera)
-    if identity.earring:
-        lobe = camera.project(lift(anatomy.curves["lobe"], relief, depth))[0]
-        image = hang_earring(rng, image, lobe, camera.scale, light)
-    if rng.random() < _GLASSES:
-        image = wear_glasses(rng, image, camera.scale, camera.project_plane, light)
     cover = np.zeros(image.shape[:2], np.float32)
     amount = rng.random()
     if amount < _HAIR_OVER_EAR[identity.hair.style]:
         heavy = amount < _HEAVY
         image, cover = hang_hair(rng, image, plane, identity.hair, light, camera, heavy, window)
-    folded = _behind_a_fold(points, relief.to_px(anatomy.landmarks), maps, part, relief)
+    folded = _behind_a_fold(points, relief.to_px(anatomy.landmarks), maps, part, relief, camera)
     visibility = np.where(folded, np.minimum(visible(cover, points), 1), visible(cover, points))
     return PlacedEar(image, box, points, visibility.astype(np.uint8))
 
@@ -125,7 +119,12 @@ def _part(box: np.ndarray, grow_px: float, shape: tuple[int, int]) -> tuple[slic
 
 
 def _behind_a_fold(
-    points: np.ndarray, canvas_points: np.ndarray, maps: tuple, part: tuple[slice, slice], relief: Relief
+    points: np.ndarray,
+    canvas_points: np.ndarray,
+    maps: tuple,
+    part: tuple[slice, slice],
+    relief: Relief,
+    camera: Camera,
 ) -> np.ndarray:
     """Which of the points (N, 2) px another fold of the ear stands in front of: (N,) bool."""
     column, row = np.round(points - (part[1].start, part[0].start)).astype(int).T
@@ -133,4 +132,5 @@ def _behind_a_fold(
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     row, column = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
     seen = np.column_stack([axis[row, column] for axis in maps])
-    return inside & (np.hypot(*(seen - canvas_points).T) > _FOLD * relief.scale)
+    allowed = _FOLD / np.sqrt(max(float(camera.rotation[2, 2]), 0.1))
+    return inside & (np.hypot(*(seen - canvas_points).T) > allowed * relief.scale)

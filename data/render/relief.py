@@ -57,7 +57,7 @@ def raise_relief(anatomy: Anatomy, scale: float) -> Relief:
     canal = _blob(x, y, anatomy.curves["canal"][0] - (0.012, 0), 0.032, 0.05) * bowl_cover
     height = height - _bowl(draw, folds["bowl"] + 0.5 * antihelix, bowl_cover) - 0.05 * canal
     # The lobe has an edge towards the cheek; further up the ear grows out of it.
-    seam = 0.03 + 0.05 * step(-y, -0.84, -0.70)
+    seam = 0.03 + 0.05 * step(-y, -0.84, -0.70) + 0.05 * step(y, 0.12, 0.3) * step(-y, -0.75, -0.6)
     soft_cover = draw.smooth(cover, 0.0035)
     return Relief(
         height=draw.smooth(height, 0.006),

@@ -1,18 +1,22 @@
 """A scene for the detector: people with 0 to 3 ears to be seen, in front of clutter."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from data.render.camera import Camera, expose, pose
 from data.render.clutter import paint_clutter
-from data.render.heads import draw_plan, paint_person
-from data.render.identity import Identity, draw_identity
-from data.render.placing import place_ear
+from data.render.exposure import expose
+from data.render.framing import stand_in_scene, stand_in_window, window_shape
+from data.render.identity import draw_identity
+from data.render.people import SeenEar, add_person
 from data.render.skin import Light, draw_light
+from data.render.surroundings import background
 
-# Ear heights as fractions of the frame's height.
-SMALLEST, LARGEST = 0.04, 0.60
+# Share of scenes that are windows round one person's ear, the others showing whole people; of those windows
+# the share that holds a face without its ear, and the share with the ear under hair or headphones.
+_WINDOWS, _EARLESS, _COVERED = 0.42, 0.15, 0.05
+# Windows in front of a plain background, as in a studio.
+_PLAIN = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,134 +36,55 @@ class RenderedScene:
 def render_scene(
     seed: int, identities: list[int] | None = None, image_px: tuple[int, int] = (480, 640)
 ) -> RenderedScene:
-    """Scene `seed` of image_px (height, width); people are taken from `identities` (seeds) or its own."""
+    """Scene `seed` of image_px (height, width); people are taken from `identities` (seeds) or its own.
+
+    Windows round one ear are as high as image_px and at most as wide.
+    """
     rng = np.random.default_rng([seed, 3])
     light = draw_light(rng)
-    image = paint_clutter(rng, image_px, light)
-    wanted = int(rng.choice([0, 1, 2, 3], p=[0.2, 0.45, 0.22, 0.13]))
     people = list(identities) if identities else [(seed + 1) * 8 + index + 2**60 for index in range(6)]
-    ears: list[_Ear] = []
-    hidden = int(rng.integers(0, 3)) if wanted == 0 else int(rng.random() < 0.15)
-    while hidden or wanted:
-        hide = hidden > 0
-        identity = draw_identity(people[int(rng.integers(len(people)))])
-        image, found = _add_person(rng, image, identity, light, wanted, hide, ears)
-        ears += found
-        hidden -= hide
-        wanted = 0 if not hide and not found else wanted - len(found)
+    draw = _window if rng.random() < _WINDOWS else _wide_scene
+    image, ears = draw(rng, light, people, image_px)
     image = expose(image, rng, 0.8)
     count = len(ears)
     return RenderedScene(
         image,
-        np.array([ear.box for ear in ears], np.float32).reshape(count, 4),
+        np.array([ear.box_xyxy for ear in ears], np.float32).reshape(count, 4),
         np.array([ear.points for ear in ears], np.float32).reshape(count, 17, 2),
         np.array([ear.visibility for ear in ears], np.uint8).reshape(count, 17),
     )
 
 
-@dataclass(frozen=True)
-class _Ear:
-    box: np.ndarray
-    points: np.ndarray
-    visibility: np.ndarray
+def _wide_scene(
+    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int]
+) -> tuple[np.ndarray, list[SeenEar]]:
+    """Whole people, some of whose ears are hidden, and the ears that are seen."""
+    image = paint_clutter(rng, shape, light)
+    wanted = int(rng.choice([0, 1, 2, 3], p=[0.2, 0.4, 0.26, 0.14]))
+    hidden = int(rng.integers(0, 3)) if wanted == 0 else int(rng.random() < 0.2)
+    ears: list[SeenEar] = []
+    while hidden or wanted:
+        hide = hidden > 0
+        identity = draw_identity(people[int(rng.integers(len(people)))])
+        stand = stand_in_scene(rng, shape, [ear.box_xyxy for ear in ears])
+        found: list[SeenEar] = []
+        if stand is not None:
+            image, found = add_person(rng, image, identity, light, stand, wanted, hide)
+        ears += found
+        hidden -= hide
+        wanted = 0 if not hide and not found else wanted - len(found)
+    return image, ears
 
 
-def _add_person(
-    rng: np.random.Generator,
-    image: np.ndarray,
-    identity: Identity,
-    light: Light,
-    wanted: int,
-    hide: bool,
-    ears: list[_Ear],
-) -> tuple[np.ndarray, list[_Ear]]:
-    """The scene with one more person and the ears it shows; no person where it would cover an ear."""
-    rows, columns = image.shape[:2]
-    for attempt in range(30):
-        yaw = float(
-            np.clip(rng.choice([rng.normal(0.1, 0.25), rng.uniform(0.5, 1.0)], p=[0.6, 0.4]), -0.45, 1.0)
-        )
-        plan = draw_plan(rng, yaw)
-        largest = max(LARGEST * 0.9 * 0.92**attempt, SMALLEST * 1.2)  # where it is crowded, further away
-        height = float(rows * np.exp(rng.uniform(np.log(SMALLEST * 1.1), np.log(largest))))
-        margin = np.minimum(np.array([0.6, 0.7]) * height, np.array([columns, rows]) * 0.48)
-        ear_px = rng.uniform(margin, np.array([columns, rows]) - 1 - margin)
-        flipped = rng.random() < 0.5
-        top, bottom, left, right = plan.reach_px(ear_px, height, (rows, columns))
-        taken = [_mirrored(ear, columns) if flipped else ear for ear in ears]
-        if not any(_meets(ear.box, left, top, right, bottom) for ear in taken):
-            break
-    else:
-        return image, []
-    rotation = pose(yaw, rng.normal(0, 0.12), rng.normal(0, 0.15))
-    middle = np.append(
-        (identity.anatomy.outline.max(axis=0) + identity.anatomy.outline.min(axis=0)) / 2, 0.08
-    )
-    canvas = image[:, ::-1] if flipped else image
-    camera = Camera(rotation, height, middle, ear_px)
-    canvas = canvas.copy()
-    moved = replace(camera, offset=ear_px - (left, top))
-    window = paint_person(rng, canvas[top:bottom, left:right], plan, identity, light, moved, hide)
-    canvas[top:bottom, left:right] = window
-    found = []
-    if not hide:
-        canvas, ear = _add_ear(rng, canvas, identity, light, camera)
-        found.append(ear)
-        if plan.front > 0.7 and wanted > 1 and rng.random() < 0.8:
-            other = np.array(
-                [ear_px[0] + 2 * plan.centre[0] * height, ear_px[1] + rng.normal(0, 0.04) * height]
-            )
-            canvas, ear = _add_far_ear(rng, canvas, identity, light, replace(camera, offset=other))
-            found += [] if ear is None else [ear]
-    if flipped:
-        canvas = canvas[:, ::-1]
-        found = [_mirrored(ear, columns) for ear in found]
-    return np.ascontiguousarray(canvas), found
-
-
-def _add_ear(
-    rng: np.random.Generator, canvas: np.ndarray, identity: Identity, light: Light, camera: Camera
-) -> tuple[np.ndarray, _Ear]:
-    """The scene with the ear at the camera's offset, painted in a window round it."""
-    rows, columns = canvas.shape[:2]
-    reach = 1.15 * camera.scale + 4
-    left, top = np.maximum(camera.offset - reach, 0).astype(int)
-    right, bottom = np.minimum(np.ceil(camera.offset + reach), (columns, rows)).astype(int)
-    moved = replace(camera, offset=camera.offset - (left, top))
-    window = canvas[top:bottom, left:right]
-    plane = moved.plane_grid(window.shape[:2])
-    placed = place_ear(rng, window, plane, identity, light, moved, window=True)
-    canvas[top:bottom, left:right] = placed.image
-    shift = np.array([left, top])
-    box = np.clip(placed.box_xyxy + np.tile(shift, 2), 0, [columns, rows, columns, rows])
-    return canvas, _Ear(box, placed.points + shift, placed.visibility)
-
-
-def _add_far_ear(
-    rng, canvas, identity: Identity, light: Light, camera: Camera
-) -> tuple[np.ndarray, _Ear | None]:
-    """The other ear of a full face: the same ear mirrored, if it lies inside the scene."""
-    rows, columns = canvas.shape[:2]
-    if not camera.scale * 0.6 < camera.offset[0] < columns - camera.scale * 0.6:
-        return canvas, None
-    turned = replace(light, direction=light.direction * (-1, 1, 1))
-    mirrored = replace(camera, offset=np.array([columns - 1 - camera.offset[0], camera.offset[1]]))
-    canvas, ear = _add_ear(rng, np.ascontiguousarray(canvas[:, ::-1]), identity, turned, mirrored)
-    return np.ascontiguousarray(canvas[:, ::-1]), _mirrored(ear, columns)
-
-
-def _mirrored(ear: _Ear, columns: int) -> _Ear:
-    box, points = ear.box.copy(), ear.points.copy()
-    box[[0, 2]] = columns - box[[2, 0]]
-    points[:, 0] = columns - 1 - points[:, 0]
-    return replace(ear, box=box, points=points)
-
-
-def _meets(box: np.ndarray, left: int, top: int, right: int, bottom: int) -> bool:
-    grow = 0.15 * (box[2:] - box[:2])
-    return bool(
-        box[0] - grow[0] < right
-        and box[2] + grow[0] > left
-        and box[1] - grow[1] < bottom
-        and box[3] + grow[1] > top
-    )
+def _window(
+    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int]
+) -> tuple[np.ndarray, list[SeenEar]]:
+    """Little more than one ear, its cheek and hair; or a face without its ear."""
+    shape = window_shape(rng, shape)
+    plain = rng.random() < _PLAIN
+    image = background(rng, shape, light) if plain else paint_clutter(rng, shape, light)
+    kind = rng.random()
+    earless, covered = kind < _EARLESS, _EARLESS <= kind < _EARLESS + _COVERED
+    identity = draw_identity(people[int(rng.integers(len(people)))])
+    stand = stand_in_window(rng, shape, earless)
+    return add_person(rng, image, identity, light, stand, 0 if earless else 2, covered)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from data.render.blending import over, step
 from data.render.noise import field, grain
 from data.render.relief import Relief
 
@@ -36,45 +37,61 @@ class Skin:
     redness: float
     texture: float
     gloss: float
+    freckles: float
     seed: int
 
 
 @dataclass(frozen=True)
 class Light:
-    """Direction (3,) towards the light in camera space, its colour (3,), and the share of ambient light."""
+    """Direction (3,) towards the light in camera space, its colour (3,), and the share of ambient light.
+
+    `behind` is the strength of a second light behind the head, which shines through thin parts.
+    """
 
     direction: np.ndarray
     colour: np.ndarray
     ambient: float
     hardness: float
+    behind: float
 
 
 def draw_skin(rng: np.random.Generator) -> Skin:
-    depth = rng.beta(1.1, 1.5) * (len(_TONES) - 1)
+    depth = rng.beta(1.0, 1.7) * (len(_TONES) - 1)
     low = min(int(depth), len(_TONES) - 2)
     tone = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (depth - low) + rng.normal(0, (5, 5, 6))
-    tone = tone + (tone @ (0.3, 0.59, 0.11) - tone) * rng.uniform(-0.05, 0.20)
+    tone = tone + (tone @ (0.3, 0.59, 0.11) - tone) * rng.uniform(-0.02, 0.36)
     return Skin(
         linear(np.clip(tone, 20, 250)),
         float(depth / (len(_TONES) - 1)),
         rng.uniform(0.1, 1),
         rng.uniform(0.3, 1),
-        rng.uniform(0.1, 1),
+        rng.choice([rng.uniform(0, 0.7), rng.uniform(0.7, 1.6)], p=[0.78, 0.22]),
+        rng.uniform(0.2, 0.8) * (rng.random() < 0.15),
         int(rng.integers(2**31)),
     )
 
 
+# Shares of photographs in strongly coloured light, and with a light behind the head.
+_COLOURED, _BACKLIT = 0.06, 0.12
+# What of light that goes through an ear comes out: red, and little else.
+_THROUGH = np.array([1.0, 0.20, 0.10], np.float32)
+
+
 def draw_light(rng: np.random.Generator) -> Light:
     side = rng.uniform(0, 2 * np.pi)
-    tilt = rng.uniform(0.25, 1.15)
+    tilt = rng.uniform(0.25, 1.2)
     direction = np.array([np.cos(side) * np.sin(tilt), np.sin(side) * np.sin(tilt) - 0.35, np.cos(tilt)])
-    warmth = rng.normal(0, 0.07)
-    colour = np.array([1 + warmth, 1 + rng.normal(0, 0.012), 1 - warmth]) * np.exp(rng.normal(0.22, 0.2))
+    warmth = rng.normal(0, 0.09)
+    colour = np.array([1 + warmth, 1 + rng.normal(0, 0.02), 1 - warmth])
+    if rng.random() < _COLOURED:
+        colour = colour * np.exp(rng.normal(0, 0.5, 3))
+    colour = colour * np.exp(np.clip(rng.normal(0.25, 0.3), -0.8, 0.8))
     return Light(
         (direction / np.linalg.norm(direction)).astype(np.float32),
         colour.astype(np.float32),
-        rng.uniform(0.15, 0.52),
-        rng.uniform(0.2, 1),
+        rng.uniform(0.10, 0.65),
+        rng.uniform(0.1, 1),
+        rng.uniform(0.3, 1.3) if rng.random() < _BACKLIT else 0.0,
     )
 
 
@@ -107,6 +124,9 @@ def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) ->
         np.float32(0.11) * np.power(mirror, 14) + np.float32(0.13) * np.power(mirror, 50)
     )
     colour += (gloss * lit * open_sky)[..., None]
+    if light.behind:
+        thin = relief.free * (0.35 + 0.65 * np.maximum(relief.helix, relief.lobe)) * (1 - relief.bowl)
+        colour += (light.behind * (1 - 0.6 * skin.depth) * thin)[..., None] * albedo * _THROUGH
     return colour * light.colour
 
 
@@ -128,7 +148,22 @@ def _albedo(relief: Relief, skin: Skin, rng: np.random.Generator) -> np.ndarray:
     mottle = 1 + np.float32(0.035 * skin.texture) * field(rng, shape, 24, 2)
     absorb = np.array([0.10, 0.42, 0.36], np.float32)
     albedo = skin.albedo * np.exp(-np.maximum(blood, -0.3)[..., None] * absorb) * mottle[..., None]
-    return albedo * (1 - relief.canal * 0.55)[..., None]
+    albedo = albedo * (1 - relief.canal * 0.55)[..., None]
+    return _speckle(rng, albedo, skin, relief.scale)
+
+
+def _speckle(rng: np.random.Generator, albedo: np.ndarray, skin: Skin, scale: float) -> np.ndarray:
+    """Skin with its freckles and moles: (h, w, 3)."""
+    shape = albedo.shape[:2]
+    if skin.freckles:
+        spots = step(field(rng, shape, 45 * max(shape) / scale, 1), 1.1, 2.2) * skin.freckles
+        albedo = albedo * (1 - spots[..., None] * np.array([0.25, 0.42, 0.5], np.float32))
+    for _ in range(int(rng.integers(0, 3)) * (rng.random() < 0.3)):
+        at = tuple(int(v) for v in rng.uniform(0.2, 0.8, 2) * shape[::-1])
+        mole = np.zeros(shape, np.uint8)
+        cv2.circle(mole, at, max(int(rng.uniform(0.006, 0.014) * scale), 1), 255, -1, cv2.LINE_AA)
+        albedo = over(albedo, skin.albedo * 0.25, mole.astype(np.float32) / 255)
+    return albedo
 
 
 def _occlusion(relief: Relief) -> np.ndarray:
