@@ -6,6 +6,7 @@ and every view can be made again. `data.sampler.EpochSampler` hands the epoch to
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,24 @@ class EarCrops:
         self._border = 0 if geometry is None else crops.context_border_px(out_px)
         self._cache = PixelCache(len(manifest), out_px + 2 * self._border, cache_dir, ram_limit_mb)
         self._rows_of = _rows_by_path(manifest)
+
+    def drawn_as(
+        self,
+        geometry: Geometry,
+        photometry: Photometry,
+        seed: int | None = None,
+        manifest: Manifest | None = None,
+    ) -> EarCrops:
+        """The same ears, augmented otherwise; what is decoded is shared. Only for those with a geometry.
+
+        manifest: of the same ears, with other landmarks.
+        """
+        assert self.geometry is not None, "crops without room round them cannot be turned"
+        other = copy.copy(self)
+        other.geometry, other.photometry = geometry, photometry
+        other.seed = self.seed if seed is None else seed
+        other.manifest = self.manifest if manifest is None else manifest
+        return other
 
     def __len__(self) -> int:
         """Number of ears."""

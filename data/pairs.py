@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from data import crops
@@ -19,9 +18,8 @@ class PairedCrops:
 
     def __init__(self, ears: EarCrops, geometry: Geometry, photometry: Photometry) -> None:
         """ears: the first views, with geometry of their own (their context crops are shared)."""
-        self.ears, self._second = ears, copy.copy(ears)
-        self._second.geometry, self._second.photometry = geometry, photometry
-        self._second.seed = ears.seed + SECOND_SEED
+        self.ears = ears
+        self._second = ears.drawn_as(geometry, photometry, seed=ears.seed + SECOND_SEED)
 
     def __len__(self) -> int:
         """Number of ears."""

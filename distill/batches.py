@@ -19,8 +19,8 @@ from data import crops
 from data.datamodule import one_thread
 from data.dataset import EarCrops, Frames, sample_seed
 from data.manifest import Manifest
-from distill.gate import trust
 from distill.maps import KeptMaps
+from distill.predicted import PredictedEars
 from distill.views import MIRRORED, PLAIN, CropViews
 
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
@@ -42,51 +42,55 @@ class EndlessOrder:
         return int(self._order[place]), number
 
 
+@dataclass
+class MappedViews:
+    """Crops in numbered views, and the maps that are kept of them."""
+
+    views: CropViews
+    kept: KeptMaps
+
+
 class CropBatches(Dataset):
     """Batches of the landmarker, by step: see `distill.module.LandmarkerModule` for what they hold.
 
-    labelled: with geometry and photometry, drawn anew each time. views and kept: crops in the views whose
-    maps are kept; None for the twin. Each crop goes through all its views before one comes again.
-    agreement_limit: see `distill.gate.trust`; 0 leaves the predictions out.
+    labelled: with geometry and photometry, drawn anew each time. predicted: ears with a labeller's points,
+    drawn anew likewise. mapped: crops in the views whose maps are kept; each goes through all its views
+    before one comes again. The twin has labelled ones alone.
     """
 
     def __init__(
         self,
         labelled: EarCrops,
         labelled_per_batch: int,
-        views: CropViews | None = None,
-        kept: KeptMaps | None = None,
-        unlabelled_per_batch: int = 0,
-        agreement_limit: float = 0.0,
+        predicted: PredictedEars | None = None,
+        predicted_per_batch: int = 0,
+        mapped: MappedViews | None = None,
+        mapped_per_batch: int = 0,
         seed: int = 0,
     ) -> None:
         self.labelled, self.labelled_per_batch = labelled, labelled_per_batch
-        self.views, self.kept, self.unlabelled_per_batch = views, kept, unlabelled_per_batch
+        self.predicted, self.predicted_per_batch = predicted, predicted_per_batch
+        self.mapped, self.mapped_per_batch = mapped, mapped_per_batch
         self.seed = seed
         self._labelled_order = EndlessOrder(len(labelled), seed)
-        self._unlabelled_order = EndlessOrder(len(views), seed + 1) if views else None
-        self._predictions = kept.predictions if kept and agreement_limit > 0 else None
-        if self._predictions is not None:
-            self._trust = trust(
-                self._predictions["confidence"], self._predictions["disagreement"], agreement_limit
-            )
-
-    @property
-    def trusted_share(self) -> float | None:
-        """Of the predicted points, those that count at all; None without predictions."""
-        return None if self._predictions is None else float((self._trust > 0).mean())
+        self._predicted_order = EndlessOrder(len(predicted), seed + 2) if predicted else None
+        self._mapped_order = EndlessOrder(len(mapped.views), seed + 1) if mapped else None
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        items = [self._labelled_item(step, slot) for slot in range(self.labelled_per_batch)]
-        images = [item["image"] for item in items]
-        batch = {name: torch.stack([item[name] for item in items]) for name in ("points_px", "visibility")}
-        if self.views is not None:
-            drawn = [self._draw(step, slot) for slot in range(self.unlabelled_per_batch)]
+        labelled = [self._labelled_item(step, slot) for slot in range(self.labelled_per_batch)]
+        predicted = [self._predicted_item(step, slot) for slot in range(self.predicted_per_batch)]
+        drawn = [self._draw(step, slot) for slot in range(self.mapped_per_batch)]
+        batch = _stacked(labelled, {"points_px": "points_px", "visibility": "visibility"})
+        if predicted:
+            batch |= _stacked(predicted, {"predicted_px": "points_px", "trust": "trust"})
+        images = [item["image"] for item in (*labelled, *predicted)]
+        if drawn:
             images += [
-                self.views.augmented(row, number, sample_seed(self.seed, step, slot, "unlabelled"))
+                self.mapped.views.augmented(row, number, sample_seed(self.seed, step, slot, "mapped"))
                 for slot, (row, number) in enumerate(drawn)
             ]
-            batch |= self._taught(drawn)
+            maps = [self.mapped.kept.read(row, number) for row, number in drawn]
+            batch["maps"] = torch.from_numpy(np.stack(maps))
         return {"image": torch.stack(images), **batch}
 
     def _labelled_item(self, step: int, slot: int) -> dict[str, Tensor]:
@@ -94,21 +98,21 @@ class CropBatches(Dataset):
         geometry, light = (sample_seed(self.seed, step, slot, part) for part in ("geometry", "light"))
         return self.labelled.view(row, geometry, light)
 
-    def _draw(self, step: int, slot: int) -> tuple[int, int]:
-        """Row and view of an unlabelled crop."""
-        row, turn = self._unlabelled_order(step * self.unlabelled_per_batch + slot)
-        first = sample_seed(self.seed, 0, row, "first view")  # or all crops would be plain in the first turn
-        return row, (first + turn) % self.kept.views
+    def _predicted_item(self, step: int, slot: int) -> dict[str, Tensor]:
+        row, _ = self._predicted_order(step * self.predicted_per_batch + slot)
+        parts = ("predicted geometry", "predicted light")
+        return self.predicted.view(row, *(sample_seed(self.seed, step, slot, part) for part in parts))
 
-    def _taught(self, drawn: list[tuple[int, int]]) -> dict[str, Tensor]:
-        """Kept maps of the drawn crops, and the predictions where they are used."""
-        maps = np.stack([self.kept.read(row, number) for row, number in drawn])
-        taught = {"maps": torch.from_numpy(maps)}
-        if self._predictions is not None:
-            points_unit = np.stack([self._predictions["points_unit"][draw] for draw in drawn])
-            taught["predicted_px"] = torch.from_numpy(points_unit * self.views.settings.out_px - 0.5)
-            taught["trust"] = torch.from_numpy(np.stack([self._trust[draw] for draw in drawn]))
-        return taught
+    def _draw(self, step: int, slot: int) -> tuple[int, int]:
+        """Row and view of a crop with a kept map."""
+        row, turn = self._mapped_order(step * self.mapped_per_batch + slot)
+        first = sample_seed(self.seed, 0, row, "first view")  # or all crops would be plain in the first turn
+        return row, (first + turn) % self.mapped.kept.views
+
+
+def _stacked(items: list[dict[str, Tensor]], names: dict[str, str]) -> dict[str, Tensor]:
+    """names: of the batch -> of the items."""
+    return {name: torch.stack([item[source] for item in items]) for name, source in names.items()}
 
 
 @dataclass

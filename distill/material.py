@@ -15,8 +15,9 @@ from data.dataset import EarCrops, Frames, collate_frames
 from data.landmarks import load_scheme
 from data.manifest import Manifest, join_manifests, read_manifest
 from data.transforms import FrameAugmentation, Geometry, Photometry
-from distill.batches import CropBatches, FrameBatches, FrameSource
+from distill.batches import CropBatches, FrameBatches, FrameSource, MappedViews
 from distill.maps import KeptMaps
+from distill.predicted import PredictedEars
 from distill.views import CropViews, ViewSettings, check_views, fingerprint, read_ears
 from teacher.finetune_data import choose_labels
 
@@ -65,11 +66,27 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
         )
     views = CropViews(unlabelled, settings, photometry)
     check_views(kept, views)
-    labelled_count, unlabelled_count = _shares(config.batch_size, config.labelled_share)
-    limit = config.agreement_limit if config.prediction_weight > 0 else 0.0
-    batches = CropBatches(labelled, labelled_count, views, kept, unlabelled_count, limit, config.seed)
-    facts |= {"crops_with_maps": kept.crops, "views": kept.views, "trusted_share": batches.trusted_share}
+    predicted = mapped = None
+    if config.prediction_weight > 0 and kept.predictions is not None:
+        flip = np.asarray(scheme.flip)
+        predicted = PredictedEars(kept, views, geometry, photometry, flip, config.agreement_limit)
+        facts["trusted_share"] = predicted.trusted_share
+    if config.map_weight > 0:
+        mapped = MappedViews(views, kept)
+    counts = _crop_counts(config, predicted is not None, mapped is not None)
+    batches = CropBatches(labelled, counts[0], predicted, counts[1], mapped, counts[2], config.seed)
+    facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     return Material(batches, val_loader, kept, len(unlabelled), facts)
+
+
+def _crop_counts(config: Config, predicted: bool, mapped: bool) -> tuple[int, int, int]:
+    """Labelled, predicted and mapped crops of a batch; the teacher's two kinds share what it is given."""
+    if not predicted and not mapped:
+        return config.batch_size, 0, 0
+    labelled, others = _shares(config.batch_size, config.labelled_share)
+    if not (predicted and mapped):
+        return labelled, others * predicted, others * mapped
+    return labelled, others - others // 2, others // 2
 
 
 def build_detector_material(config: Config, image_px: int) -> Material:

@@ -88,9 +88,9 @@ class StudentModule(LightningModule):
 class LandmarkerModule(StudentModule):
     """Labels teach the points; kept maps and predicted points teach on crops without labels.
 
-    A batch (`distill.batches.CropBatches`): image (L + U, 3, H, W) uint8, the L labelled crops first;
-    points_px (L, K, 2) and visibility (L, K); with a teacher maps (U, C, g, g); with admitted predictions
-    predicted_px (U, K, 2) and trust (U, K).
+    A batch (`distill.batches.CropBatches`): image (L + P + M, 3, H, W) uint8: L labelled crops with points_px
+    (L, K, 2) and visibility (L, K); P crops with a labeller's predicted_px (P, K, 2) and trust (P, K), where
+    it was admitted; M crops with the teacher's maps (M, C, g, g), where they are used.
     """
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
@@ -99,11 +99,12 @@ class LandmarkerModule(StudentModule):
         loss = landmark_loss(logits[:labelled], batch["points_px"], batch["visibility"], image_px)
         self.log_terms({"label": loss}, labelled)
         if "maps" in batch:
-            loss = loss + self.map_loss(features[labelled:], batch["maps"])
+            loss = loss + self.map_loss(features[-len(batch["maps"]) :], batch["maps"])
         if "predicted_px" in batch:
             visibility = torch.full_like(batch["trust"], VISIBLE)
+            guessed = logits[labelled : labelled + len(batch["trust"])]
             predicted = landmark_loss(
-                logits[labelled:], batch["predicted_px"], visibility, image_px, weight=batch["trust"]
+                guessed, batch["predicted_px"], visibility, image_px, weight=batch["trust"]
             )
             # The loss is a weighted mean: without this a batch hardly trusted would count as much as any.
             share = batch["trust"].mean()

@@ -80,7 +80,9 @@ class Config:
     batch_size: int = 64
     """Images a step. The twin has as many, all of them labelled."""
     labelled_share: float = 0.5
-    """Of a batch, when there are others beside the labelled."""
+    """Of a batch, when there are others beside the labelled; where the teacher gives both points and maps,
+    half of the others get the one, half the other.
+    """
     lr: float = 3e-3
     """Highest learning rate (AdamW, warm-up, cosine)."""
     weight_decay: float = 0.05
@@ -92,7 +94,7 @@ class Config:
     gradient_clip: float = 5.0
     """Largest norm of the gradient; 0: not clipped."""
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
-    """How labelled crops are moved (the views of the kept maps are theirs)."""
+    """How labelled crops, and those with predicted points, are moved (views of kept maps are theirs)."""
     photometry: PhotometryConfig = field(default_factory=PhotometryConfig)
     """Light, noise, blur, occlusion: of what the student sees, never of what the teacher saw."""
     frame: FrameConfig = field(default_factory=FrameConfig)

@@ -54,7 +54,8 @@ class ViewSettings:
 class CropViews:
     """The ears of a manifest in numbered views.
 
-    photometry: changes what the student sees of a view, never what the teacher saw.
+    photometry: changes what the student sees of a view, never what the teacher saw. `crops` are the ears
+    behind the views.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class CropViews:
     ) -> None:
         geometry = Geometry(settings.geometry, settings.out_px)
         self.manifest, self.settings = manifest, settings
-        self._crops = EarCrops(
+        self.crops = EarCrops(
             manifest, settings.out_px, settings.margin, geometry, photometry, cache_dir=cache_dir
         )
 
@@ -86,7 +87,7 @@ class CropViews:
         seed = None
         if number >= FIRST_RANDOM:
             seed = sample_seed(self.settings.seed, number, row, "view")
-        item = self._crops.view(row, seed, photometry_seed)
+        item = self.crops.view(row, seed, photometry_seed)
         if number == MIRRORED:
             item |= {name: item[name].flip(-1) for name in ("image", "target")}
         return item

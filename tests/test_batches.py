@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.crops import crop, crop_matrix
+from data.crops import apply, crop, crop_matrix
 from data.dataset import EarCrops, Frames
 from data.images import read_image
 from data.manifest import read_manifest
@@ -23,12 +23,14 @@ from distill.batches import (
     EndlessOrder,
     FrameBatches,
     FrameSource,
+    MappedViews,
     RoundSteps,
     crop_windows,
     matched_windows,
     step_loader,
 )
 from distill.module import align_ears
+from distill.predicted import PredictedEars
 from distill.views import CropViews, ViewSettings
 from tests.drawn_ears import draw_ears
 
@@ -60,7 +62,7 @@ def crop_batches(folder):
     geometry = Geometry(GeometryConfig(), 64)
     labelled = EarCrops(manifest.select([0, 1, 2]), 64, geometry=geometry, photometry=photometry)
     views = CropViews(manifest, ViewSettings(out_px=64), photometry)
-    return CropBatches(labelled, 2, views, Kept(), 3, seed=5)
+    return CropBatches(labelled, 2, mapped=MappedViews(views, Kept()), mapped_per_batch=3, seed=5)
 
 
 def test_every_row_comes_once_before_any_comes_again():
@@ -86,8 +88,8 @@ def test_a_batch_has_labelled_crops_first_and_maps_of_the_others(crop_batches):
     batch = crop_batches[0]
     assert batch["image"].shape == (5, 3, 64, 64)
     assert batch["points_px"].shape == (2, 17, 2)
-    clear = CropViews(crop_batches.views.manifest, ViewSettings(out_px=64), Photometry(NO_LIGHT))
-    crop_batches.views = clear
+    clear = CropViews(crop_batches.mapped.views.manifest, ViewSettings(out_px=64), Photometry(NO_LIGHT))
+    crop_batches.mapped.views = clear
     for step in range(8):
         batch = crop_batches[step]
         for image, kept in zip(batch["image"][2:], batch["maps"], strict=True):
@@ -102,23 +104,60 @@ def test_all_views_of_a_crop_come_before_one_comes_again(crop_batches):
     assert {number for _, number in drawn[:8]} == {0, 1}  # and not all begin with the same view
 
 
-def test_predictions_go_with_their_crop_and_view(crop_batches, folder):
-    kept = Kept()
+def predicted_ears(crop_batches, wrong_point=5):
+    """A labeller that says the truth, but contradicts its mirror image at one point."""
+    manifest = crop_batches.mapped.views.manifest
+    matrices = [crop_matrix(box, 64) for box in manifest.boxes_xyxy]
+    truth_px = [apply(matrix, points) for matrix, points in zip(matrices, manifest.landmarks, strict=True)]
     points = np.zeros((8, 2, 17, 2), np.float32)
-    points[..., 0] = np.arange(8)[:, None, None] / 64
-    points[..., 1] = np.arange(2)[None, :, None] / 64
+    points[:, 0] = (np.array(truth_px) + 0.5) / 64
     disagreement = np.zeros((8, 2, 17), np.float32)
-    disagreement[:, :, 5] = 1.0
-    confidence = np.ones((8, 2, 17), np.float32)
-    kept.predictions = {"points_unit": points, "confidence": confidence, "disagreement": disagreement}
-    batches = CropBatches(crop_batches.labelled, 2, crop_batches.views, kept, 3, agreement_limit=0.05, seed=5)
-    batch = batches[0]
-    for kept_map, found, weight in zip(batch["maps"], batch["predicted_px"], batch["trust"], strict=True):
-        row, number = divmod(int(kept_map[0, 0, 0]), 10)
-        assert found[3].tolist() == pytest.approx([row - 0.5, number - 0.5])
-        assert weight.tolist() == [1.0] * 5 + [0.0] + [1.0] * 11
-    assert batches.trusted_share == pytest.approx(16 / 17)
-    assert "predicted_px" not in CropBatches(crop_batches.labelled, 2, crop_batches.views, kept, 3)[0]
+    disagreement[:, :, wrong_point] = 1.0
+    kept = Kept()
+    kept.predictions = {
+        "points_unit": points,
+        "confidence": np.ones((8, 2, 17), np.float32),
+        "disagreement": disagreement,
+    }
+    turned = Geometry(GeometryConfig(rotate_deg=30), 64)
+    views, flip = crop_batches.mapped.views, np.arange(17)
+    return PredictedEars(kept, views, turned, Photometry(NO_LIGHT), flip, agreement_limit=0.05)
+
+
+def test_predicted_points_follow_their_ear_through_any_view(crop_batches):
+    ears = predicted_ears(crop_batches)
+    assert ears.trusted_share == pytest.approx(16 / 17)
+    labels = EarCrops(
+        crop_batches.mapped.views.manifest, 64, geometry=ears.crops.geometry, photometry=Photometry(NO_LIGHT)
+    )
+    for row in range(8):
+        item, truth = ears.view(row, 10 + row, 0), labels.view(row, 10 + row, 0)
+        assert torch.equal(item["image"], truth["image"])
+        assert (item["points_px"] - truth["points_px"])[truth["visibility"] > 0].abs().max() < 0.01
+        weight = torch.where(truth["visibility"] > 0, 1.0, 0.0)
+        weight[5] = 0
+        assert torch.equal(item["trust"], weight)
+
+
+def test_trust_changes_places_with_its_point_under_mirroring(crop_batches):
+    ears = predicted_ears(crop_batches)
+    ears.flip = ears.crops.flip_indices = np.roll(np.arange(17), 1)  # point k is read from k - 1
+    ears.crops.geometry = Geometry(GeometryConfig(flip=1.0, rotate_deg=0, shift=0, box_jitter=0), 64)
+    assert ears.view(0, 1, 0)["trust"][6] == 0
+    ears.crops.geometry = Geometry(GeometryConfig(flip=0.0, rotate_deg=0, shift=0, box_jitter=0), 64)
+    assert ears.view(0, 1, 0)["trust"][5] == 0
+
+
+def test_labelled_predicted_and_mapped_crops_share_a_batch_in_this_order(crop_batches):
+    ears = predicted_ears(crop_batches)
+    batch = CropBatches(crop_batches.labelled, 2, ears, 4, crop_batches.mapped, 3, seed=5)[0]
+    assert batch["image"].shape == (9, 3, 64, 64)
+    assert batch["predicted_px"].shape == (4, 17, 2)
+    assert batch["trust"].shape == (4, 17)
+    assert len(batch["maps"]) == 3
+    alone = CropBatches(crop_batches.labelled, 2, seed=5)[0]
+    assert set(alone) == {"image", "points_px", "visibility"}
+    assert torch.equal(alone["image"], batch["image"][:2]), "the same labelled views as the twin's first ones"
 
 
 def test_rounds_go_on_where_a_resumed_training_begins():
