@@ -27,7 +27,9 @@ class Config:
     """Fine-tune a box and landmark reader on a trained SAM-VAE; needs a few labelled ears."""
 
     checkpoint: Path
-    """The trained EarVAE (best.ckpt of teacher.train)."""
+    """The trained EarVAE (best.ckpt of teacher.train), or an EarDetector that is to go on learning on other
+    ears, from rendered ones to your own for example; its sizes are then its own.
+    """
     train_npy: Path
     """Manifest of labelled ears to train on (image_paths, bboxes, landmarks, visibility)."""
     val_npy: Path | None = None
@@ -165,8 +167,11 @@ def main(config: Config) -> Path:
 
 
 def _build_model(config: Config, num_landmarks: int) -> EarDetector:
+    from teacher.checkpoint import read_checkpoint
     from teacher.detector import EarDetector
 
+    if read_checkpoint(config.checkpoint)["hyper_parameters"]["kind"] == "EarDetector":
+        return _taught_before(config, num_landmarks)
     build = EarDetector.from_scratch if config.from_scratch else EarDetector.from_vae_checkpoint
     return build(
         config.checkpoint,
@@ -177,6 +182,23 @@ def _build_model(config: Config, num_landmarks: int) -> EarDetector:
         heatmap_cells=config.heatmap_cells,
         stem_channels=config.stem_channels,
     )
+
+
+def _taught_before(config: Config, num_landmarks: int) -> EarDetector:
+    """An EarDetector that goes on learning. Raises UserError for another number of points."""
+    from teacher.detector import EarDetector
+
+    if config.from_scratch:
+        raise UserError(f"{config.checkpoint}: an EarDetector; from_scratch takes its sizes from an EarVAE.")
+    found = EarDetector.load_from_checkpoint(config.checkpoint)
+    if found.hparams["num_landmarks"] != num_landmarks:
+        raise UserError(
+            f"{config.checkpoint}: reads {found.hparams['num_landmarks']} points, the ears here have "
+            f"{num_landmarks}. Start from an EarVAE instead."
+        )
+    model = EarDetector(**{**found.hparams, "freeze_encoder": config.freeze_encoder})
+    model.load_state_dict(found.state_dict())
+    return model
 
 
 def _judge_best(output_dir: Path, val_loader: Any, labelled: LabelledEars, scheme: Scheme) -> None:

@@ -197,13 +197,24 @@ def test_settings_that_make_no_sense_are_refused(folder, tmp_path, changes, mess
         config(folder, tmp_path, **changes)
 
 
-def test_a_detector_is_no_starting_point(folder, tmp_path):
-    from teacher.checkpoint import save_weights
+def test_a_detector_goes_on_learning_from_what_it_knows(folder, tmp_path):
+    from teacher.checkpoint import load_model, save_weights
     from teacher.detector import EarDetector
 
-    save_weights(tmp_path / "detector.ckpt", EarDetector.from_vae(tiny_vae(), width=8), "EarDetector")
-    with pytest.raises(UserError, match="holds an EarDetector"):
-        main(config(folder, tmp_path, checkpoint=tmp_path / "detector.ckpt"))
+    taught = EarDetector.from_vae(tiny_vae(freeze_layers=0), width=8, heatmap_cells=16, stem_channels=8)
+    save_weights(tmp_path / "taught.ckpt", taught, "EarDetector")
+    same = {"checkpoint": tmp_path / "taught.ckpt", "epochs": 1, "lr": 0.0}
+    main(config(folder, tmp_path / "same", **same))
+    kept = load_model(tmp_path / "same" / "best.ckpt", "EarDetector")
+    assert kept.hparams["width"] == 8, "its own sizes, not those of the settings"
+    for name, value in taught.named_parameters():
+        assert torch.equal(dict(kept.named_parameters())[name], value)
+    with pytest.raises(UserError, match="takes its sizes from an EarVAE"):
+        main(config(folder, tmp_path / "no", from_scratch=True, checkpoint=tmp_path / "taught.ckpt"))
+    other = EarDetector.from_vae(tiny_vae(freeze_layers=0), num_landmarks=5, width=8, heatmap_cells=16)
+    save_weights(tmp_path / "other.ckpt", other, "EarDetector")
+    with pytest.raises(UserError, match="reads 5 points"):
+        main(config(folder, tmp_path / "no", checkpoint=tmp_path / "other.ckpt"))
 
 
 def test_passes_of_an_epoch_and_epochs_never_repeat_a_view(folder):
