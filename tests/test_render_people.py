@@ -8,6 +8,7 @@ import pytest
 from data.render.brush import Brush
 from data.render.camera import Camera, pose
 from data.render.dressing import dress_ear
+from data.render.ear import render_ear
 from data.render.face_map import EYE, FaceMap, draw_looks
 from data.render.faces import draw_face
 from data.render.framing import BOTH_FRONT, Stand, stand_in_scene, stand_in_window, window_shape
@@ -201,3 +202,12 @@ def test_a_person_changes_nothing_where_other_ears_may_be():
         np.testing.assert_array_equal(after[:, :left], picture[:, :left])
         np.testing.assert_array_equal(after[:, right:], picture[:, right:])
         assert np.abs(after - picture).max() > 0.1
+
+
+def test_the_share_of_turned_ears_is_the_users():
+    def narrowness(turned):
+        boxes = np.array([render_ear(seed, 0, 64, turned).box_xyxy for seed in range(40)])
+        sides = boxes[:, 2:] - boxes[:, :2]
+        return (sides[:, 0] / sides[:, 1]).mean()
+
+    assert narrowness(1.0) < 0.8 * narrowness(0.0)

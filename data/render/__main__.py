@@ -27,6 +27,8 @@ class Config:
     """Scenes for testing."""
     photos_per_identity: int = 3
     """Photographs of each ear, in other light and pose."""
+    turned: float = 0.45
+    """Share of ears seen more from the front than from the side; those are harder to find and to read."""
     image_px: int = 192
     """Side of an ear photograph in pixels, 64 to 1024; the ear takes about half of it."""
     scene_px: tuple[int, int] = (480, 640)
@@ -77,7 +79,8 @@ def _orders(config: Config, kind: str, split: str) -> list:
         name = f"{split}_{number // photos:05d}" + (f"_{number % photos}" if kind == "ear" else "")
         path = config.output_dir / "images" / f"{kind}s" / f"{name}.{config.image_format}"
         source = f"{'identity' if kind == 'ear' else 'scene'}_{split}_{number // photos:05d}"
-        orders.append(Order(kind, split, seed, number % photos, shape, path, source, config.jpeg_quality))
+        photo, quality = number % photos, config.jpeg_quality
+        orders.append(Order(kind, split, seed, photo, shape, path, source, quality, config.turned))
     return orders
 
 
@@ -131,6 +134,8 @@ def _check(config: Config) -> None:
     for side in config.scene_px:
         if not 96 <= side <= 4096:
             raise UserError(f"scene_px is {tuple(config.scene_px)}; give height and width from 96 to 4096")
+    if not 0 <= config.turned <= 1:
+        raise UserError(f"turned is {config.turned}; give a share from 0 to 1")
     if not any(getattr(config, name) for name in list(limits)[:6]):
         raise UserError("nothing to render: ears and scenes of all splits are 0; give one of them a number")
 

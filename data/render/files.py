@@ -27,6 +27,7 @@ class Order:
     path: Path
     source: str
     jpeg_quality: int
+    turned: float
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ def fulfil(order: Order) -> Labels:
     if order.kind == "ear":
         from data.render.ear import render_ear
 
-        ear = render_ear(order.seed, order.photo, order.image_px[0])
+        ear = render_ear(order.seed, order.photo, order.image_px[0], order.turned)
         _write_image(order.path, ear.image, order.jpeg_quality)
         return Labels(ear.box_xyxy[None], ear.landmarks[None], ear.visibility[None])
     from data.render.scene import render_scene
 
-    scene = render_scene(order.seed, None, order.image_px)
+    scene = render_scene(order.seed, None, order.image_px, order.turned)
     _write_image(order.path, scene.image, order.jpeg_quality)
     return Labels(scene.boxes_xyxy, scene.landmarks, scene.visibility)
 
