@@ -14,6 +14,8 @@ from data.crops import MARGIN
 from students.boxes import NMS_IOU, SCORE_THRESHOLD, detections_numpy
 from students.views import boxes_in_frame, ear_view, frame_view, points_in_frame
 
+_SHIPPED = Path(__file__).parent / "pretrained"
+PRETRAINED = (_SHIPPED / "detector.onnx", _SHIPPED / "landmarker.onnx")
 MAX_SIDE_PX = 32_766  # OpenCV's warp addresses pixels with 16 bits
 
 
@@ -30,7 +32,7 @@ class Ear:
 class EarPipeline:
     """The two students as one object.
 
-    >>> ears = EarPipeline.from_run("runs/demo")(rgb)  # rgb: (H, W, 3) uint8 of any size
+    >>> ears = EarPipeline.pretrained()(rgb)  # rgb: (H, W, 3) uint8 of any size
 
     detector_onnx, landmarker_onnx: files of `students.export`. score_threshold: boxes below it are dropped.
     threads: of ONNX Runtime, 0 for its own choice. `landmark_names` names the points, in order.
@@ -50,6 +52,14 @@ class EarPipeline:
         self._frame_px, self._crop_px = int(detector["image_px"]), int(landmarker["image_px"])
         self._margin = float(landmarker.get("margin", MARGIN))
         self.landmark_names: tuple[str, ...] = tuple(json.loads(landmarker["landmark_names"]))
+
+    @classmethod
+    def pretrained(cls, **options: Any) -> EarPipeline:
+        """The students that ship with the project, trained on rendered ears (students/pretrained/README.md).
+
+        options: as of the class.
+        """
+        return cls(*PRETRAINED, **options)
 
     @classmethod
     def from_run(cls, run_dir: str | Path, **options: Any) -> EarPipeline:

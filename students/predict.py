@@ -35,14 +35,16 @@ class Config:
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Images, folders of images, videos, or camera:0 for the first camera."""
-    output_dir: Path
+    output_dir: Path = Path("runs/predict")
     """Folder for the results; new or empty, unless --overwrite."""
     run: Path | None = None
-    """Folder of a run: its export/detector.onnx and export/landmarker.onnx are used."""
+    """Folder of a run: its export/detector.onnx and export/landmarker.onnx are used, instead of the models
+    that ship with the project.
+    """
     detector: Path | None = None
-    """ONNX file of the detector, instead of the run's."""
+    """ONNX file of the detector, instead of the run's or the shipped one."""
     landmarker: Path | None = None
-    """ONNX file of the landmarker, instead of the run's."""
+    """ONNX file of the landmarker, instead of the run's or the shipped one."""
     score_threshold: float = SCORE_THRESHOLD
     """Boxes with a lower score are dropped, 0 to 1."""
     landmarks: Path | None = None
@@ -223,23 +225,15 @@ def _refuse_to_overwrite(config: Config, inputs: list[Input], targets: dict[str,
 
 
 def _pipeline(config: Config) -> EarPipeline:
-    from students.pipeline import EarPipeline
+    from students.pipeline import PRETRAINED, EarPipeline
 
     options = {"score_threshold": config.score_threshold, "threads": config.threads}
-    if config.detector is not None and config.landmarker is not None:
-        return EarPipeline(config.detector, config.landmarker, **options)
-    if config.run is None:
-        raise UserError(
-            "No models given: use --run runs/demo, or both --detector and --landmarker (ONNX files)."
-        )
-    if config.detector is None and config.landmarker is None:
+    if config.run is not None and config.detector is None and config.landmarker is None:
         return EarPipeline.from_run(config.run, **options)
-    exported = config.run / "export"
-    return EarPipeline(
-        config.detector or exported / "detector.onnx",
-        config.landmarker or exported / "landmarker.onnx",
-        **options,
-    )
+    detector, landmarker = PRETRAINED
+    if config.run is not None:
+        detector, landmarker = (config.run / "export" / path.name for path in PRETRAINED)
+    return EarPipeline(config.detector or detector, config.landmarker or landmarker, **options)
 
 
 def _print_summary(done: list[dict[str, Any]], skipped: list[dict[str, str]]) -> None:

@@ -169,9 +169,25 @@ def test_a_video_file_appears_only_when_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_models_must_be_given(tmp_path):
-    with pytest.raises(UserError, match="No models given"):
-        main(Config(inputs=("x.jpg",), output_dir=tmp_path / "out"))
+def test_without_models_named_the_shipped_ones_find_rendered_ears(tmp_path):
+    from data.metrics import nme
+    from data.render.ear import render_ear
+    from students.pipeline import EarPipeline
+
+    found, errors, pipeline = 0, [], EarPipeline.pretrained(threads=1)
+    for identity in range(5000, 5008):
+        ear = render_ear(identity, 0, 256)
+        Image.fromarray(ear.image).save(tmp_path / f"{identity}.png")
+        found += len(pipeline(ear.image)) > 0
+        points_px = pipeline.landmarks(ear.image, ear.box_xyxy)
+        errors.append(nme(points_px[None], ear.landmarks[None], ear.visibility[None])[0])
+    assert found >= 6
+    assert np.median(errors) < 0.06
+    main(Config(inputs=(str(tmp_path / "5000.png"),), output_dir=tmp_path / "out", threads=1))
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text())["inputs"][0]["ears"]
+
+
+def test_models_must_be_there(tmp_path):
     with pytest.raises(UserError, match="No exported students"):
         main(Config(inputs=("x.jpg",), output_dir=tmp_path / "out", run=tmp_path))
     with pytest.raises(UserError, match="score_threshold is 2"):
