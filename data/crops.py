@@ -101,6 +101,11 @@ def flip_matrix(width_px: int) -> np.ndarray:
     return np.array([[-1, 0, width_px - 1], [0, 1, 0]], dtype=np.float32)
 
 
+def mirrors(matrix: np.ndarray) -> bool:
+    """Whether a matrix (2, 3) turns left into right."""
+    return bool(matrix[0, 0] * matrix[1, 1] < matrix[0, 1] * matrix[1, 0])
+
+
 def _square(matrix: np.ndarray) -> np.ndarray:
     return np.vstack([np.asarray(matrix, dtype=np.float64), [0, 0, 1]])
 

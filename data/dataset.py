@@ -105,7 +105,7 @@ class EarCrops:
         }
         if points is not None:
             visibility = self.manifest.visibility[index].copy()
-            if matrix[0, 0] * matrix[1, 1] < matrix[0, 1] * matrix[1, 0] and self.flip_indices is not None:
+            if self.flip_indices is not None and crops.mirrors(matrix):
                 points, visibility = points[self.flip_indices], visibility[self.flip_indices]
             if geometry_seed is not None:
                 inside = ((points >= -0.5) & (points <= self.out_px - 0.5)).all(axis=1)

@@ -8,6 +8,8 @@ from data import crops
 from data.dataset import EarCrops
 from data.transforms import Geometry, Photometry
 
+SECOND_SEED = 7919  # apart from the seeds of runs, which are small
+
 
 class PairedCrops:
     """`EarCrops` whose items also hold a second view of the same ear, moved and lit in its own way.
@@ -32,6 +34,3 @@ class PairedCrops:
         first, second = self.ears[key], self._second[key]
         to_second = crops.compose(second["matrix"].numpy(), crops.invert(first["matrix"].numpy()))
         return {**first, "second": second["image"], "to_second": torch.from_numpy(to_second)}
-
-
-SECOND_SEED = 7919  # apart from the seeds of runs, which are small

@@ -47,7 +47,6 @@ class PredictedEars:
         )
         self.crops: EarCrops = views.crops.drawn_as(geometry, photometry, manifest=predicted)
         self.crops.flip_indices = flip
-        self.flip = flip
         self.trust = trust(plain["confidence"], plain["disagreement"], agreement_limit).astype(np.float32)
 
     def __len__(self) -> int:
@@ -62,12 +61,13 @@ class PredictedEars:
     def view(self, row: int, geometry_seed: int, photometry_seed: int) -> dict[str, Tensor]:
         """image (3, S, S) uint8, points_px (K, 2), and trust (K,), 0 for points outside the view."""
         item = self.crops.view(row, geometry_seed, photometry_seed)
-        mirrored = torch.linalg.det(item["matrix"][:, :2]) < 0
-        weight = torch.from_numpy(self.trust[row][self.flip] if mirrored else self.trust[row])
+        weight = self.trust[row]
+        if crops.mirrors(item["matrix"].numpy()):
+            weight = weight[self.crops.flip_indices]
         return {
             "image": item["image"],
             "points_px": item["points_px"],
-            "trust": weight * (item["visibility"] > 0),
+            "trust": torch.from_numpy(weight) * (item["visibility"] > 0),
         }
 
 

@@ -106,21 +106,17 @@ def evaluate_crops(
     from students.frames import frames_of, photographs
     from students.tightness import BOX_MARGINS, tightness_report
 
-    readings: dict[str, list[Reading]] = {name: [] for name in readers}
-    margins = {name: (MARGIN,) if reader.is_teacher else BOX_MARGINS for name, reader in readers.items()}
-    points_at: dict[str, dict[float, list[np.ndarray]]] = {
-        name: {margin: [] for margin in margins[name]} for name in readers
+    readings: dict[str, dict[float, list[Reading]]] = {
+        name: {margin: [] for margin in ((MARGIN,) if reader.is_teacher else BOX_MARGINS)}
+        for name, reader in readers.items()
     }
     frames = [frame for frame in frames_of(manifest) if len(frame.rows)]
     for part, images in photographs(frames):
         boxes = np.concatenate([frame.boxes_xyxy for frame in frames[part]])
         repeated = [image for image, frame in zip(images, frames[part], strict=True) for _ in frame.rows]
         for name, reader in readers.items():
-            for margin in margins[name]:
-                reading = reader.read(repeated, boxes, margin)
-                points_at[name][margin].append(reading.points_px)
-                if margin == MARGIN:
-                    readings[name].append(reading)
+            for margin, parts in readings[name].items():
+                parts.append(reader.read(repeated, boxes, margin))
     rows = np.concatenate([frame.rows for frame in frames])
     ears = manifest.select(rows)
     per_image |= {
@@ -129,9 +125,11 @@ def evaluate_crops(
         "crops_landmarks": ears.landmarks,
         "crops_visibility": ears.visibility,
     }
-    for name, parts in readings.items():
-        read_at = {margin: np.concatenate(points) for margin, points in points_at[name].items()}
-        points_px = read_at[MARGIN]
+    for name, parts_at in readings.items():
+        read_at = {
+            margin: np.concatenate([part.points_px for part in parts]) for margin, parts in parts_at.items()
+        }
+        parts, points_px = parts_at[MARGIN], read_at[MARGIN]
         metrics[name] = landmark_report(points_px, ears.landmarks, ears.visibility, names)
         if len(read_at) > 1:
             metrics[name]["tightness"] = tightness_report(read_at, ears.landmarks, ears.visibility)

@@ -145,7 +145,7 @@ def main(config: Config) -> Path:
     seed_everything(config.seed, workers=True, verbose=False)
     weights = _loss_weights(config)
     perceptual = _perceptual(config)
-    model = _build_model(config, resume)
+    model = _build_model(config, resume, weights.paired and config.matching_map == "fused")
     data = EarDataModule(
         train_npy=[config.train_npy, *config.more_train_npy],
         val_npy=config.val_npy,
@@ -221,10 +221,6 @@ def _perceptual(config: Config) -> Any:
     return load_vgg16(config.vgg_weights or None)
 
 
-def _matches_fused(config: Config) -> bool:
-    return config.matching_map == "fused" and _loss_weights(config).paired
-
-
 def _probes(config: Config) -> list[Any]:
     from teacher.landmark_probe import LandmarkProbe
 
@@ -233,7 +229,7 @@ def _probes(config: Config) -> list[Any]:
     return [LandmarkProbe(config.probe_npy, config.image_size, config.seed)]
 
 
-def _build_model(config: Config, resume: Path | None) -> EarVAE:
+def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     """A new model, or one filled from a checkpoint; that one then needs no published weights."""
     from teacher.checkpoint import load_weights_into, read_checkpoint
     from teacher.vae import EarVAE
@@ -254,7 +250,7 @@ def _build_model(config: Config, resume: Path | None) -> EarVAE:
         decoder=config.decoder,
         decoder_channels=config.decoder_channels,
         logvar_start=config.logvar_start,
-        fusion=config.fusion if _matches_fused(config) else None,
+        fusion=config.fusion if fused else None,
     )
     if source:
         load_weights_into(model, source, "EarVAE")

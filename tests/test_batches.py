@@ -141,7 +141,7 @@ def test_predicted_points_follow_their_ear_through_any_view(crop_batches):
 
 def test_trust_changes_places_with_its_point_under_mirroring(crop_batches):
     ears = predicted_ears(crop_batches)
-    ears.flip = ears.crops.flip_indices = np.roll(np.arange(17), 1)  # point k is read from k - 1
+    ears.crops.flip_indices = np.roll(np.arange(17), 1)  # point k is read from k - 1
     ears.crops.geometry = Geometry(GeometryConfig(flip=1.0, rotate_deg=0, shift=0, box_jitter=0), 64)
     assert ears.view(0, 1, 0)["trust"][6] == 0
     ears.crops.geometry = Geometry(GeometryConfig(flip=0.0, rotate_deg=0, shift=0, box_jitter=0), 64)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.command import run_command
+from data.render.framing import TURNED
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Config:
     """Scenes for testing."""
     photos_per_identity: int = 3
     """Photographs of each ear, in other light and pose."""
-    turned: float = 0.45
+    turned: float = TURNED
     """Share of ears seen more from the front than from the side; those are harder to find and to read."""
     image_px: int = 192
     """Side of an ear photograph in pixels, 64 to 1024; the ear takes about half of it."""
