@@ -5,8 +5,9 @@ import numpy as np
 
 from data.render.noise import grain
 
-# Shares of pictures without colour, and of those enlarged from fewer pixels.
-_COLOURLESS, _COARSE = 0.06, 0.28
+# Shares of pictures without colour, of those enlarged from fewer pixels, and of those lit so brightly, as in a
+# studio, that light skin runs into a white background.
+_COLOURLESS, _COARSE, _HIGH_KEY = 0.10, 0.28, 0.12
 
 
 def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
@@ -19,6 +20,8 @@ def expose(linear: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
     image = image * np.exp(rng.normal(0, 0.03 * strength, 3)).astype(np.float32)  # white balance
     grey = image @ np.float32([[0.3], [0.59], [0.11]])
     image = grey + (image - grey) * np.float32(max(1.0 + 0.14 * rng.standard_normal() * strength, 0.4))
+    if rng.random() < _HIGH_KEY * strength:
+        image = image * np.float32(rng.uniform(1.1, 1.45))
     image = image + (image > 0.8) * (
         -0.5 * np.square(np.maximum(image - 0.8, 0))
     )  # shoulder instead of hard clipping
