@@ -69,6 +69,8 @@ class Config:
     agreement_limit: float = 0.05
     """Where the labeller and its mirror image differ by this part of the crop, its point counts nothing."""
 
+    init_checkpoint: Path | None = None
+    """Start from the weights, and with the sizes, of a student.pt such as students/pretrained/detector.pt."""
     student_options: dict[str, Any] = field(default_factory=dict)
     """Sizes of the student, such as {width: 48, image_px: 128}."""
     steps: int = 3000
@@ -130,20 +132,16 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
 
     from configs.provenance import write_provenance
-    from data.landmarks import load_scheme
     from distill.batches import step_loader
     from distill.losses import check_loss_weights
     from distill.material import build_detector_material, build_landmarker_material
-    from students.checkpoint import build_student, save_student
+    from students.checkpoint import save_student
     from teacher.trainer import build_trainer
 
     if config.distill:
         check_loss_weights(config.loss_weights)
     seed_everything(config.seed, workers=True, verbose=False)
-    options = dict(config.student_options)
-    if config.student == "landmarker":
-        options.setdefault("num_landmarks", len(load_scheme(config.scheme)))
-    student = build_student(config.student, options)  # first: the twin draws the same weights
+    student = _start(config)  # first: the twin draws the same weights
     build = build_landmarker_material if config.student == "landmarker" else build_detector_material
     material = build(config, student.image_px)
     rounds, steps_per_round = plan_steps(config, material.examples)
@@ -167,6 +165,26 @@ def main(config: Config) -> Path:
     trainer.fit(module, loader, material.val_loader, ckpt_path=resume, weights_only=True)
     _write_results(config, material, trainer, steps)
     return config.output_dir
+
+
+def _start(config: Config) -> Any:
+    """The student before its first step. Raises UserError where init_checkpoint is of other sizes."""
+    from data.landmarks import load_scheme
+    from students.checkpoint import build_student, load_student
+
+    options = dict(config.student_options)
+    if config.student == "landmarker":
+        options.setdefault("num_landmarks", len(load_scheme(config.scheme)))
+    if config.init_checkpoint is None:
+        return build_student(config.student, options)
+    student = load_student(config.init_checkpoint, config.student).train()
+    for name, wanted in options.items():
+        if student.hparams.get(name, wanted) != wanted:
+            raise UserError(
+                f"{config.init_checkpoint}: its {name} is {student.hparams[name]}, wanted is {wanted}. "
+                "Leave out init_checkpoint, or the option (for num_landmarks: the scheme)."
+            )
+    return student
 
 
 def build_module(config: Config, student: Any, kept: KeptMaps | None, steps: int) -> StudentModule:

@@ -115,6 +115,26 @@ def test_the_twin_differs_in_nothing_but_the_teacher(kept, tmp_path):
     assert not any(name.startswith("matcher") for name in weights[1])
 
 
+def test_training_goes_on_from_another_student(kept, tmp_path):
+    first = main(_landmarker(kept, tmp_path / "first", distill=False)) / "student.pt"
+    still = {
+        "init_checkpoint": first,
+        "lr": 0.0,
+        "weight_decay": 0.0,
+        "distill": False,
+        "student_options": {},
+    }
+    second = main(_landmarker(kept, tmp_path / "second", **still)) / "last.ckpt"
+    expected = load_student(first).state_dict()
+    found = torch.load(second, weights_only=True)["state_dict"]
+    trained = [name for name in expected if "running_" not in name and "num_batches" not in name]
+    assert all(torch.equal(found[f"student.{name}"], expected[name]) for name in trained)
+    with pytest.raises(UserError, match=r"its width is 8, wanted is 16"):
+        main(_landmarker(kept, tmp_path / "third", init_checkpoint=first, student_options={"width": 16}))
+    with pytest.raises(UserError, match=r"holds a landmarker, but a detector is wanted"):
+        main(_detector(kept, tmp_path / "fourth", init_checkpoint=first))
+
+
 def test_a_twins_batch_is_as_large_and_all_of_it_labelled(kept, tmp_path):
     twin = build_landmarker_material(_landmarker(kept, tmp_path, distill=False, maps=None), 128).batches[0]
     assert set(twin) == {"image", "points_px", "visibility"}

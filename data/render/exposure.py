@@ -5,8 +5,8 @@ import numpy as np
 
 from data.render.noise import grain
 
-# Shares of pictures without colour, of those enlarged from fewer pixels, and of those lit so brightly, as in a
-# studio, that light skin runs into a white background.
+# Shares of pictures without colour, of those enlarged from fewer pixels, and of those lit so brightly, as in
+# a studio, that light skin runs into a white background.
 _COLOURLESS, _COARSE, _HIGH_KEY = 0.10, 0.28, 0.12
 
 
