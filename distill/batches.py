@@ -23,6 +23,7 @@ from distill.maps import KeptMaps
 from distill.predicted import PredictedEars
 from distill.views import MIRRORED, PLAIN, CropViews
 
+NEVER = 2**62  # a step that no training reaches
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
 
 
@@ -42,6 +43,26 @@ class EndlessOrder:
         return int(self._order[place]), number
 
 
+@dataclass(frozen=True)
+class LabelledPart:
+    """Labelled examples of a batch: `per_batch` of them, and from step `whole_from` on all `batch_size`."""
+
+    per_batch: int
+    batch_size: int
+    whole_from: int
+
+    def positions(self, step: int) -> range:
+        """Of a step's labelled examples in their endless order."""
+        before = (
+            min(step, self.whole_from) * self.per_batch + max(step - self.whole_from, 0) * self.batch_size
+        )
+        return range(before, before + (self.batch_size if self.whole(step) else self.per_batch))
+
+    def whole(self, step: int) -> bool:
+        """Whether the whole batch is labelled."""
+        return step >= self.whole_from
+
+
 @dataclass
 class MappedViews:
     """Crops in numbered views, and the maps that are kept of them."""
@@ -55,7 +76,7 @@ class CropBatches(Dataset):
 
     labelled: with geometry and photometry, drawn anew each time. predicted: ears with a labeller's points,
     drawn anew likewise. mapped: crops in the views whose maps are kept; each goes through all its views
-    before one comes again. The twin has labelled ones alone.
+    before one comes again. The twin has labelled ones alone, as all have from step `labelled_from` on.
     """
 
     def __init__(
@@ -67,8 +88,10 @@ class CropBatches(Dataset):
         mapped: MappedViews | None = None,
         mapped_per_batch: int = 0,
         seed: int = 0,
+        labelled_from: int = NEVER,
     ) -> None:
-        self.labelled, self.labelled_per_batch = labelled, labelled_per_batch
+        batch_size = labelled_per_batch + predicted_per_batch + mapped_per_batch
+        self.labelled, self.part = labelled, LabelledPart(labelled_per_batch, batch_size, labelled_from)
         self.predicted, self.predicted_per_batch = predicted, predicted_per_batch
         self.mapped, self.mapped_per_batch = mapped, mapped_per_batch
         self.seed = seed
@@ -77,9 +100,11 @@ class CropBatches(Dataset):
         self._mapped_order = EndlessOrder(len(mapped.views), seed + 1) if mapped else None
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        labelled = [self._labelled_item(step, slot) for slot in range(self.labelled_per_batch)]
-        predicted = [self._predicted_item(step, slot) for slot in range(self.predicted_per_batch)]
-        drawn = [self._draw(step, slot) for slot in range(self.mapped_per_batch)]
+        others = 0 if self.part.whole(step) else 1
+        positions = self.part.positions(step)
+        labelled = [self._labelled_item(step, slot, place) for slot, place in enumerate(positions)]
+        predicted = [self._predicted_item(step, slot) for slot in range(others * self.predicted_per_batch)]
+        drawn = [self._draw(step, slot) for slot in range(others * self.mapped_per_batch)]
         batch = _stacked(labelled, {"points_px": "points_px", "visibility": "visibility"})
         if predicted:
             batch |= _stacked(predicted, {"predicted_px": "points_px", "trust": "trust"})
@@ -93,8 +118,8 @@ class CropBatches(Dataset):
             batch["maps"] = torch.from_numpy(np.stack(maps))
         return {"image": torch.stack(images), **batch}
 
-    def _labelled_item(self, step: int, slot: int) -> dict[str, Tensor]:
-        row, _ = self._labelled_order(step * self.labelled_per_batch + slot)
+    def _labelled_item(self, step: int, slot: int, position: int) -> dict[str, Tensor]:
+        row, _ = self._labelled_order(position)
         geometry, light = (sample_seed(self.seed, step, slot, part) for part in ("geometry", "light"))
         return self.labelled.view(row, geometry, light)
 
@@ -132,11 +157,19 @@ class FrameBatches(Dataset):
     """Batches of the detector, by step: see `distill.module.DetectorModule` for what they hold.
 
     labelled: frames whose boxes are labels; unlabelled: frames that only bring the maps of their ears. All
-    views of a step have one side, a chip's or the letterbox's.
+    views of a step have one side, a chip's or the letterbox's. From step `labelled_from` on all are labelled.
     """
 
-    def __init__(self, labelled: FrameSource, unlabelled: FrameSource | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        labelled: FrameSource,
+        unlabelled: FrameSource | None = None,
+        seed: int = 0,
+        labelled_from: int = NEVER,
+    ) -> None:
         self.sources, self.seed = [labelled, unlabelled] if unlabelled else [labelled], seed
+        batch_size = sum(source.per_batch for source in self.sources)
+        self.part = LabelledPart(labelled.per_batch, batch_size, labelled_from)
         self._orders = [EndlessOrder(len(source.frames), seed + i) for i, source in enumerate(self.sources)]
 
     def __getitem__(self, step: int) -> dict[str, Any]:
@@ -146,8 +179,8 @@ class FrameBatches(Dataset):
         maps: list[np.ndarray] = []
         side_px = self.sources[0].frames.augmentation.side_px(sample_seed(self.seed, step, 0, "side"))
         for source, order in zip(self.sources, self._orders, strict=True):
-            for slot in range(source.per_batch):
-                index, turn = order(step * source.per_batch + slot)
+            for position in self._positions(source, step):
+                index, turn = order(position)
                 item = source.frames.view(index, turn, side_px)
                 if source is self.sources[0]:
                     boxes.append(item["boxes_xyxy"])
@@ -161,6 +194,12 @@ class FrameBatches(Dataset):
         if maps:
             batch |= {"rois": torch.cat(rois).float(), "maps": torch.from_numpy(np.stack(maps))}
         return batch
+
+    def _positions(self, source: FrameSource, step: int) -> range:
+        if source is self.sources[0]:
+            return self.part.positions(step)
+        count = 0 if self.part.whole(step) else source.per_batch
+        return range(step * source.per_batch, step * source.per_batch + count)
 
 
 def matched_windows(item: dict[str, Any], manifest: Manifest, kept: KeptMaps) -> tuple[list[int], Tensor]:

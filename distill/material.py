@@ -74,9 +74,31 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
     if config.map_weight > 0:
         mapped = MappedViews(views, kept)
     counts = _crop_counts(config, predicted is not None, mapped is not None)
-    batches = CropBatches(labelled, counts[0], predicted, counts[1], mapped, counts[2], config.seed)
+    batches = CropBatches(
+        labelled,
+        counts[0],
+        predicted,
+        counts[1],
+        mapped,
+        counts[2],
+        config.seed,
+        _labelled_from(config, len(unlabelled)),
+    )
     facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     return Material(batches, val_loader, kept, len(unlabelled), facts)
+
+
+def plan_steps(config: Config, examples: int) -> tuple[int, int]:
+    """Rounds, and steps a round. A twin with the same settings gets the same."""
+    steps = max(1, round(config.epochs * examples / config.batch_size)) if config.epochs else config.steps
+    rounds = min(config.rounds, steps)
+    return rounds, max(1, round(steps / rounds))
+
+
+def _labelled_from(config: Config, examples: int) -> int:
+    """The first step of the last phase, whose batches are labelled alone."""
+    rounds, steps_per_round = plan_steps(config, examples)
+    return round(rounds * steps_per_round * (1 - config.labelled_last))
 
 
 def _crop_counts(config: Config, predicted: bool, mapped: bool) -> tuple[int, int, int]:
@@ -125,7 +147,9 @@ def build_detector_material(config: Config, image_px: int) -> Material:
     facts["held_out"] = len(val_loader.dataset)
     if kept is not None:
         facts["ears_with_maps"] = kept.crops
-    return Material(FrameBatches(first, second, config.seed), val_loader, kept, len(Frames(train)), facts)
+    examples = len(Frames(train))
+    batches = FrameBatches(first, second, config.seed, _labelled_from(config, examples))
+    return Material(batches, val_loader, kept, examples, facts)
 
 
 def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None, np.ndarray]:

@@ -85,6 +85,8 @@ class Config:
     """Of a batch, when there are others beside the labelled; where the teacher gives both points and maps,
     half of the others get the one, half the other.
     """
+    labelled_last: float = 0.0
+    """Part of the training, at its end, whose batches are labelled alone, as the twin's are throughout."""
     lr: float = 3e-3
     """Highest learning rate (AdamW, warm-up, cosine)."""
     weight_decay: float = 0.05
@@ -119,7 +121,7 @@ class Config:
         for name, least in (("batch_size", 2), ("rounds", 1), ("steps", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name}={getattr(self, name)}: at least {least} is needed.")
-        for name in ("labelled_share", "fade", "masked_share", "ema_decay"):
+        for name in ("labelled_share", "labelled_last", "fade", "masked_share", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name}={getattr(self, name)}: a number from 0 to 1 is needed.")
         for name in ("map_weight", "prediction_weight", "epochs", "agreement_limit"):
@@ -134,7 +136,7 @@ def main(config: Config) -> Path:
     from configs.provenance import write_provenance
     from distill.batches import step_loader
     from distill.losses import check_loss_weights
-    from distill.material import build_detector_material, build_landmarker_material
+    from distill.material import build_detector_material, build_landmarker_material, plan_steps
     from students.checkpoint import save_student
     from teacher.trainer import build_trainer
 
@@ -204,13 +206,6 @@ def build_module(config: Config, student: Any, kept: KeptMaps | None, steps: int
         fade=config.fade,
         ema_decay=config.ema_decay,
     )
-
-
-def plan_steps(config: Config, examples: int) -> tuple[int, int]:
-    """Rounds, and steps a round. A twin with the same settings gets the same."""
-    steps = max(1, round(config.epochs * examples / config.batch_size)) if config.epochs else config.steps
-    rounds = min(config.rounds, steps)
-    return rounds, max(1, round(steps / rounds))
 
 
 def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher | None:

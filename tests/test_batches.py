@@ -1,5 +1,6 @@
 """Batches by step: order, reproducibility, and that what is matched belongs together."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -160,6 +161,20 @@ def test_labelled_predicted_and_mapped_crops_share_a_batch_in_this_order(crop_ba
     assert torch.equal(alone["image"], batch["image"][:2]), "the same labelled views as the twin's first ones"
 
 
+def test_in_the_last_phase_all_crops_of_a_batch_are_labelled(crop_batches):
+    ears = predicted_ears(crop_batches)
+    batches = CropBatches(crop_batches.labelled, 2, ears, 1, crop_batches.mapped, 3, seed=5, labelled_from=2)
+    rows = []
+    draw = batches.labelled.view
+    batches.labelled.view = lambda row, *seeds: rows.append(row) or draw(row, *seeds)
+    sizes = [len(batches[step]["points_px"]) for step in range(4)]
+    assert sizes == [2, 2, 6, 6]
+    assert set(batches[2]) == {"image", "points_px", "visibility"}
+    assert batches[2]["image"].shape == (6, 3, 64, 64)
+    drawn = rows[:16]  # none was left out or came twice where the phases meet
+    assert all(sorted(drawn[start : start + 3]) == [0, 1, 2] for start in range(0, 15, 3))
+
+
 def test_rounds_go_on_where_a_resumed_training_begins():
     steps = RoundSteps(5, first_round=2)
     assert list(steps) == [10, 11, 12, 13, 14]
@@ -233,5 +248,8 @@ def test_frames_bring_boxes_of_the_labelled_and_maps_of_all(folder):
         row, view = divmod(int(kept[0, 0, 0]), 10)
         assert row in (chosen if roi[0] < 3 else rest)
         assert view in (0, 1)
+    batches.part = dataclasses.replace(batches.part, whole_from=1)
+    assert [len(batches[step]["boxes_xyxy"]) for step in range(3)] == [3, 5, 5]
+    assert len(batches[1]["image"]) == 5
     alone = FrameBatches(FrameSource(labelled, 3), seed=1)[0]
     assert set(alone) == {"image", "boxes_xyxy"}

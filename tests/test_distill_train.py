@@ -8,8 +8,8 @@ import torch
 from configs.errors import UserError
 from configs.files import read_json
 from distill import cache
-from distill.material import build_landmarker_material
-from distill.train import Config, build_module, main, plan_steps
+from distill.material import build_landmarker_material, plan_steps
+from distill.train import Config, build_module, main
 from students.checkpoint import build_student, load_student
 from teacher import finetune
 from teacher.checkpoint import save_weights
