@@ -275,7 +275,8 @@ def _write_results(config: Config, material: Material, trainer: Any, steps: int)
     counts = {"round": best["epoch"], "steps": steps, "images": steps * config.batch_size}
     kept = material.kept
     teacher = None if kept is None else {"layer": kept.layer, "gate": kept.index.get("gate")}
-    named = {"student": config.student, "distill": config.distill, "teacher": teacher}
+    start = str(config.init_checkpoint or "random weights")
+    named = {"student": config.student, "start": start, "distill": config.distill, "teacher": teacher}
     write_json(config.output_dir / "metrics.json", {**measures, **named, **counts, **material.facts})
     student = load_student(config.output_dir / "student.pt", config.student)
     picture = predictions_picture(student, material.val_loader.dataset, config.scheme)

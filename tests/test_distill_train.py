@@ -126,6 +126,7 @@ def test_training_goes_on_from_another_student(kept, tmp_path):
     }
     second = main(_landmarker(kept, tmp_path / "second", **still)) / "last.ckpt"
     expected = load_student(first).state_dict()
+    assert read_json(second.with_name("metrics.json"))["start"] == str(first)
     found = torch.load(second, weights_only=True)["state_dict"]
     trained = [name for name in expected if "running_" not in name and "num_batches" not in name]
     assert all(torch.equal(found[f"student.{name}"], expected[name]) for name in trained)

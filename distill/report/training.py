@@ -61,6 +61,7 @@ TERMS = {
     "box": "Boxes",
 }
 FACTS = (
+    Measure("start", "started from", "{}"),
     Measure("labels", "labels", "{:,d}"),
     Measure("held_out", "held out", "{:,d}"),
     Measure("steps", "training steps", "{:,d}"),
