@@ -34,12 +34,18 @@ class MapMatcher(nn.Module):
         self.register_buffer("mean", mean.float(), persistent=False)
         self.register_buffer("std", std.float(), persistent=False)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, student: Tensor, teacher: Tensor, seen: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted loss, and each loss unweighted.
 
-        student: (B, student_channels, h, w); teacher: (B, C, grid, grid) as kept, half precision.
+        student: (B, student_channels, h, w); teacher: (B, C, grid, grid) as kept, half precision; seen:
+        (B, 1, grid, grid), 0 for cells that the student did not see. Those are 0 on both sides, so that they
+        teach nothing, though the value of a cosine counts them as 1.
         """
         adapted, wanted = self.adapter(student), normalise(teacher, self.mean, self.std)
+        if seen is not None:
+            adapted, wanted = adapted * seen, wanted * seen
         total, parts = map_loss(adapted, wanted, self.loss_weights)
         if self.generator is not None:
             parts[MASKED] = mse_loss(self.generator(adapted), wanted)

@@ -20,10 +20,12 @@ from data.datamodule import one_thread
 from data.dataset import EarCrops, Frames, sample_seed
 from data.manifest import Manifest
 from distill.maps import KeptMaps
-from distill.predicted import PredictedEars
-from distill.views import MIRRORED, PLAIN, CropViews
+from distill.taught import TaughtEars
+from distill.views import MIRRORED, PLAIN
 
 NEVER = 2**62  # a step that no training reaches
+# names in the items of distill.taught -> in the batch, where points_px are the labels
+TAUGHT = {"points_px": "predicted_px", "trust": "trust", "maps": "maps", "map_matrix": "map_matrix"}
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
 
 
@@ -63,81 +65,51 @@ class LabelledPart:
         return step >= self.whole_from
 
 
-@dataclass
-class MappedViews:
-    """Crops in numbered views, and the maps that are kept of them."""
-
-    views: CropViews
-    kept: KeptMaps
-
-
 class CropBatches(Dataset):
     """Batches of the landmarker, by step: see `distill.module.LandmarkerModule` for what they hold.
 
-    labelled: with geometry and photometry, drawn anew each time. predicted: ears with a labeller's points,
-    drawn anew likewise. mapped: crops in the views whose maps are kept; each goes through all its views
-    before one comes again. The twin has labelled ones alone, as all have from step `labelled_from` on.
+    labelled: with geometry and photometry, drawn anew each time. taught: ears without labels and what the
+    teacher said of them, drawn anew likewise. The twin has labelled ones alone, as all have from step
+    `labelled_from` on.
     """
 
     def __init__(
         self,
         labelled: EarCrops,
         labelled_per_batch: int,
-        predicted: PredictedEars | None = None,
-        predicted_per_batch: int = 0,
-        mapped: MappedViews | None = None,
-        mapped_per_batch: int = 0,
+        taught: TaughtEars | None = None,
+        taught_per_batch: int = 0,
         seed: int = 0,
         labelled_from: int = NEVER,
     ) -> None:
-        batch_size = labelled_per_batch + predicted_per_batch + mapped_per_batch
-        self.labelled, self.part = labelled, LabelledPart(labelled_per_batch, batch_size, labelled_from)
-        self.predicted, self.predicted_per_batch = predicted, predicted_per_batch
-        self.mapped, self.mapped_per_batch = mapped, mapped_per_batch
+        self.labelled, self.taught, self.taught_per_batch = labelled, taught, taught_per_batch
+        self.part = LabelledPart(labelled_per_batch, labelled_per_batch + taught_per_batch, labelled_from)
         self.seed = seed
         self._labelled_order = EndlessOrder(len(labelled), seed)
-        self._predicted_order = EndlessOrder(len(predicted), seed + 2) if predicted else None
-        self._mapped_order = EndlessOrder(len(mapped.views), seed + 1) if mapped else None
+        self._taught_order = EndlessOrder(len(taught), seed + 1) if taught else None
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        others = 0 if self.part.whole(step) else 1
-        positions = self.part.positions(step)
-        labelled = [self._labelled_item(step, slot, place) for slot, place in enumerate(positions)]
-        predicted = [self._predicted_item(step, slot) for slot in range(others * self.predicted_per_batch)]
-        drawn = [self._draw(step, slot) for slot in range(others * self.mapped_per_batch)]
-        batch = _stacked(labelled, {"points_px": "points_px", "visibility": "visibility"})
-        if predicted:
-            batch |= _stacked(predicted, {"predicted_px": "points_px", "trust": "trust"})
-        images = [item["image"] for item in (*labelled, *predicted)]
-        if drawn:
-            images += [
-                self.mapped.views.augmented(row, number, sample_seed(self.seed, step, slot, "mapped"))
-                for slot, (row, number) in enumerate(drawn)
-            ]
-            maps = [self.mapped.kept.read(row, number) for row, number in drawn]
-            batch["maps"] = torch.from_numpy(np.stack(maps))
+        items = [
+            self._labelled_item(step, slot, place) for slot, place in enumerate(self.part.positions(step))
+        ]
+        images = [item["image"] for item in items]
+        batch = {name: torch.stack([item[name] for item in items]) for name in ("points_px", "visibility")}
+        if self.taught_per_batch and not self.part.whole(step):
+            items = [self._taught_item(step, slot) for slot in range(self.taught_per_batch)]
+            images += [item.pop("image") for item in items]
+            batch |= {TAUGHT[name]: torch.stack([item[name] for item in items]) for name in items[0]}
         return {"image": torch.stack(images), **batch}
 
     def _labelled_item(self, step: int, slot: int, position: int) -> dict[str, Tensor]:
         row, _ = self._labelled_order(position)
-        geometry, light = (sample_seed(self.seed, step, slot, part) for part in ("geometry", "light"))
-        return self.labelled.view(row, geometry, light)
+        return self.labelled.view(row, *self._seeds(step, slot, "geometry", "light"))
 
-    def _predicted_item(self, step: int, slot: int) -> dict[str, Tensor]:
-        row, _ = self._predicted_order(step * self.predicted_per_batch + slot)
-        parts = ("predicted geometry", "predicted light")
-        return self.predicted.view(row, *(sample_seed(self.seed, step, slot, part) for part in parts))
+    def _taught_item(self, step: int, slot: int) -> dict[str, Tensor]:
+        row, _ = self._taught_order(step * self.taught_per_batch + slot)
+        return self.taught.view(row, *self._seeds(step, slot, "taught geometry", "taught light"))
 
-    def _draw(self, step: int, slot: int) -> tuple[int, int]:
-        """Row and view of a crop with a kept map."""
-        row, turn = self._mapped_order(step * self.mapped_per_batch + slot)
-        first = sample_seed(self.seed, 0, row, "first view")  # or all crops would be plain in the first turn
-        return row, (first + turn) % self.mapped.kept.views
-
-
-def _stacked(items: list[dict[str, Tensor]], names: dict[str, str]) -> dict[str, Tensor]:
-    """names: of the batch -> of the items."""
-    return {name: torch.stack([item[source] for item in items]) for name, source in names.items()}
+    def _seeds(self, step: int, slot: int, *parts: str) -> list[int]:
+        return [sample_seed(self.seed, step, slot, part) for part in parts]
 
 
 @dataclass

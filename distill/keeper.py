@@ -72,17 +72,20 @@ class Keeper:
             worker_init_fn=one_thread,
         )
         waiting, parts = list(shards), []
-        for images, crc32 in tqdm(loader, desc="maps", unit="batch"):
-            parts.append(self.ask(images) | {"view_crc32": crc32.flatten().numpy().astype(np.uint32)})
+        for images, crc32, matrices in tqdm(loader, desc="maps", unit="batch"):
+            seen = {"view_crc32": crc32.flatten().numpy().astype(np.uint32)}
+            parts.append(self.ask(images) | seen | {"view_matrix": matrices.flatten(0, 1).numpy()})
             while waiting and _count(parts) >= len(writer.rows(waiting[0])) * views:
                 shard = waiting.pop(0)
                 arrays, parts = _cut(parts, len(writer.rows(shard)), views)
-                maps, view_crc32 = arrays.pop("maps"), arrays.pop("view_crc32")
-                writer.write(shard, Shard(maps, view_crc32, arrays or None))
+                seen = [arrays.pop(name) for name in ("maps", "view_crc32", "view_matrix")]
+                writer.write(shard, Shard(*seen, arrays or None))
 
 
 class _AllViews:
-    """Rows as all their clean views, (V, 3, S, S) uint8, and the checksums (V,) int64 of these."""
+    """Rows as all their clean views, (V, 3, S, S) uint8, their checksums (V,) int64, and the matrices
+    (V, 2, 3) float32 from the photograph to them.
+    """
 
     def __init__(self, views: CropViews, rows: list[int], numbers: int) -> None:
         self.views, self.rows, self.numbers = views, rows, numbers
@@ -90,9 +93,11 @@ class _AllViews:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        views = [self.views.clean(self.rows[index], number) for number in range(self.numbers)]
-        return torch.stack(views), torch.tensor([crc32_of(view) for view in views])
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        row, numbers = self.rows[index], range(self.numbers)
+        views = [self.views.clean(row, number) for number in numbers]
+        matrices = np.stack([self.views.matrix(row, number) for number in numbers])
+        return torch.stack(views), torch.tensor([crc32_of(v) for v in views]), torch.from_numpy(matrices)
 
 
 def _count(parts: list[dict[str, np.ndarray]]) -> int:

@@ -3,7 +3,7 @@
 index.json            what the maps are of, where they come from, checksums; written last
 statistics.npz        mean (C,) and std (C,) of every channel over the training crops
 shard_00000.npy       (crops, views, C, grid, grid) float16
-shard_00000.json      its checksum and sums; a shard without one is not finished
+shard_00000.json      its checksum and sums, and the matrix of each view; a shard without one is not finished
 predictions_00000.npz what the EarDetector said of the same views (`distill.gate`), if it was admitted
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from configs.errors import UserError
 from configs.files import read_json, write_atomic, write_json
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "index.json"
 PLAN = "plan.json"
 STATISTICS = "statistics.npz"
@@ -71,8 +71,16 @@ class KeptMaps:
     @cached_property
     def view_crc32(self) -> np.ndarray:
         """(crops, views) uint32 checksums of the pixels the teacher saw."""
+        return self._recorded("view_crc32", np.uint32)
+
+    @cached_property
+    def view_matrices(self) -> np.ndarray:
+        """(crops, views, 2, 3) float32, px of the photograph -> px of the view that the teacher saw."""
+        return self._recorded("view_matrix", np.float32)
+
+    def _recorded(self, name: str, dtype: type) -> np.ndarray:
         records = [read_json(self.folder / shard["record"]) for shard in self.index["shards"]]
-        return np.concatenate([np.array(record["view_crc32"], np.uint32) for record in records])
+        return np.concatenate([np.array(record[name], dtype) for record in records])
 
     def verify(self) -> None:
         """Read every shard and compare its checksum. Raises UserError for the first that differs."""
@@ -103,11 +111,13 @@ class KeptMaps:
 class Shard:
     """What is kept of some crops.
 
-    maps: (n, views, C, grid, grid) float16; view_crc32: (n, views) uint32; predictions: (n, views, ...) each.
+    maps: (n, views, C, grid, grid) float16; view_crc32: (n, views) uint32; view_matrix: (n, views, 2, 3);
+    predictions: (n, views, ...) each.
     """
 
     maps: np.ndarray
     view_crc32: np.ndarray
+    view_matrix: np.ndarray
     predictions: Mapping[str, np.ndarray] | None = None
 
 
@@ -164,6 +174,7 @@ class MapWriter:
             "sha256": sha256_of(maps),
             "predictions": predictions,
             "view_crc32": kept.view_crc32.tolist(),
+            "view_matrix": kept.view_matrix.tolist(),
             **_channel_sums(kept.maps),
         }
         write_json(self.folder / _name(shard, "shard", "json"), record)

@@ -15,9 +15,9 @@ from data.dataset import EarCrops, Frames, collate_frames
 from data.landmarks import load_scheme
 from data.manifest import Manifest, join_manifests, read_manifest
 from data.transforms import FrameAugmentation, Geometry, Photometry
-from distill.batches import CropBatches, FrameBatches, FrameSource, MappedViews
+from distill.batches import CropBatches, FrameBatches, FrameSource
 from distill.maps import KeptMaps
-from distill.predicted import PredictedEars
+from distill.taught import TaughtEars
 from distill.views import CropViews, ViewSettings, check_views, fingerprint, read_ears
 from teacher.finetune_data import choose_labels
 
@@ -64,27 +64,27 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
             f"{config.maps}: the maps are of crops of {settings.out_px} px, the student takes {image_px}. "
             f"Keep them with --crop-px {image_px}, or set image_px in --student-options."
         )
-    views = CropViews(unlabelled, settings, photometry)
+    views = CropViews(unlabelled, settings)
     check_views(kept, views)
-    predicted = mapped = None
-    if config.prediction_weight > 0 and kept.predictions is not None:
-        flip = np.asarray(scheme.flip)
-        predicted = PredictedEars(kept, views, geometry, photometry, flip, config.agreement_limit)
-        facts["trusted_share"] = predicted.trusted_share
-    if config.map_weight > 0:
-        mapped = MappedViews(views, kept)
-    counts = _crop_counts(config, predicted is not None, mapped is not None)
-    batches = CropBatches(
-        labelled,
-        counts[0],
-        predicted,
-        counts[1],
-        mapped,
-        counts[2],
-        config.seed,
-        _labelled_from(config, len(unlabelled)),
-    )
     facts |= {"crops_with_maps": kept.crops, "views": kept.views}
+    limit = config.agreement_limit if config.prediction_weight > 0 and kept.predictions is not None else None
+    with_maps = config.map_weight > 0
+    if limit is None and not with_maps:  # the gate left nothing to learn from
+        return Material(
+            CropBatches(labelled, config.batch_size, seed=config.seed),
+            val_loader,
+            kept,
+            len(unlabelled),
+            facts,
+        )
+    if with_maps and config.geometry.flip > 0 and kept.views < 2:
+        raise _no_mirrored_view(config.maps, "crops", "--geometry.flip 0")
+    taught = TaughtEars(kept, views, geometry, photometry, np.asarray(scheme.flip), limit, with_maps)
+    if limit is not None:
+        facts["trusted_share"] = taught.trusted_share
+    counts = _shares(config.batch_size, config.labelled_share)
+    last = _labelled_from(config, len(unlabelled))
+    batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
     return Material(batches, val_loader, kept, len(unlabelled), facts)
 
 
@@ -99,16 +99,6 @@ def _labelled_from(config: Config, examples: int) -> int:
     """The first step of the last phase, whose batches are labelled alone."""
     rounds, steps_per_round = plan_steps(config, examples)
     return round(rounds * steps_per_round * (1 - config.labelled_last))
-
-
-def _crop_counts(config: Config, predicted: bool, mapped: bool) -> tuple[int, int, int]:
-    """Labelled, predicted and mapped crops of a batch; the teacher's two kinds share what it is given."""
-    if not predicted and not mapped:
-        return config.batch_size, 0, 0
-    labelled, others = _shares(config.batch_size, config.labelled_share)
-    if not (predicted and mapped):
-        return labelled, others * predicted, others * mapped
-    return labelled, others - others // 2, others // 2
 
 
 def build_detector_material(config: Config, image_px: int) -> Material:
@@ -127,10 +117,7 @@ def build_detector_material(config: Config, image_px: int) -> Material:
     )
     kept = _open_maps(config.frame_maps, "frame_maps", train) if config.distill else None
     if kept is not None and config.frame.flip > 0 and kept.views < 2:
-        raise UserError(
-            f"{config.frame_maps}: has no mirrored view, but frames are mirrored. Keep --views 2, or set "
-            "--frame.flip 0."
-        )
+        raise _no_mirrored_view(config.frame_maps, "frames", "--frame.flip 0")
     augmentation = FrameAugmentation(config.frame, image_px, config.photometry)
     labelled, map_rows, rest = _split_frames(config, train)
     labelled_count, rest_count = _shares(config.batch_size, config.labelled_share)
@@ -188,6 +175,12 @@ def _open_maps(folder: Path | None, name: str, manifest: Manifest) -> KeptMaps:
     kept.require({"manifest_sha256": fingerprint(manifest)}, "the ears of train_npy")
     kept.verify()
     return kept
+
+
+def _no_mirrored_view(folder: Path | None, what: str, instead: str) -> UserError:
+    return UserError(
+        f"{folder}: has no mirrored view, but {what} are mirrored. Keep --views 2, or set {instead}."
+    )
 
 
 def _shares(batch_size: int, labelled_share: float) -> tuple[int, int]:

@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torchvision.ops import roi_align
 
 from data.metrics import nme
 from distill.adapters import MapMatcher
+from distill.alignment import align_ears, carried_back
 from distill.losses import faded
 from students.boxes import EVALUATION_SCORE, detections
 from students.checkpoint import kind_of
@@ -21,7 +21,6 @@ from students.losses import detection_loss, landmark_loss
 from teacher.module import parameter_groups, schedule
 
 VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
-ROI_SAMPLES = 2  # bilinear samples a bin and direction of RoI-align (He et al., Mask R-CNN, ICCV 2017)
 
 
 class StudentModule(LightningModule):
@@ -60,9 +59,9 @@ class StudentModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = training_kind(self.student, self.matcher is not None, self.steps)
 
-    def map_loss(self, features: Tensor, maps: Tensor) -> Tensor:
+    def map_loss(self, features: Tensor, maps: Tensor, seen: Tensor | None = None) -> Tensor:
         """The weighted, fading map loss of adapted features against kept maps; logs its parts."""
-        loss, parts = self.matcher(features, maps)
+        loss, parts = self.matcher(features, maps, seen)
         self.log_terms({"map": loss, **{f"map_{name}": part for name, part in parts.items()}}, len(maps))
         return self.map_weight * faded(self.global_step, self.steps, self.fade) * loss
 
@@ -88,9 +87,10 @@ class StudentModule(LightningModule):
 class LandmarkerModule(StudentModule):
     """Labels teach the points; kept maps and predicted points teach on crops without labels.
 
-    A batch (`distill.batches.CropBatches`): image (L + P + M, 3, H, W) uint8: L labelled crops with points_px
-    (L, K, 2) and visibility (L, K); P crops with a labeller's predicted_px (P, K, 2) and trust (P, K), where
-    it was admitted; M crops with the teacher's maps (M, C, g, g), where they are used.
+    A batch (`distill.batches.CropBatches`): image (L + T, 3, H, W) uint8: L labelled crops with points_px
+    (L, K, 2) and visibility (L, K); T crops that the teacher taught, with a labeller's predicted_px (T, K, 2)
+    and trust (T, K), where it was admitted; and with the teacher's maps (T, C, g, g) and map_matrix (T, 2, 3)
+    from the crops that it saw to these, where maps are used.
     """
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
@@ -99,12 +99,13 @@ class LandmarkerModule(StudentModule):
         loss = landmark_loss(logits[:labelled], batch["points_px"], batch["visibility"], image_px)
         self.log_terms({"label": loss}, labelled)
         if "maps" in batch:
-            loss = loss + self.map_loss(features[-len(batch["maps"]) :], batch["maps"])
+            maps = batch["maps"]
+            carried, seen = carried_back(features[labelled:], batch["map_matrix"], image_px, maps.shape[-1])
+            loss = loss + self.map_loss(carried, maps, seen)
         if "predicted_px" in batch:
             visibility = torch.full_like(batch["trust"], VISIBLE)
-            guessed = logits[labelled : labelled + len(batch["trust"])]
             predicted = landmark_loss(
-                guessed, batch["predicted_px"], visibility, image_px, weight=batch["trust"]
+                logits[labelled:], batch["predicted_px"], visibility, image_px, weight=batch["trust"]
             )
             # The loss is a weighted mean: without this a batch hardly trusted would count as much as any.
             share = batch["trust"].mean()
@@ -163,15 +164,6 @@ class DetectorModule(StudentModule):
         self.log("val/ap50", measures["ap50"], prog_bar=True)
         self.log("val/ap", measures["ap"], prog_bar=True)
         self.log("val/recall50", measures["recall50"])
-
-
-def align_ears(features: Tensor, rois: Tensor, stride: int, grid: int) -> Tensor:
-    """The student's map over each ear's window, on the teacher's grid: (R, C, grid, grid).
-
-    features: (B, C, h, w); rois: (R, 5) frame index, then x1, y1, x2, y2 in px of the frame, edges (a pixel i
-    covers [i, i + 1], as torchvision's `aligned=True` takes them).
-    """
-    return roi_align(features, rois, grid, 1.0 / stride, ROI_SAMPLES, aligned=True)
 
 
 @torch.no_grad()

@@ -82,9 +82,7 @@ class Config:
     batch_size: int = 64
     """Images a step. The twin has as many, all of them labelled."""
     labelled_share: float = 0.5
-    """Of a batch, when there are others beside the labelled; where the teacher gives both points and maps,
-    half of the others get the one, half the other.
-    """
+    """Of a batch, when there are others beside the labelled."""
     labelled_last: float = 0.0
     """Part of the training, at its end, whose batches are labelled alone, as the twin's are throughout."""
     lr: float = 3e-3
@@ -98,7 +96,7 @@ class Config:
     gradient_clip: float = 5.0
     """Largest norm of the gradient; 0: not clipped."""
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
-    """How labelled crops, and those with predicted points, are moved (views of kept maps are theirs)."""
+    """How crops are moved; what was kept of the teacher follows."""
     photometry: PhotometryConfig = field(default_factory=PhotometryConfig)
     """Light, noise, blur, occlusion: of what the student sees, never of what the teacher saw."""
     frame: FrameConfig = field(default_factory=FrameConfig)

@@ -1,4 +1,4 @@
-"""Views: the same piece of a photograph for teacher and student, by number.
+"""Views: what the teacher sees of an ear, by number.
 
 View 0 is the plain crop, view 1 the mirrored plain crop; views 2, 3, ... are drawn by
 `data.transforms.Geometry` from a seed that depends on the crop and the number alone. What is kept of a view
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import UserError
-from data.crops import MARGIN
+from data.crops import MARGIN, compose, crop_matrix, flip_matrix
 from data.dataset import EarCrops, sample_seed
 from data.manifest import Manifest, join_manifests, read_manifest
-from data.transforms import Geometry, GeometryConfig, Photometry
+from data.transforms import Geometry, GeometryConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,24 +52,17 @@ class ViewSettings:
 
 
 class CropViews:
-    """The ears of a manifest in numbered views.
-
-    photometry: changes what the student sees of a view, never what the teacher saw. `crops` are the ears
-    behind the views.
-    """
+    """The ears of a manifest in numbered views. `crops` are the ears behind them."""
 
     def __init__(
         self,
         manifest: Manifest,
         settings: ViewSettings,
-        photometry: Photometry | None = None,
         cache_dir: Path | None = None,
     ) -> None:
         geometry = Geometry(settings.geometry, settings.out_px)
         self.manifest, self.settings = manifest, settings
-        self.crops = EarCrops(
-            manifest, settings.out_px, settings.margin, geometry, photometry, cache_dir=cache_dir
-        )
+        self.crops = EarCrops(manifest, settings.out_px, settings.margin, geometry, cache_dir=cache_dir)
 
     def __len__(self) -> int:
         """Number of ears."""
@@ -77,20 +70,20 @@ class CropViews:
 
     def clean(self, row: int, number: int) -> Tensor:
         """What the teacher sees: (3, S, S) uint8."""
-        return self._item(row, number, None)["target"]
-
-    def augmented(self, row: int, number: int, photometry_seed: int) -> Tensor:
-        """What the student sees: (3, S, S) uint8, every pixel in the place where the teacher has it."""
-        return self._item(row, number, photometry_seed)["image"]
-
-    def _item(self, row: int, number: int, photometry_seed: int | None) -> dict[str, Any]:
-        seed = None
         if number >= FIRST_RANDOM:
-            seed = sample_seed(self.settings.seed, number, row, "view")
-        item = self.crops.view(row, seed, photometry_seed)
-        if number == MIRRORED:
-            item |= {name: item[name].flip(-1) for name in ("image", "target")}
-        return item
+            return self._drawn(row, number)["target"]
+        plain = self.crops.view(row)["target"]
+        return plain.flip(-1) if number == MIRRORED else plain
+
+    def matrix(self, row: int, number: int) -> np.ndarray:
+        """(2, 3) float32, px of the photograph -> px of the view."""
+        if number >= FIRST_RANDOM:
+            return self._drawn(row, number)["matrix"].numpy()
+        plain = crop_matrix(self.manifest.boxes_xyxy[row], self.settings.out_px, self.settings.margin)
+        return compose(flip_matrix(self.settings.out_px), plain) if number == MIRRORED else plain
+
+    def _drawn(self, row: int, number: int) -> dict[str, Any]:
+        return self.crops.view(row, sample_seed(self.settings.seed, number, row, "view"))
 
 
 def crc32_of(view: Tensor) -> int:

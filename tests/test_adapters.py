@@ -61,6 +61,16 @@ def test_the_matcher_normalises_the_teacher_and_weighs_its_losses():
     assert total.item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
+def test_cells_that_were_not_seen_teach_nothing():
+    matcher = MapMatcher(5, torch.zeros(5), torch.ones(5), grid=4, loss_weights={"cosine": 0.9, "mse": 0.1})
+    seen = torch.ones(2, 1, 4, 4)
+    seen[0, 0, :, 0] = 0
+    student, teacher = torch.randn(2, 5, 4, 4, requires_grad=True), torch.randn(2, 5, 4, 4)
+    matcher(student, teacher, seen)[0].backward()
+    assert (student.grad[0, :, :, 0] == 0).all()
+    assert (student.grad[:, :, :, 1:].abs().sum(dim=1) > 0).all()
+
+
 def test_masked_generation_learns_what_the_seen_locations_tell():
     torch.manual_seed(0)
     teacher = torch.randn(8, 2, 1, 1).expand(8, 2, 8, 8)  # every location tells all the others

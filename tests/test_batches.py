@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.crops import apply, crop, crop_matrix
+from data.crops import apply, crop, crop_matrix, mirrors
 from data.dataset import EarCrops, Frames
 from data.images import read_image
 from data.manifest import read_manifest
@@ -19,19 +19,18 @@ from data.transforms import (
     Photometry,
     PhotometryConfig,
 )
+from distill.alignment import align_ears, carried_back
 from distill.batches import (
     CropBatches,
     EndlessOrder,
     FrameBatches,
     FrameSource,
-    MappedViews,
     RoundSteps,
     crop_windows,
     matched_windows,
     step_loader,
 )
-from distill.module import align_ears
-from distill.predicted import PredictedEars
+from distill.taught import TaughtEars
 from distill.views import CropViews, ViewSettings
 from tests.drawn_ears import draw_ears
 
@@ -44,6 +43,7 @@ class Kept:
     def __init__(self):
         self.views, self.predictions = 2, None
         self.settings = {"view": ViewSettings().as_dict()}
+        self.view_matrices = None
 
     def read(self, row, view):
         return np.full((1, 4, 4), 10 * row + view, np.float16)
@@ -57,13 +57,38 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def crop_batches(folder):
-    manifest = read_manifest(folder / "train.npy")
-    photometry = Photometry(PhotometryConfig())
-    geometry = Geometry(GeometryConfig(), 64)
-    labelled = EarCrops(manifest.select([0, 1, 2]), 64, geometry=geometry, photometry=photometry)
-    views = CropViews(manifest, ViewSettings(out_px=64), photometry)
-    return CropBatches(labelled, 2, mapped=MappedViews(views, Kept()), mapped_per_batch=3, seed=5)
+def ears(folder):
+    """All ears of the folder in views of 64 px, as the teacher saw them."""
+    return CropViews(read_manifest(folder / "train.npy"), ViewSettings(out_px=64))
+
+
+@pytest.fixture
+def labelled(ears):
+    geometry, photometry = Geometry(GeometryConfig(), 64), Photometry(PhotometryConfig())
+    return EarCrops(ears.manifest.select([0, 1, 2]), 64, geometry=geometry, photometry=photometry)
+
+
+def taught_ears(ears, geometry, wrong_point=5, with_maps=True):
+    """A teacher whose points are the truth, but contradict the mirror image at one point."""
+    truth_px = [apply(ears.matrix(row, 0), points) for row, points in enumerate(ears.manifest.landmarks)]
+    points = np.zeros((8, 2, 17, 2), np.float32)
+    points[:, 0] = (np.array(truth_px) + 0.5) / 64
+    disagreement = np.zeros((8, 2, 17), np.float32)
+    disagreement[:, :, wrong_point] = 1.0
+    kept = Kept()
+    kept.view_matrices = np.array([[ears.matrix(row, number) for number in (0, 1)] for row in range(8)])
+    kept.predictions = {
+        "points_unit": points,
+        "confidence": np.ones((8, 2, 17), np.float32),
+        "disagreement": disagreement,
+    }
+    flip, light = np.arange(17), Photometry(NO_LIGHT)
+    return TaughtEars(kept, ears, Geometry(geometry, 64), light, flip, 0.05, with_maps)
+
+
+@pytest.fixture
+def crop_batches(ears, labelled):
+    return CropBatches(labelled, 2, taught_ears(ears, GeometryConfig()), 3, seed=5)
 
 
 def test_every_row_comes_once_before_any_comes_again():
@@ -79,60 +104,67 @@ def test_a_step_is_the_same_whoever_makes_it_and_no_two_steps_are(crop_batches):
     alone = [crop_batches[step] for step in range(4)]
     loaded = list(step_loader(crop_batches, steps_per_round=4, first_round=0, num_workers=2))
     for here, there in zip(alone, loaded, strict=True):
-        assert set(here) == set(there) == {"image", "points_px", "visibility", "maps"}
+        assert set(here) == set(there) > {"image", "points_px", "visibility", "maps"}
         assert all(torch.equal(here[name], there[name]) for name in here)
     for first, second in itertools.combinations(alone, 2):
         assert not torch.equal(first["image"], second["image"])
 
 
-def test_a_batch_has_labelled_crops_first_and_maps_of_the_others(crop_batches):
+def test_labelled_crops_stand_first_and_are_the_twins(crop_batches, labelled):
     batch = crop_batches[0]
-    assert batch["image"].shape == (5, 3, 64, 64)
-    assert batch["points_px"].shape == (2, 17, 2)
-    clear = CropViews(crop_batches.mapped.views.manifest, ViewSettings(out_px=64), Photometry(NO_LIGHT))
-    crop_batches.mapped.views = clear
-    for step in range(8):
-        batch = crop_batches[step]
-        for image, kept in zip(batch["image"][2:], batch["maps"], strict=True):
-            row, number = divmod(int(kept[0, 0, 0]), 10)
-            assert torch.equal(image, clear.clean(row, number))  # image and map are of one crop and view
+    assert {name: tuple(values.shape) for name, values in batch.items()} == {
+        "image": (5, 3, 64, 64), "points_px": (2, 17, 2), "visibility": (2, 17), "predicted_px": (3, 17, 2),
+        "trust": (3, 17), "maps": (3, 1, 4, 4), "map_matrix": (3, 2, 3),
+    }  # fmt: skip
+    alone = CropBatches(labelled, 2, seed=5)[0]
+    assert set(alone) == {"image", "points_px", "visibility"}
+    assert torch.equal(alone["image"], batch["image"][:2])
 
 
-def test_all_views_of_a_crop_come_before_one_comes_again(crop_batches):
-    drawn = [crop_batches._draw(step, slot) for step in range(16) for slot in range(3)]
-    first_two_turns = drawn[: 2 * 8]
-    assert len(set(first_two_turns)) == 16
-    assert {number for _, number in drawn[:8]} == {0, 1}  # and not all begin with the same view
+def test_a_map_comes_with_its_ear_and_the_way_from_the_view_it_is_of(ears):
+    taught = taught_ears(ears, GeometryConfig(rotate_deg=20))
+    sides = set()
+    for row, seed in itertools.product(range(8), range(4)):
+        item = taught.view(row, seed, 0)
+        kept_row, number = divmod(int(item["maps"][0, 0, 0]), 10)
+        to_view = taught.crops.view(row, seed)["matrix"].numpy()
+        assert kept_row == row
+        assert number == mirrors(to_view)  # view 1 is the mirrored one
+        assert not mirrors(item["map_matrix"].numpy())
+        there = apply(item["map_matrix"].numpy(), apply(ears.matrix(row, number), np.array([[20.0, 30]])))
+        assert there == pytest.approx(apply(to_view, np.array([[20.0, 30]])), abs=1e-3)
+        sides.add(number)
+    assert sides == {0, 1}
 
 
-def predicted_ears(crop_batches, wrong_point=5):
-    """A labeller that says the truth, but contradicts its mirror image at one point."""
-    manifest = crop_batches.mapped.views.manifest
-    matrices = [crop_matrix(box, 64) for box in manifest.boxes_xyxy]
-    truth_px = [apply(matrix, points) for matrix, points in zip(matrices, manifest.landmarks, strict=True)]
-    points = np.zeros((8, 2, 17, 2), np.float32)
-    points[:, 0] = (np.array(truth_px) + 0.5) / 64
-    disagreement = np.zeros((8, 2, 17), np.float32)
-    disagreement[:, :, wrong_point] = 1.0
-    kept = Kept()
-    kept.predictions = {
-        "points_unit": points,
-        "confidence": np.ones((8, 2, 17), np.float32),
-        "disagreement": disagreement,
-    }
-    turned = Geometry(GeometryConfig(rotate_deg=30), 64)
-    views, flip = crop_batches.mapped.views, np.arange(17)
-    return PredictedEars(kept, views, turned, Photometry(NO_LIGHT), flip, agreement_limit=0.05)
-
-
-def test_predicted_points_follow_their_ear_through_any_view(crop_batches):
-    ears = predicted_ears(crop_batches)
-    assert ears.trusted_share == pytest.approx(16 / 17)
-    labels = EarCrops(
-        crop_batches.mapped.views.manifest, 64, geometry=ears.crops.geometry, photometry=Photometry(NO_LIGHT)
-    )
+def test_a_student_read_where_the_teachers_cells_went_sees_what_the_teacher_saw(ears):
+    """With pixels as the student's map it has to give the teacher's view back, whatever the warp."""
+    taught = taught_ears(ears, GeometryConfig(rotate_deg=30, shift=0.1, scale=0.2))
     for row in range(8):
-        item, truth = ears.view(row, 10 + row, 0), labels.view(row, 10 + row, 0)
+        item = taught.view(row, 3 + row, 0)
+        number = int(item["maps"][0, 0, 0]) % 10
+        pixels, matrices = item["image"][None].float(), item["map_matrix"][None]
+        back, seen = carried_back(pixels, matrices, image_px=64, grid=64)
+        wanted = ears.clean(row, number).float()
+        error = (back[0] - wanted).abs() * seen[0]
+        assert error.sum() / seen.sum() / 3 < 4
+        assert ((back[0] - wanted.flip(-1)).abs() * seen[0]).sum() / seen.sum() / 3 > 8
+        assert 0.5 < seen.mean() < 1
+
+
+def test_cells_beyond_the_students_view_are_not_seen():
+    right = torch.tensor([[[1.0, 0, 16], [0, 1, 0]]])  # a quarter of the teacher's view lies beyond the edge
+    _, seen = carried_back(torch.zeros(1, 2, 8, 8), right, image_px=64, grid=8)
+    assert seen[0, 0].sum(dim=0).tolist() == [8, 8, 8, 8, 8, 8, 0, 0]
+
+
+def test_predicted_points_follow_their_ear_through_any_view(ears):
+    taught = taught_ears(ears, GeometryConfig(rotate_deg=30), with_maps=False)
+    assert taught.trusted_share == pytest.approx(16 / 17)
+    labels = EarCrops(ears.manifest, 64, geometry=taught.crops.geometry, photometry=Photometry(NO_LIGHT))
+    for row in range(8):
+        item, truth = taught.view(row, 10 + row, 0), labels.view(row, 10 + row, 0)
+        assert set(item) == {"image", "points_px", "trust"}
         assert torch.equal(item["image"], truth["image"])
         assert (item["points_px"] - truth["points_px"])[truth["visibility"] > 0].abs().max() < 0.01
         weight = torch.where(truth["visibility"] > 0, 1.0, 0.0)
@@ -140,30 +172,16 @@ def test_predicted_points_follow_their_ear_through_any_view(crop_batches):
         assert torch.equal(item["trust"], weight)
 
 
-def test_trust_changes_places_with_its_point_under_mirroring(crop_batches):
-    ears = predicted_ears(crop_batches)
-    ears.crops.flip_indices = np.roll(np.arange(17), 1)  # point k is read from k - 1
-    ears.crops.geometry = Geometry(GeometryConfig(flip=1.0, rotate_deg=0, shift=0, box_jitter=0), 64)
-    assert ears.view(0, 1, 0)["trust"][6] == 0
-    ears.crops.geometry = Geometry(GeometryConfig(flip=0.0, rotate_deg=0, shift=0, box_jitter=0), 64)
-    assert ears.view(0, 1, 0)["trust"][5] == 0
+def test_trust_changes_places_with_its_point_under_mirroring(ears):
+    still = {"rotate_deg": 0, "shift": 0, "box_jitter": 0}
+    for flip, expected in ((1.0, 6), (0.0, 5)):
+        taught = taught_ears(ears, GeometryConfig(flip=flip, **still))
+        taught.crops.flip_indices = np.roll(np.arange(17), 1)  # point k is read from k - 1
+        assert taught.view(0, 1, 0)["trust"][expected] == 0
 
 
-def test_labelled_predicted_and_mapped_crops_share_a_batch_in_this_order(crop_batches):
-    ears = predicted_ears(crop_batches)
-    batch = CropBatches(crop_batches.labelled, 2, ears, 4, crop_batches.mapped, 3, seed=5)[0]
-    assert batch["image"].shape == (9, 3, 64, 64)
-    assert batch["predicted_px"].shape == (4, 17, 2)
-    assert batch["trust"].shape == (4, 17)
-    assert len(batch["maps"]) == 3
-    alone = CropBatches(crop_batches.labelled, 2, seed=5)[0]
-    assert set(alone) == {"image", "points_px", "visibility"}
-    assert torch.equal(alone["image"], batch["image"][:2]), "the same labelled views as the twin's first ones"
-
-
-def test_in_the_last_phase_all_crops_of_a_batch_are_labelled(crop_batches):
-    ears = predicted_ears(crop_batches)
-    batches = CropBatches(crop_batches.labelled, 2, ears, 1, crop_batches.mapped, 3, seed=5, labelled_from=2)
+def test_in_the_last_phase_all_crops_of_a_batch_are_labelled(ears, labelled):
+    batches = CropBatches(labelled, 2, taught_ears(ears, GeometryConfig()), 4, seed=5, labelled_from=2)
     rows = []
     draw = batches.labelled.view
     batches.labelled.view = lambda row, *seeds: rows.append(row) or draw(row, *seeds)

@@ -22,7 +22,9 @@ def _write(writer: MapWriter, maps: np.ndarray, shards: list[int]) -> None:
         rows = list(writer.rows(shard))
         crc = np.array(rows, np.uint32)[:, None] * 10 + np.arange(SHAPE[1], dtype=np.uint32)
         predictions = {"points_unit": np.float32(rows)[:, None]}
-        writer.write(shard, Shard(maps[rows], crc, predictions))
+        matrix = np.arange(6, dtype=np.float32).reshape(2, 3) + np.float32(rows)[:, None, None, None]
+        matrix = np.repeat(matrix, SHAPE[1], axis=1)
+        writer.write(shard, Shard(maps[rows], crc, matrix, predictions))
 
 
 @pytest.fixture
@@ -41,6 +43,8 @@ def test_what_is_read_is_what_was_written(folder):
             assert np.array_equal(kept.read(row, view), maps[row, view])
     assert isinstance(kept.read(0, 0), np.memmap)
     assert kept.view_crc32[3].tolist() == [30, 31]
+    assert kept.view_matrices.shape == (5, 2, 2, 3)
+    assert kept.view_matrices[3, 1].tolist() == [[3, 4, 5], [6, 7, 8]]
     assert kept.predictions["points_unit"].ravel().tolist() == [0, 1, 2, 3, 4]
     kept.verify()
     assert len(pickle.dumps(kept)) < 10_000
@@ -115,7 +119,7 @@ def test_a_folder_without_maps_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"distill\.cache"):
         KeptMaps(tmp_path)
     (tmp_path / INDEX).write_text(json.dumps({"format": 99}))
-    with pytest.raises(UserError, match="format 1"):
+    with pytest.raises(UserError, match="format 2"):
         KeptMaps(tmp_path)
 
 

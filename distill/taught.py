@@ -1,0 +1,85 @@
+"""Ears without labels, in views drawn anew, with what the teacher said of them: points and maps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data import crops
+from data.dataset import EarCrops
+from data.manifest import Manifest
+from data.transforms import Geometry, Photometry
+from distill.gate import trust
+from distill.maps import KeptMaps
+from distill.views import PLAIN, CropViews
+
+
+class TaughtEars:
+    """Crops that are turned and shifted like labelled ones; what was kept of the teacher follows them.
+
+    Points are carried through any warp. A map is not warped here: it comes with the matrix from the view that
+    the teacher saw to the one drawn, and `distill.module.carried_back` reads the student's map where the
+    teacher's cells went. A mirrored view gets a map of a mirrored view: a mirrored map would be another one.
+    """
+
+    def __init__(
+        self,
+        kept: KeptMaps,
+        views: CropViews,
+        geometry: Geometry,
+        photometry: Photometry,
+        flip: np.ndarray,
+        agreement_limit: float | None,
+        with_maps: bool,
+    ) -> None:
+        """kept: of `views`; flip: the points under mirroring; agreement_limit: of `distill.gate.trust`, None
+        leaves the predicted points out; with_maps: whether the maps are wanted.
+        """
+        self.kept, self.with_maps, self.trust, manifest = kept, with_maps, None, views.manifest
+        if agreement_limit is not None:
+            plain = {name: values[:, PLAIN] for name, values in kept.predictions.items()}
+            manifest = _labelled_by(plain["points_unit"], views)
+            self.trust = trust(plain["confidence"], plain["disagreement"], agreement_limit)
+        self.crops: EarCrops = views.crops.drawn_as(geometry, photometry, manifest=manifest)
+        self.crops.flip_indices = flip
+
+    def __len__(self) -> int:
+        """Number of ears."""
+        return len(self.crops)
+
+    @property
+    def trusted_share(self) -> float | None:
+        """Of the predicted points, those that count at all."""
+        return None if self.trust is None else float((self.trust > 0).mean())
+
+    def view(self, row: int, geometry_seed: int, photometry_seed: int) -> dict[str, Tensor]:
+        """image (3, S, S) uint8; points_px (K, 2) and trust (K,), 0 for points outside the view; maps
+        (C, g, g), and map_matrix (2, 3), px of the view that the teacher saw -> px of this one.
+        """
+        item = self.crops.view(row, geometry_seed, photometry_seed)
+        to_view = item["matrix"].numpy()
+        mirrored = crops.mirrors(to_view)
+        taught = {"image": item["image"]}
+        if self.trust is not None:
+            weight = self.trust[row][self.crops.flip_indices] if mirrored else self.trust[row]
+            seen = item["visibility"] > 0
+            taught |= {"points_px": item["points_px"], "trust": torch.from_numpy(weight).float() * seen}
+        if self.with_maps:
+            from_photograph = self.kept.view_matrices[row]
+            alike = [number for number, m in enumerate(from_photograph) if crops.mirrors(m) == mirrored]
+            number = alike[geometry_seed % len(alike)]
+            matrix = crops.compose(to_view, crops.invert(from_photograph[number]))
+            maps = np.array(self.kept.read(row, number))
+            taught |= {"maps": torch.from_numpy(maps), "map_matrix": torch.from_numpy(matrix)}
+        return taught
+
+
+def _labelled_by(points_unit: np.ndarray, views: CropViews) -> Manifest:
+    """The ears with a labeller's points (N, K, 2), in unit coordinates of plain crops, as their landmarks."""
+    points_px = points_unit * views.settings.out_px - 0.5
+    back = [crops.invert(views.matrix(row, PLAIN)) for row in range(len(views))]
+    landmarks = np.stack([crops.apply(m, points) for m, points in zip(back, points_px, strict=True)])
+    return replace(views.manifest, landmarks=landmarks, visibility=np.full(landmarks.shape[:2], 2, np.uint8))
