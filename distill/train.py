@@ -87,7 +87,7 @@ class Config:
     labelled_last: float = 0.0
     """Part of the training, at its end, whose batches are labelled alone, as the twin's are throughout."""
     lr: float | None = None
-    """Highest learning rate (AdamW, warm-up, cosine); if none is given 2e-2 (landmarker) or 5e-3 (detector)."""
+    """Highest learning rate (AdamW, warm-up, cosine); None: 2e-2 (landmarker) or 5e-3 (detector)."""
     weight_decay: float = 0.05
     """Of matrices and kernels."""
     warmup_steps: int = 100
