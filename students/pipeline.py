@@ -24,7 +24,7 @@ class Ear:
     """One ear of a photograph, in its pixels."""
 
     box_xyxy: np.ndarray  # (4,) float32; edges, pixel i covers [i, i + 1]
-    score: float  # 0..1, trained to be the box's IoU
+    score: float  # 0..1
     points_px: np.ndarray  # (K, 2) float32; pixel centres at integers; may lie outside the photograph
     point_confidence: np.ndarray  # (K,) float32, 0..1
 

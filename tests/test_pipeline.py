@@ -11,8 +11,9 @@ from configs.errors import UserError
 from data.crops import crop_matrix, invert
 from students import EarPipeline
 from students.boxes import box_iou_numpy
+from students.checkpoint import load_student
 from students.overlay import draw_ears, smooth
-from students.pipeline import Ear
+from students.pipeline import PRETRAINED, Ear
 from students.views import ear_view, points_in_frame
 from tests.tiny_students import CROP_PX, rectangle_frame, tiny_files, tiny_landmarker
 
@@ -135,6 +136,23 @@ def test_what_is_no_image_is_refused(pipeline, image, message):
 def test_what_is_no_box_is_refused(pipeline, box, message):
     with pytest.raises(UserError, match=message):
         pipeline.landmarks(rectangle_frame(None), box)
+
+
+def test_the_shipped_weights_to_go_on_from_are_those_that_predict_uses():
+    from data.render.scene import render_scene
+    from students.frames import find_boxes
+    from students.readers import load_point_reader
+
+    scene = render_scene(4)  # two ears
+    pipeline = EarPipeline.pretrained(score_threshold=0.2, threads=1)
+    found = pipeline.boxes(scene.image)
+    assert len(found) >= 1
+    detector = load_student(PRETRAINED[0].with_suffix(".pt"), "detector")
+    boxes, scores = find_boxes(detector, [scene.image])[0]
+    assert np.allclose(found, np.column_stack((boxes, scores))[: len(found)], atol=0.01)
+    reader = load_point_reader(PRETRAINED[1].with_suffix(".pt"), is_teacher=False)
+    read = reader.read([scene.image], scene.boxes_xyxy[:1]).points_px[0]
+    assert np.allclose(pipeline.landmarks(scene.image, scene.boxes_xyxy[0]), read, atol=0.05)
 
 
 def test_missing_and_foreign_files_are_explained(tmp_path):
