@@ -54,51 +54,20 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
         EarCrops(chosen.held_out, image_px), VAL_BATCH, config.num_workers, config.seed, train=False
     )
     facts = {"labels": len(chosen.train), "held_out": len(chosen.held_out)}
-    if not config.distill:
-        batches = CropBatches(labelled, config.batch_size, seed=config.seed)
-        return Material(batches, val_loader, None, len(unlabelled), facts)
-    kept = _open_maps(config.maps, "maps", unlabelled)
-    settings = ViewSettings.from_dict(kept.settings["view"])
-    if settings.out_px != image_px:
-        raise UserError(
-            f"{config.maps}: the maps are of crops of {settings.out_px} px, the student takes {image_px}. "
-            f"Keep them with --crop-px {image_px}, or set image_px in --student-options."
-        )
-    views = CropViews(unlabelled, settings)
-    check_views(kept, views)
-    facts |= {"crops_with_maps": kept.crops, "views": kept.views}
-    limit = config.agreement_limit if config.prediction_weight > 0 and kept.predictions is not None else None
-    with_maps = config.map_weight > 0
-    if limit is None and not with_maps:  # the gate left nothing to learn from
-        return Material(
-            CropBatches(labelled, config.batch_size, seed=config.seed),
-            val_loader,
-            kept,
-            len(unlabelled),
-            facts,
-        )
-    if with_maps and config.geometry.flip > 0 and kept.views < 2:
-        raise _no_mirrored_view(config.maps, "crops", "--geometry.flip 0")
-    taught = TaughtEars(kept, views, geometry, photometry, np.asarray(scheme.flip), limit, with_maps)
-    if limit is not None:
+    kept = taught = None
+    if config.distill:
+        kept = _open_maps(config.maps, "maps", unlabelled)
+        taught = _taught_ears(config, kept, unlabelled, geometry, photometry, np.asarray(scheme.flip))
+        facts |= {"crops_with_maps": kept.crops, "views": kept.views}
+    if taught is not None and taught.trust is not None:
         facts["trusted_share"] = taught.trusted_share
-    counts = _shares(config.batch_size, config.labelled_share)
-    last = _labelled_from(config, len(unlabelled))
-    batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
+    if taught is None:  # a twin, or the gate left nothing to learn from
+        batches = CropBatches(labelled, config.batch_size, seed=config.seed)
+    else:
+        counts = _shares(config.batch_size, config.labelled_share)
+        last = _labelled_from(config, len(unlabelled))
+        batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
     return Material(batches, val_loader, kept, len(unlabelled), facts)
-
-
-def plan_steps(config: Config, examples: int) -> tuple[int, int]:
-    """Rounds, and steps a round. A twin with the same settings gets the same."""
-    steps = max(1, round(config.epochs * examples / config.batch_size)) if config.epochs else config.steps
-    rounds = min(config.rounds, steps)
-    return rounds, max(1, round(steps / rounds))
-
-
-def _labelled_from(config: Config, examples: int) -> int:
-    """The first step of the last phase, whose batches are labelled alone."""
-    rounds, steps_per_round = plan_steps(config, examples)
-    return round(rounds * steps_per_round * (1 - config.labelled_last))
 
 
 def build_detector_material(config: Config, image_px: int) -> Material:
@@ -137,6 +106,47 @@ def build_detector_material(config: Config, image_px: int) -> Material:
     examples = len(Frames(train))
     batches = FrameBatches(first, second, config.seed, _labelled_from(config, examples))
     return Material(batches, val_loader, kept, examples, facts)
+
+
+def plan_steps(config: Config, examples: int) -> tuple[int, int]:
+    """Rounds, and steps a round. A twin with the same settings gets the same."""
+    steps = max(1, round(config.epochs * examples / config.batch_size)) if config.epochs else config.steps
+    rounds = min(config.rounds, steps)
+    return rounds, max(1, round(steps / rounds))
+
+
+def _labelled_from(config: Config, examples: int) -> int:
+    """The first step of the last phase, whose batches are labelled alone."""
+    rounds, steps_per_round = plan_steps(config, examples)
+    return round(rounds * steps_per_round * (1 - config.labelled_last))
+
+
+def _taught_ears(
+    config: Config,
+    kept: KeptMaps,
+    unlabelled: Manifest,
+    geometry: Geometry,
+    photometry: Photometry,
+    flip: np.ndarray,
+) -> TaughtEars | None:
+    """The unlabelled ears with what the teacher said of them; None where neither points nor maps are used."""
+    settings = ViewSettings.from_dict(kept.settings["view"])
+    if settings.out_px != geometry.out_px:
+        raise UserError(
+            f"{config.maps}: the maps are of crops of {settings.out_px} px, the student takes "
+            f"{geometry.out_px}. Keep them with --crop-px {geometry.out_px}, or set image_px in "
+            "--student-options."
+        )
+    views = CropViews(unlabelled, settings)
+    check_views(kept, views)
+    with_points = config.prediction_weight > 0 and kept.predictions is not None
+    with_maps = config.map_weight > 0
+    if with_maps and config.geometry.flip > 0 and kept.views < 2:
+        raise _no_mirrored_view(config.maps, "crops", "--geometry.flip 0")
+    if not with_points and not with_maps:
+        return None
+    limit = config.agreement_limit if with_points else None
+    return TaughtEars(kept, views, geometry, photometry, flip, limit, with_maps)
 
 
 def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None, np.ndarray]:

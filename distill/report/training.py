@@ -49,6 +49,8 @@ TERMS = {
     "contrastive": "Likeness of different ears' latents",
     "center": "Absolute error, centre of the crop",
     "kl": "KL divergence",
+    "matching": "Places found in a second view",
+    "exchange": "Places found by way of another ear",
     "label": "Loss on labels",
     "map": "Match with the teacher's maps",
     "prediction": "Loss on the teacher's points",
