@@ -24,8 +24,6 @@ from distill.taught import TaughtEars
 from distill.views import MIRRORED, PLAIN
 
 NEVER = 2**62  # a step that no training reaches
-# names in the items of distill.taught -> in the batch, where points_px are the labels
-TAUGHT = {"points_px": "predicted_px", "trust": "trust", "maps": "maps", "map_matrix": "map_matrix"}
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
 
 
@@ -69,8 +67,8 @@ class CropBatches(Dataset):
     """Batches of the landmarker, by step: see `distill.module.LandmarkerModule` for what they hold.
 
     labelled: with geometry and photometry, drawn anew each time. taught: ears without labels and what the
-    teacher said of them, drawn anew likewise. The twin has labelled ones alone, as all have from step
-    `labelled_from` on.
+    teacher said of them, drawn anew likewise; where it kept maps of the labelled ears too, these come with
+    them. The twin has labelled ones alone, as all have from step `labelled_from` on.
     """
 
     def __init__(
@@ -87,22 +85,32 @@ class CropBatches(Dataset):
         self.seed = seed
         self._labelled_order = EndlessOrder(len(labelled), seed)
         self._taught_order = EndlessOrder(len(taught), seed + 1) if taught else None
+        self._taught_rows = taught.rows_of(labelled.manifest) if taught else None
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         items = [
             self._labelled_item(step, slot, place) for slot, place in enumerate(self.part.positions(step))
         ]
         images = [item["image"] for item in items]
-        batch = {name: torch.stack([item[name] for item in items]) for name in ("points_px", "visibility")}
+        batch = {name: _stacked(items, name) for name in ("points_px", "visibility")}
         if self.taught_per_batch and not self.part.whole(step):
-            items = [self._taught_item(step, slot) for slot in range(self.taught_per_batch)]
-            images += [item.pop("image") for item in items]
-            batch |= {TAUGHT[name]: torch.stack([item[name] for item in items]) for name in items[0]}
+            taught = [self._taught_item(step, slot) for slot in range(self.taught_per_batch)]
+            images += [item["image"] for item in taught]
+            if "trust" in taught[0]:
+                batch |= {"predicted_px": _stacked(taught, "points_px"), "trust": _stacked(taught, "trust")}
+            items += taught
+        mapped = [item for item in items if "maps" in item]
+        if mapped:
+            batch |= {name: _stacked(mapped, name) for name in ("maps", "map_matrix")}
         return {"image": torch.stack(images), **batch}
 
     def _labelled_item(self, step: int, slot: int, position: int) -> dict[str, Tensor]:
         row, _ = self._labelled_order(position)
-        return self.labelled.view(row, *self._seeds(step, slot, "geometry", "light"))
+        seeds = self._seeds(step, slot, "geometry", "light")
+        item = self.labelled.view(row, *seeds)
+        if self._taught_rows is None:
+            return item
+        return item | self.taught.map_of(int(self._taught_rows[row]), item["matrix"].numpy(), seeds[0])
 
     def _taught_item(self, step: int, slot: int) -> dict[str, Tensor]:
         row, _ = self._taught_order(step * self.taught_per_batch + slot)
@@ -110,6 +118,10 @@ class CropBatches(Dataset):
 
     def _seeds(self, step: int, slot: int, *parts: str) -> list[int]:
         return [sample_seed(self.seed, step, slot, part) for part in parts]
+
+
+def _stacked(items: list[dict[str, Tensor]], name: str) -> Tensor:
+    return torch.stack([item[name] for item in items])
 
 
 @dataclass

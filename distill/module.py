@@ -89,8 +89,8 @@ class LandmarkerModule(StudentModule):
 
     A batch (`distill.batches.CropBatches`): image (L + T, 3, H, W) uint8: L labelled crops with points_px
     (L, K, 2) and visibility (L, K); T crops that the teacher taught, with a labeller's predicted_px (T, K, 2)
-    and trust (T, K), where it was admitted; and with the teacher's maps (T, C, g, g) and map_matrix (T, 2, 3)
-    from the crops that it saw to these, where maps are used.
+    and trust (T, K), where it was admitted; and, where maps are used, the teacher's maps (M, C, g, g) of the
+    last M crops, with map_matrix (M, 2, 3) from the crops that it saw to these: of the T, or of all.
     """
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
@@ -100,7 +100,8 @@ class LandmarkerModule(StudentModule):
         self.log_terms({"label": loss}, labelled)
         if "maps" in batch:
             maps = batch["maps"]
-            carried, seen = carried_back(features[labelled:], batch["map_matrix"], image_px, maps.shape[-1])
+            mapped = features[-len(maps) :]
+            carried, seen = carried_back(mapped, batch["map_matrix"], image_px, maps.shape[-1])
             loss = loss + self.map_loss(carried, maps, seen)
         if "predicted_px" in batch:
             visibility = torch.full_like(batch["trust"], VISIBLE)

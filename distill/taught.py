@@ -67,14 +67,33 @@ class TaughtEars:
             weight = self.trust[row][self.crops.flip_indices] if mirrored else self.trust[row]
             seen = item["visibility"] > 0
             taught |= {"points_px": item["points_px"], "trust": torch.from_numpy(weight).float() * seen}
-        if self.with_maps:
-            from_photograph = self.kept.view_matrices[row]
-            alike = [number for number, m in enumerate(from_photograph) if crops.mirrors(m) == mirrored]
-            number = alike[geometry_seed % len(alike)]
-            matrix = crops.compose(to_view, crops.invert(from_photograph[number]))
-            maps = np.array(self.kept.read(row, number))
-            taught |= {"maps": torch.from_numpy(maps), "map_matrix": torch.from_numpy(matrix)}
-        return taught
+        return taught | self.map_of(row, to_view, geometry_seed)
+
+    def map_of(self, row: int, to_view: np.ndarray, seed: int) -> dict[str, Tensor]:
+        """maps and map_matrix of `view`, for a view of photograph px -> view px; empty without maps.
+
+        seed: chooses where several views were kept.
+        """
+        if not self.with_maps:
+            return {}
+        from_photograph, mirrored = self.kept.view_matrices[row], crops.mirrors(to_view)
+        alike = [number for number, m in enumerate(from_photograph) if crops.mirrors(m) == mirrored]
+        number = alike[seed % len(alike)]
+        matrix = crops.compose(to_view, crops.invert(from_photograph[number]))
+        maps = np.array(self.kept.read(row, number))
+        return {"maps": torch.from_numpy(maps), "map_matrix": torch.from_numpy(matrix)}
+
+    def rows_of(self, manifest: Manifest) -> np.ndarray | None:
+        """Rows (N,) of another manifest's ears among these; None where one is not among them."""
+        row_of = {place: row for row, place in enumerate(_places(self.crops.manifest))}
+        wanted = _places(manifest)
+        return np.array([row_of[key] for key in wanted]) if row_of.keys() >= set(wanted) else None
+
+
+def _places(manifest: Manifest) -> list[tuple[str, bytes]]:
+    """What tells ears apart: photograph and box."""
+    boxes = manifest.boxes_xyxy
+    return [(str(path), box.tobytes()) for path, box in zip(manifest.image_paths, boxes, strict=True)]
 
 
 def _labelled_by(points_unit: np.ndarray, views: CropViews) -> Manifest:

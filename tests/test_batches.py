@@ -114,11 +114,26 @@ def test_labelled_crops_stand_first_and_are_the_twins(crop_batches, labelled):
     batch = crop_batches[0]
     assert {name: tuple(values.shape) for name, values in batch.items()} == {
         "image": (5, 3, 64, 64), "points_px": (2, 17, 2), "visibility": (2, 17), "predicted_px": (3, 17, 2),
-        "trust": (3, 17), "maps": (3, 1, 4, 4), "map_matrix": (3, 2, 3),
+        "trust": (3, 17), "maps": (5, 1, 4, 4), "map_matrix": (5, 2, 3),
     }  # fmt: skip
     alone = CropBatches(labelled, 2, seed=5)[0]
     assert set(alone) == {"image", "points_px", "visibility"}
     assert torch.equal(alone["image"], batch["image"][:2])
+
+
+def test_labelled_ears_whose_maps_were_kept_come_with_them(ears, labelled):
+    back_to_front = dataclasses.replace(ears.manifest.select([5, 2]), sources=None)
+    plain = EarCrops(back_to_front, 64, geometry=labelled.geometry, photometry=Photometry(NO_LIGHT))
+    batch = CropBatches(plain, 2, taught_ears(ears, GeometryConfig()), 3, seed=5)[0]
+    assert len(batch["maps"]) == 5
+    assert {int(kept[0, 0, 0]) // 10 for kept in batch["maps"][:2]} == {2, 5}
+    for image, kept, matrix in zip(batch["image"], batch["maps"], batch["map_matrix"], strict=True):
+        row, number = divmod(int(kept[0, 0, 0]), 10)
+        back, seen = carried_back(image[None].float(), matrix[None], image_px=64, grid=64)
+        assert ((back[0] - ears.clean(row, number).float()).abs() * seen[0]).sum() / seen.sum() / 3 < 4
+    moved = dataclasses.replace(back_to_front, boxes_xyxy=back_to_front.boxes_xyxy + 1)
+    others = EarCrops(moved, 64, geometry=labelled.geometry, photometry=labelled.photometry)
+    assert len(CropBatches(others, 2, taught_ears(ears, GeometryConfig()), 3, seed=5)[0]["maps"]) == 3
 
 
 def test_a_map_comes_with_its_ear_and_the_way_from_the_view_it_is_of(ears):
@@ -187,7 +202,7 @@ def test_in_the_last_phase_all_crops_of_a_batch_are_labelled(ears, labelled):
     batches.labelled.view = lambda row, *seeds: rows.append(row) or draw(row, *seeds)
     sizes = [len(batches[step]["points_px"]) for step in range(4)]
     assert sizes == [2, 2, 6, 6]
-    assert set(batches[2]) == {"image", "points_px", "visibility"}
+    assert set(batches[2]) == {"image", "points_px", "visibility", "maps", "map_matrix"}
     assert batches[2]["image"].shape == (6, 3, 64, 64)
     drawn = rows[:16]  # none was left out or came twice where the phases meet
     assert all(sorted(drawn[start : start + 3]) == [0, 1, 2] for start in range(0, 15, 3))
