@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from students.frames import Frame
     from students.readers import PointReader, Reading
 
-VERSION = 2  # 2: tightness
+VERSION = 3  # 2: tightness; 3: ears are read twice
 # Which detector feeds which reader of points end to end, when both are given; the first that is there.
 DETECTOR_FOR = {
     "landmarker": ("detector", "detector_twin"),

@@ -12,7 +12,7 @@ import numpy as np
 from configs.errors import UserError
 from data.crops import MARGIN
 from students.boxes import NMS_IOU, SCORE_THRESHOLD, detections_numpy
-from students.views import boxes_in_frame, ear_view, frame_view, points_in_frame
+from students.views import boxes_in_frame, ear_view, frame_view, points_in_frame, second_box
 
 _SHIPPED = Path(__file__).parent / "pretrained"
 PRETRAINED = (_SHIPPED / "detector.onnx", _SHIPPED / "landmarker.onnx")
@@ -94,7 +94,10 @@ class EarPipeline:
         return self._boxes(checked_image(rgb))
 
     def landmarks(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
-        """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph."""
+        """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph.
+
+        Read twice, the second time in the box of the points (`students.views.second_box`).
+        """
         rgb = checked_image(rgb)
         return self._points(rgb, checked_box(box_xyxy, rgb.shape))[0]
 
@@ -107,6 +110,11 @@ class EarPipeline:
         return np.concatenate((boxes, scores[:, None]), axis=1, dtype=np.float32)[not_empty]
 
     def _points(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        points_px, confidence = self._read(rgb, box_xyxy)
+        box = second_box(points_px, box_xyxy)
+        return (points_px, confidence) if box is None else self._read(rgb, box)
+
+    def _read(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         view, matrix = ear_view(rgb, box_xyxy, self._crop_px, self._margin)
         points_unit, confidence = self._landmarker.run(["points_unit", "confidence"], {"image": view[None]})
         return points_in_frame(points_unit[0], matrix, self._crop_px), confidence[0]

@@ -6,6 +6,9 @@ The pipeline and the evaluation both go through here, so that what is measured i
 import numpy as np
 
 from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert, letterbox_matrix
+from students.boxes import paired_iou_numpy
+
+SAME_EAR_IOU = 0.3  # of a box and of the points read in it: below, they are hardly of one thing
 
 
 def frame_view(rgb: np.ndarray, image_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,3 +42,14 @@ def boxes_in_frame(
 def points_in_frame(points_unit: np.ndarray, matrix: np.ndarray, image_px: int) -> np.ndarray:
     """Points (..., K, 2) in unit coordinates of a view of S px -> frame px; u = (x_px + 0.5) / S."""
     return apply(invert(matrix), np.asarray(points_unit) * image_px - 0.5)
+
+
+def second_box(points_px: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray | None:
+    """The box in which an ear is read once more: the extent of the points (K, 2) px read in `box_xyxy` (4,).
+
+    Landmarkers learn on boxes that are the extent of the points. A box that is tighter, looser or beside the
+    ear costs accuracy, and most of it comes back when the ear is read again in the box of its own points.
+    None where those do not fit the given box well enough to be of the same ear.
+    """
+    box = np.concatenate([points_px.min(axis=0), points_px.max(axis=0)]).astype(np.float32) + np.float32(0.5)
+    return box if paired_iou_numpy(box[None], np.asarray(box_xyxy)[None])[0] >= SAME_EAR_IOU else None

@@ -14,7 +14,7 @@ from students.boxes import box_iou_numpy
 from students.checkpoint import load_student
 from students.overlay import draw_ears, smooth
 from students.pipeline import PRETRAINED, Ear
-from students.views import ear_view, points_in_frame
+from students.views import ear_view, points_in_frame, second_box
 from tests.tiny_students import CROP_PX, rectangle_frame, tiny_files, tiny_landmarker
 
 
@@ -61,11 +61,26 @@ def test_the_call_is_boxes_and_landmarks_together(pipeline):
 
 def test_landmarks_equal_those_of_torch(pipeline):
     frame, box = rectangle_frame((20, 20, 44, 60), 200, 140), np.array([15.0, 10, 55, 80])
-    view, matrix = ear_view(frame, box, CROP_PX)
-    with torch.no_grad():
-        points_unit, _ = tiny_landmarker()(torch.from_numpy(view[None]))
-    expected = points_in_frame(points_unit[0].numpy(), matrix, CROP_PX)
-    np.testing.assert_allclose(pipeline.landmarks(frame, box), expected, atol=1e-3)
+
+    def read(box):
+        view, matrix = ear_view(frame, box, CROP_PX)
+        with torch.no_grad():
+            points_unit, _ = tiny_landmarker()(torch.from_numpy(view[None]))
+        return points_in_frame(points_unit[0].numpy(), matrix, CROP_PX)
+
+    first = read(box)
+    x1, y1, x2, y2 = first[:, 0].min(), first[:, 1].min(), first[:, 0].max(), first[:, 1].max()
+    expected = read(np.array([x1, y1, x2, y2]) + 0.5)
+    np.testing.assert_allclose(pipeline.landmarks(frame, box), expected, atol=0.01)
+    assert np.abs(expected - first).max() > 1
+
+
+def test_an_ear_is_not_read_again_where_its_points_lie_elsewhere():
+    box = np.array([10.0, 10, 50, 90])
+    corners = np.array([[11.5, 11.5], [47.5, 85.5]])
+    assert second_box(corners, box).tolist() == [12, 12, 48, 86]
+    assert second_box(corners + 30, box) is None
+    assert second_box(corners[:1].repeat(2, axis=0), box) is None
 
 
 def test_points_move_with_the_ear(pipeline):
@@ -75,7 +90,8 @@ def test_points_move_with_the_ear(pipeline):
     large[37:117, 91:171] = small
     box = np.array([16.0, 14, 50, 66])
     moved = pipeline.landmarks(large, box + np.tile([91, 37], 2))
-    np.testing.assert_allclose(moved, pipeline.landmarks(small, box) + [91, 37], atol=0.05)
+    # random weights make much of a box that moved by a thousandth of a pixel
+    np.testing.assert_allclose(moved, pipeline.landmarks(small, box) + [91, 37], atol=0.5)
 
 
 def test_unit_points_land_on_the_pixels_of_the_window():
