@@ -94,10 +94,10 @@ class _AllViews:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        row, numbers = self.rows[index], range(self.numbers)
-        views = [self.views.clean(row, number) for number in numbers]
-        matrices = np.stack([self.views.matrix(row, number) for number in numbers])
-        return torch.stack(views), torch.tensor([crc32_of(v) for v in views]), torch.from_numpy(matrices)
+        seen = [self.views.seen(self.rows[index], number) for number in range(self.numbers)]
+        views, matrices = zip(*seen, strict=True)
+        checksums = torch.tensor([crc32_of(view) for view in views])
+        return torch.stack(views), checksums, torch.from_numpy(np.stack(matrices))
 
 
 def _count(parts: list[dict[str, np.ndarray]]) -> int:

@@ -41,7 +41,7 @@ class TaughtEars:
         self.kept, self.with_maps, self.trust, manifest = kept, with_maps, None, views.manifest
         if agreement_limit is not None:
             plain = {name: values[:, PLAIN] for name, values in kept.predictions.items()}
-            manifest = _labelled_by(plain["points_unit"], views)
+            manifest = _labelled_by(plain["points_unit"], views, kept.view_matrices[:, PLAIN])
             self.trust = trust(plain["confidence"], plain["disagreement"], agreement_limit)
         self.crops: EarCrops = views.crops.drawn_as(geometry, photometry, manifest=manifest)
         self.crops.flip_indices = flip
@@ -96,9 +96,12 @@ def _places(manifest: Manifest) -> list[tuple[str, bytes]]:
     return [(str(path), box.tobytes()) for path, box in zip(manifest.image_paths, boxes, strict=True)]
 
 
-def _labelled_by(points_unit: np.ndarray, views: CropViews) -> Manifest:
-    """The ears with a labeller's points (N, K, 2), in unit coordinates of plain crops, as their landmarks."""
+def _labelled_by(points_unit: np.ndarray, views: CropViews, matrices: np.ndarray) -> Manifest:
+    """The ears with a labeller's points as their landmarks.
+
+    points_unit: (N, K, 2), unit coordinates of plain crops; matrices: (N, 2, 3), photograph px -> their px.
+    """
     points_px = points_unit * views.settings.out_px - 0.5
-    back = [crops.invert(views.matrix(row, PLAIN)) for row in range(len(views))]
-    landmarks = np.stack([crops.apply(m, points) for m, points in zip(back, points_px, strict=True)])
+    pairs = zip(matrices, points_px, strict=True)
+    landmarks = np.stack([crops.apply(crops.invert(matrix), points) for matrix, points in pairs])
     return replace(views.manifest, landmarks=landmarks, visibility=np.full(landmarks.shape[:2], 2, np.uint8))

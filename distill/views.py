@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import UserError
-from data.crops import MARGIN, compose, crop_matrix, flip_matrix
+from data.crops import MARGIN, compose, flip_matrix
 from data.dataset import EarCrops, sample_seed
 from data.manifest import Manifest, join_manifests, read_manifest
 from data.transforms import Geometry, GeometryConfig
@@ -70,20 +70,16 @@ class CropViews:
 
     def clean(self, row: int, number: int) -> Tensor:
         """What the teacher sees: (3, S, S) uint8."""
-        if number >= FIRST_RANDOM:
-            return self._drawn(row, number)["target"]
-        plain = self.crops.view(row)["target"]
-        return plain.flip(-1) if number == MIRRORED else plain
+        return self.seen(row, number)[0]
 
-    def matrix(self, row: int, number: int) -> np.ndarray:
-        """(2, 3) float32, px of the photograph -> px of the view."""
-        if number >= FIRST_RANDOM:
-            return self._drawn(row, number)["matrix"].numpy()
-        plain = crop_matrix(self.manifest.boxes_xyxy[row], self.settings.out_px, self.settings.margin)
-        return compose(flip_matrix(self.settings.out_px), plain) if number == MIRRORED else plain
-
-    def _drawn(self, row: int, number: int) -> dict[str, Any]:
-        return self.crops.view(row, sample_seed(self.settings.seed, number, row, "view"))
+    def seen(self, row: int, number: int) -> tuple[Tensor, np.ndarray]:
+        """What the teacher sees, (3, S, S) uint8, and its matrix (2, 3) float32, photograph px -> view px."""
+        seed = sample_seed(self.settings.seed, number, row, "view") if number >= FIRST_RANDOM else None
+        item = self.crops.view(row, seed)
+        view, matrix = item["target"], item["matrix"].numpy()
+        if number == MIRRORED:
+            return view.flip(-1), compose(flip_matrix(self.settings.out_px), matrix)
+        return view, matrix
 
 
 def crc32_of(view: Tensor) -> int:

@@ -70,13 +70,13 @@ def labelled(ears):
 
 def taught_ears(ears, geometry, wrong_point=5, with_maps=True):
     """A teacher whose points are the truth, but contradict the mirror image at one point."""
-    truth_px = [apply(ears.matrix(row, 0), points) for row, points in enumerate(ears.manifest.landmarks)]
+    truth_px = [apply(ears.seen(row, 0)[1], points) for row, points in enumerate(ears.manifest.landmarks)]
     points = np.zeros((8, 2, 17, 2), np.float32)
     points[:, 0] = (np.array(truth_px) + 0.5) / 64
     disagreement = np.zeros((8, 2, 17), np.float32)
     disagreement[:, :, wrong_point] = 1.0
     kept = Kept()
-    kept.view_matrices = np.array([[ears.matrix(row, number) for number in (0, 1)] for row in range(8)])
+    kept.view_matrices = np.array([[ears.seen(row, number)[1] for number in (0, 1)] for row in range(8)])
     kept.predictions = {
         "points_unit": points,
         "confidence": np.ones((8, 2, 17), np.float32),
@@ -146,7 +146,7 @@ def test_a_map_comes_with_its_ear_and_the_way_from_the_view_it_is_of(ears):
         assert kept_row == row
         assert number == mirrors(to_view)  # view 1 is the mirrored one
         assert not mirrors(item["map_matrix"].numpy())
-        there = apply(item["map_matrix"].numpy(), apply(ears.matrix(row, number), np.array([[20.0, 30]])))
+        there = apply(item["map_matrix"].numpy(), apply(ears.seen(row, number)[1], np.array([[20.0, 30]])))
         assert there == pytest.approx(apply(to_view, np.array([[20.0, 30]])), abs=1e-3)
         sides.add(number)
     assert sides == {0, 1}
