@@ -60,7 +60,8 @@ def test_normalises_as_segment_anything_does():
     backbone = small()
     pixels = torch.randint(0, 256, (1, 3, 64, 64)).float()
     seen = []
-    backbone.vision_encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    patches = backbone.vision_encoder.patch_embed
+    patches.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     backbone(pixels / 127.5 - 1)
     mean, std = torch.tensor(IMAGE_MEAN).view(3, 1, 1) * 255, torch.tensor(IMAGE_STD).view(3, 1, 1) * 255
     torch.testing.assert_close(seen[0], (pixels - mean) / std, atol=1e-5, rtol=0)

@@ -2,7 +2,7 @@
 
 The network is transformers' `SamVisionEncoder`: patch embedding, a learned position table, blocks with
 windowed or global attention and relative positions, and a convolutional neck. facebook/sam-vit-base has
-89,670,912 parameters.
+89,670,912 parameters. Its weights are transformers'; the blocks are run by `sam_blocks`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from configs.errors import UserError, did_you_mean
+from teacher.backbones.sam_blocks import run_block
 
 # sam-vit-base; `input_size` is the side in pixels the images are resized to.
 SAM_BASE = {
@@ -30,6 +32,10 @@ IMAGE_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
 IMAGE_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
 # transformers' default of 1e-10 (it expects published weights) makes a network from scratch output nothing.
 INITIALIZER_RANGE = 0.02
+# Enlarging a 128 px crop further adds no information. 256 px give 16 x 16 cells, one for 8 px of the crop, as
+# fine as the maps that are distilled; each doubling quadruples the cost and more (README).
+NATIVE_INPUT_PX = 256
+INPUT_PX_RANGE = (128, 1024)
 
 
 class SamBackbone(nn.Module):
@@ -69,7 +75,8 @@ class SamBackbone(nn.Module):
         self.channels = output_channels
         self.stride = patch_size
         self.input_size = input_size
-        self.frozen_layers = 0
+        self.frozen_layers, self.frozen_positions = 0, False
+        self.checkpointing = False  # recompute blocks in the backward pass instead of keeping what they saw
         config = SamVisionConfig(
             image_size=input_size,
             initializer_range=INITIALIZER_RANGE,
@@ -83,23 +90,45 @@ class SamBackbone(nn.Module):
         self.register_buffer("_offset", ((0.5 - mean) / std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.finish(self.begin(images))
+
+    def begin(self, images: Tensor) -> Tensor:
+        """Patch embedding, positions and the frozen blocks: images (B,3,H,W) -> tokens (B,h,w,hidden_size).
+
+        Never changes for an image when the position table is frozen too.
+        """
         side = (self.input_size, self.input_size)
         if images.shape[-2:] != side:
             shrinks = images.shape[-1] > self.input_size
             images = F.interpolate(images, size=side, mode="bilinear", align_corners=False, antialias=shrinks)
-        return self.vision_encoder(images * self._gain + self._offset).last_hidden_state
+        encoder = self.vision_encoder
+        tokens = encoder.patch_embed(images * self._gain + self._offset) + encoder.pos_embed
+        for layer in encoder.layers[: self.frozen_layers]:
+            tokens = run_block(layer, tokens)
+        return tokens
 
-    def freeze(self, layers: int) -> None:
+    def finish(self, tokens: Tensor) -> Tensor:
+        """The blocks that train and the neck: what `begin` gives -> the map that `forward` gives."""
+        for layer in self.vision_encoder.layers[self.frozen_layers :]:
+            if self.checkpointing and torch.is_grad_enabled():
+                tokens = checkpoint(run_block, layer, tokens, use_reentrant=False)
+            else:
+                tokens = run_block(layer, tokens)
+        return self.vision_encoder.neck(tokens)
+
+    def freeze(self, layers: int, positions: bool = False) -> None:
         """Freeze the patch embedding and the first `layers` blocks for good; 0 freezes nothing.
 
-        The position table stays trainable. Raises UserError when there are fewer blocks.
+        The position table stays trainable unless `positions`. Raises UserError when there are fewer blocks.
         """
         blocks = self.options["num_hidden_layers"]
         if not 0 <= layers <= blocks:
             raise UserError(f"freeze_layers={layers}, but this SAM has {blocks} blocks: use 0 to {blocks}")
-        self.frozen_layers = layers
+        self.frozen_layers, self.frozen_positions = layers, positions
         for module in self._frozen_modules():
             module.requires_grad_(False)
+        if positions:
+            self.vision_encoder.pos_embed.requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> SamBackbone:
@@ -112,6 +141,26 @@ class SamBackbone(nn.Module):
         if self.frozen_layers == 0:
             return []
         return [self.vision_encoder.patch_embed, *self.vision_encoder.layers[: self.frozen_layers]]
+
+
+def with_input_size(options: dict, input_px: int | None) -> dict:
+    """Backbone options with the side that crops are enlarged to: `input_px`, else the options' own, else
+    NATIVE_INPUT_PX. Raises UserError for a side that SAM's patches and tables are not made for.
+    """
+    if input_px is None:
+        return {"input_size": NATIVE_INPUT_PX, **options}
+    smallest, largest = INPUT_PX_RANGE
+    patch = options.get("patch_size", SAM_BASE["patch_size"])
+    if not smallest <= input_px <= largest or input_px % patch:
+        raise UserError(
+            f"sam_input_size={input_px}: a multiple of the patches' {patch} px from {smallest} to {largest} "
+            "is needed."
+        )
+    if options.get("input_size", input_px) != input_px:
+        raise UserError(
+            f"sam_input_size={input_px}, but backbone_options has input_size={options['input_size']}: give one."
+        )
+    return {**options, "input_size": input_px}
 
 
 def build_sam(pretrained: bool, weights: str | None, options: dict) -> SamBackbone:
