@@ -181,8 +181,8 @@ def _settings(
     config: Config, settings: ViewSettings, manifest: Manifest, kind: str, with_predictions: bool
 ) -> dict[str, Any]:
     """What the maps are of: another run resumes only with the same, a student trains only on the same."""
+    from data.manifest import fingerprint
     from distill.maps import sha256_of
-    from distill.views import fingerprint
 
     return {
         "layer": config.layer,

@@ -10,12 +10,12 @@ from configs.errors import UserError
 from data.crops import crop, mirrors
 from data.images import read_image
 from data.landmarks import load_scheme
-from data.manifest import read_manifest
+from data.manifest import fingerprint, read_manifest
 from distill import cache, gate
 from distill.cache import Config, main
 from distill.frozen import FrozenTeacher
 from distill.maps import KeptMaps
-from distill.views import CropViews, ViewSettings, check_views, crc32_of, fingerprint
+from distill.views import CropViews, ViewSettings, check_views, crc32_of
 from teacher.checkpoint import save_weights
 from teacher.detector import EarDetector
 from teacher.pictures import to_signed
