@@ -23,7 +23,7 @@ from teacher.losses import LossWeights
 from teacher.module import EarVAEModule
 from teacher.prefix import RECORD, TOKENS, keep_prefix
 from tests.test_teacher_commands import train_config
-from tests.tiny_teacher import tiny_vae
+from tests.tiny_teacher import TINY_BACKBONE, tiny_vae
 
 DRAWN = {"seed": 0}
 
