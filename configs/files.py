@@ -16,6 +16,7 @@ from typing import Any
 from configs.errors import UserError
 
 # what numpy (an OSError without number) and torch (a RuntimeError) say when the disk takes only a part
+_BLOCK_BYTES = 2**24
 _SHORT_WRITE = re.compile(r"requested and \d+ written|PytorchStreamWriter failed writing|No space left", re.I)
 
 
@@ -78,6 +79,23 @@ def full_disk_is_a_user_error(path: str | os.PathLike) -> Iterator[None]:
                 f"{path}: cannot be written ({error.strerror}). Choose another output folder."
             ) from error
         raise
+
+
+def reserve_blocks(path: Path) -> None:
+    """Give a file all its blocks: writing to a mapped file without them kills the process on a full disk.
+
+    Raises OSError when the disk has no room.
+    """
+    with path.open("r+b") as file:
+        size_bytes = path.stat().st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+            return
+        for start in range(0, size_bytes, _BLOCK_BYTES):
+            file.seek(start)
+            kept = file.read(_BLOCK_BYTES)
+            file.seek(start)
+            file.write(kept)
 
 
 def _bytes_free(path: Path) -> int:

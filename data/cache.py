@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.files import full_disk_is_a_user_error
+from configs.files import full_disk_is_a_user_error, reserve_blocks
 
 
 class PixelCache:
@@ -69,21 +69,17 @@ class PixelCache:
 
 
 def _reserve(folder: Path, bytes_needed: int) -> Path:
-    """A file with all its blocks: writing to a mapped file without them kills the process on a full disk."""
+    """A file with all its blocks, for mapping."""
     with full_disk_is_a_user_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix="pinna-crops-", suffix=".bin", dir=folder)
+        os.close(handle)
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle, 0, bytes_needed)
-            else:
-                for start in range(0, bytes_needed, 2**24):
-                    os.write(handle, bytes(min(2**24, bytes_needed - start)))
+            os.truncate(name, bytes_needed)
+            reserve_blocks(Path(name))
         except OSError:
             os.unlink(name)
             raise
-        finally:
-            os.close(handle)
     return Path(name)
 
 

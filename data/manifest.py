@@ -7,6 +7,7 @@ unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothi
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -175,6 +176,21 @@ def row_faults(manifest: Manifest) -> dict[str, np.ndarray]:
         faults["annotated point with NaN or infinity"] = (unknown & (manifest.visibility > 0)).any(axis=1)
         faults["visibility other than 0, 1, 2"] = (manifest.visibility > 2).any(axis=1)
     return faults
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """Hex digest of which ears a manifest holds, in which order: file names, their sizes, boxes.
+
+    Folders do not count, so that a run folder may be moved. Raises UserError when an image is missing.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(manifest.boxes_xyxy).tobytes())
+    for path in map(Path, manifest.image_paths):
+        try:
+            size_bytes = path.stat().st_size
+        except OSError:
+            raise UserError(f"{path}: no such image.") from None
+        digest.update(f"{path.name}\0{size_bytes}\n".encode())
+    return digest.hexdigest()
 
 
 def _check_rows(manifest: Manifest, path: Path) -> None:

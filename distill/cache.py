@@ -9,10 +9,7 @@ For the detector, give the manifest of the frames: one crop an ear, --views 2.
 
 from __future__ import annotations
 
-import shutil
-import time
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +17,18 @@ from configs.command import run_command
 from configs.errors import UserError
 from data.crops import MARGIN
 from data.transforms import GeometryConfig
+from distill.budget import fitting_grid, print_disk, print_time, refuse_full_disk
+from distill.processes import launch
 
 if TYPE_CHECKING:
-    import torch
+    from lightning_fabric import Fabric
 
     from data.manifest import Manifest
     from distill.frozen import FrozenTeacher
     from distill.keeper import Keeper
-    from distill.maps import MapWriter
     from distill.views import ViewSettings
 
 PRECISIONS = ("32", "bf16-mixed")
-DISK_RESERVE = 1.02  # of the bytes needed: predictions, records and file headers beside the maps
 
 
 @dataclass
@@ -53,6 +50,8 @@ class Config:
     """
     grid: int = 16
     """Side of the kept maps, cells; finer ones are averaged, coarser ones interpolated."""
+    max_gb: float = 0
+    """Largest size of the maps, 1e9 bytes: a grid that needs more is halved until they fit; 0: no limit."""
     views: int = 4
     """Views a crop: 1 plain, 2 and mirrored, more augmented by --geometry."""
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
@@ -79,6 +78,10 @@ class Config:
     """Views the teacher sees at once."""
     precision: str = "32"
     """Of the teacher's arithmetic: 32 or bf16-mixed. Maps are kept in half precision either way."""
+    devices: int = 1
+    """GPUs (or processes on the CPU) that share the shards, on each node."""
+    num_nodes: int = 1
+    """Machines that share the shards: docs/cluster.md."""
     num_workers: int = 2
     """Processes that load crops."""
     seed: int = 0
@@ -95,35 +98,56 @@ def main(config: Config) -> Path | None:
     from data.landmarks import load_scheme
     from distill.frozen import FrozenTeacher
     from distill.keeper import Keeper
-    from distill.maps import MapWriter, remove_maps
+    from distill.maps import MapWriter
     from distill.views import CropViews, ViewSettings, read_ears
 
     _check(config)
+    fabric = launch(config.devices, config.num_nodes)
     manifest = read_ears(config.train_npy, *config.more_train_npy)
     settings = ViewSettings(config.crop_px, config.margin, config.seed, config.geometry)
-    teacher = FrozenTeacher.load(config.checkpoint, bf16=config.precision != "32").to(_device())
+    teacher = FrozenTeacher.load(config.checkpoint, bf16=config.precision != "32").to(fabric.device)
     views = CropViews(manifest, settings)
-    keeper = Keeper(teacher, views, config.layer, config.grid, _device(), load_scheme(config.scheme).flip)
-    shape = (len(manifest), config.views, keeper.channels(), config.grid, config.grid)
-    print(f"teacher: {teacher.kind} of {config.checkpoint}, map {config.layer}")
-    _print_disk(shape, config.output_dir)
+    keeper = Keeper(teacher, views, config.layer, config.grid, fabric.device, load_scheme(config.scheme).flip)
+    channels = keeper.channels()
+    keeper.grid = fitting_grid(len(manifest), config.views, channels, config.grid, config.max_gb)
+    shape = (len(manifest), config.views, channels, keeper.grid, keeper.grid)
+    if fabric.is_global_zero:
+        print(f"teacher: {teacher.kind} of {config.checkpoint}, map {config.layer}")
+        print_disk(shape, config.grid, config.output_dir)
     if config.dry_run:
-        _print_time(keeper, shape, config.batch_size)
+        if fabric.is_global_zero:
+            print_time(keeper, shape, config.batch_size, fabric.world_size)
         return None
-    keeper.labeller, verdict = _admitted_labeller(config, teacher)
-    kept = _settings(config, settings, manifest, teacher.kind, keeper.labeller is not None)
+    keeper.labeller, verdict = _admitted_labeller(config, teacher, fabric)
+    kept = _settings(config, settings, manifest, keeper)
+    if fabric.is_global_zero:
+        _prepare_folder(config, kept, shape)
+    fabric.barrier()
+    writer = MapWriter(config.output_dir, kept, shape, config.shard_crops)
+    unfinished = fabric.broadcast(writer.unfinished())
+    if fabric.is_global_zero:
+        write_provenance(config.output_dir, config)
+    mine = unfinished[fabric.global_rank :: fabric.world_size]
+    keeper.keep(writer, mine, config.batch_size, config.num_workers)
+    fabric.barrier()
+    if fabric.is_global_zero:
+        writer.finish({"gate": verdict, "checkpoint": str(config.checkpoint)})
+        _print_summary(config.output_dir)
+    fabric.barrier()
+    return config.output_dir
+
+
+def _prepare_folder(config: Config, kept: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """Plan the shards, once for all processes. Raises UserError for maps of other settings and a full disk."""
+    from distill.maps import MapWriter, remove_maps
+
     if not config.resume:
         remove_maps(config.output_dir)
     writer = MapWriter(config.output_dir, kept, shape, config.shard_crops)
     unfinished = writer.unfinished()
     if len(unfinished) < writer.shards:
         print(f"resuming: {writer.shards - len(unfinished)} of {writer.shards} shards are finished")
-    _refuse_full_disk(writer, unfinished)
-    write_provenance(config.output_dir, config)
-    keeper.keep(writer, unfinished, config.batch_size, config.num_workers)
-    writer.finish({"gate": verdict, "checkpoint": str(config.checkpoint)})
-    _print_summary(config.output_dir)
-    return config.output_dir
+    refuse_full_disk(writer, unfinished)
 
 
 def _check(config: Config) -> None:
@@ -142,11 +166,11 @@ def _check(config: Config) -> None:
 
 
 def _admitted_labeller(
-    config: Config, teacher: FrozenTeacher
+    config: Config, teacher: FrozenTeacher, fabric: Fabric
 ) -> tuple[FrozenTeacher | None, dict[str, Any] | None]:
     """The labeller if it passes the gate, and the verdict; None and None without --ear-detector.
 
-    It is `teacher` itself where both come from one file.
+    It is `teacher` itself where both come from one file. The first process judges for all.
     """
     from data.landmarks import load_scheme
     from data.manifest import require_landmarks
@@ -163,73 +187,38 @@ def _admitted_labeller(
         labeller = teacher
     else:
         labeller = FrozenTeacher.load(config.ear_detector, "EarDetector", bf16=config.precision != "32")
-    verdict = judge_labeller(
-        labeller.to(_device()),
-        held_out,
-        scheme.flip,
-        limit,
-        config.crop_px,
-        config.margin,
-        config.batch_size,
-        _device(),
-    )
-    print(verdict)
+    labeller.to(fabric.device)
+    verdict = None
+    if fabric.is_global_zero:
+        verdict = judge_labeller(
+            labeller,
+            held_out,
+            scheme.flip,
+            limit,
+            config.crop_px,
+            config.margin,
+            config.batch_size,
+            fabric.device,
+        )
+        print(verdict)
+    verdict = fabric.broadcast(verdict)
     return labeller if verdict.admitted else None, asdict(verdict)
 
 
-def _settings(
-    config: Config, settings: ViewSettings, manifest: Manifest, kind: str, with_predictions: bool
-) -> dict[str, Any]:
+def _settings(config: Config, settings: ViewSettings, manifest: Manifest, keeper: Keeper) -> dict[str, Any]:
     """What the maps are of: another run resumes only with the same, a student trains only on the same."""
+    from data.manifest import fingerprint
     from distill.maps import sha256_of
-    from distill.views import fingerprint
 
     return {
         "layer": config.layer,
-        "grid": config.grid,
+        "grid": keeper.grid,
         "view": settings.as_dict(),
         "manifest_sha256": fingerprint(manifest),
-        "teacher_kind": kind,
+        "teacher_kind": keeper.teacher.kind,
         "teacher_sha256": sha256_of(config.checkpoint),
-        "labeller_sha256": sha256_of(config.ear_detector) if with_predictions else None,
+        "labeller_sha256": sha256_of(config.ear_detector) if keeper.labeller is not None else None,
     }
-
-
-def _print_disk(shape: tuple[int, ...], output_dir: Path) -> None:
-    from distill.maps import bytes_needed
-
-    crops, views, channels, grid, _ = shape
-    print(
-        f"disk needed: {_size(bytes_needed(shape))} ({crops:,} crops x {views} views x {channels} channels "
-        f"x {grid} x {grid} cells, half precision); {_size(_bytes_free(output_dir))} free",
-        flush=True,
-    )
-
-
-def _refuse_full_disk(writer: MapWriter, unfinished: list[int]) -> None:
-    from distill.maps import bytes_needed
-
-    crops = sum(len(writer.rows(shard)) for shard in unfinished)
-    needed = int(bytes_needed((crops, *writer.shape[1:])) * DISK_RESERVE)
-    free = _bytes_free(writer.folder)
-    if needed > free:
-        raise UserError(
-            f"{writer.folder}: {needed:,} bytes are needed for the maps, {free:,} are free. Take fewer "
-            "--views, a smaller --grid, a --layer of fewer channels, or another --output-dir."
-        )
-
-
-def _print_time(keeper: Keeper, shape: tuple[int, ...], batch_size: int) -> None:
-    """From a second batch of views, the first being slower."""
-    import torch
-
-    count = min(batch_size, shape[0])
-    for _ in range(2):
-        start = time.perf_counter()
-        keeper.maps(torch.stack([keeper.views.clean(row, 0) for row in range(count)]))
-        seconds = time.perf_counter() - start
-    minutes = seconds / count * shape[0] * shape[1] / 60
-    print(f"time: about {minutes:.1f} minutes at {count / seconds:.0f} views/s, without the labeller")
 
 
 def _print_summary(output_dir: Path) -> None:
@@ -242,23 +231,6 @@ def _print_summary(output_dir: Path) -> None:
     if kept.predictions is not None:
         weight = trust(kept.predictions["confidence"], kept.predictions["disagreement"], AGREEMENT_LIMIT)
         print(f"predictions: {(weight > 0).mean():.1%} of the points count, mean weight {weight.mean():.2f}")
-
-
-def _bytes_free(folder: Path) -> int:
-    """Bytes free on the disk that holds `folder`, which need not exist yet."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-@cache
-def _device() -> torch.device:
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":

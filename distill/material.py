@@ -13,12 +13,12 @@ from configs.errors import UserError
 from data.datamodule import ear_loader
 from data.dataset import EarCrops, Frames, collate_frames
 from data.landmarks import load_scheme
-from data.manifest import Manifest, join_manifests, read_manifest
+from data.manifest import Manifest, fingerprint, join_manifests, read_manifest
 from data.transforms import FrameAugmentation, Geometry, Photometry
 from distill.batches import CropBatches, FrameBatches, FrameSource
 from distill.maps import KeptMaps
 from distill.taught import TaughtEars
-from distill.views import CropViews, ViewSettings, check_views, fingerprint, read_ears
+from distill.views import CropViews, ViewSettings, check_views, read_ears
 from teacher.finetune_data import choose_labels
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ version of a library draws, have changed.
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -107,18 +106,3 @@ def read_ears(*paths: Path) -> Manifest:
         if len(manifest) == 0:
             raise UserError(f"{path}: holds {len(manifest.empty_images)} images but no ear.")
     return join_manifests(manifests)
-
-
-def fingerprint(manifest: Manifest) -> str:
-    """Hex digest of which ears a manifest holds, in which order: file names, their sizes, boxes.
-
-    Folders do not count, so that a run folder may be moved. Raises UserError when an image is missing.
-    """
-    digest = hashlib.sha256(np.ascontiguousarray(manifest.boxes_xyxy).tobytes())
-    for path in map(Path, manifest.image_paths):
-        try:
-            size_bytes = path.stat().st_size
-        except OSError:
-            raise UserError(f"{path}: no such image.") from None
-        digest.update(f"{path.name}\0{size_bytes}\n".encode())
-    return digest.hexdigest()

@@ -73,13 +73,14 @@ class Encoder(nn.Module):
         self.map_channels = {"backbone": backbone.channels}
         self.map_channels |= dict.fromkeys(("feat1", "feat2", "feat3"), feature_channels)
 
-    def extract_features(self, images: Tensor) -> dict[str, Tensor]:
+    def extract_features(self, images: Tensor, tokens: Tensor | None = None) -> dict[str, Tensor]:
         """The feature pyramid that is distilled.
 
-        images: (B, 3, H, W) in [-1, 1]. Returns `backbone` (B, C, h, w), `feat1` and `feat2`
+        images: (B, 3, H, W) in [-1, 1]; tokens: what the backbone's `begin` makes of them, where that is
+        known already. Returns `backbone` (B, C, h, w), `feat1` and `feat2`
         (B, feature_channels, h, w) and `feat3` (B, feature_channels, 4, 4).
         """
-        backbone = self.backbone(images)
+        backbone = self.backbone(images) if tokens is None else self.backbone.finish(tokens)
         feat1 = self.stage1(backbone)
         feat2 = self.stage2(feat1)
         feat3 = self.stage3(F.adaptive_avg_pool2d(feat2, POOLED_CELLS))

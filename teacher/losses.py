@@ -4,11 +4,13 @@ Images are (B, 3, H, W) in [-1, 1]; latents are (B, latent_dim). Every term is a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from configs.errors import UserError
 
 IMAGE_RANGE = 2.0  # of images in [-1, 1]
 SSIM_SIGMA_PX, SSIM_WINDOW_PX = 1.5, 11  # Wang et al., IEEE TIP 2004, section III.B
@@ -32,6 +34,12 @@ class LossWeights:
     kl: float = 1e-6
     matching: float = 0.0
     exchange: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises UserError for negative weights."""
+        negative = [f"{name}_weight={value}" for name, value in asdict(self).items() if value < 0]
+        if negative:
+            raise UserError(f"{', '.join(negative)}: loss weights are 0 (off) or above")
 
     @property
     def paired(self) -> bool:

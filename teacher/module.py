@@ -17,8 +17,11 @@ from teacher.checkpoint import hyper_parameters
 from teacher.correspondence import Correspondence
 from teacher.losses import LossWeights, loss_terms, total_loss
 from teacher.pictures import pairs_grid, to_pixels, to_signed, write_picture
+from teacher.prefix import joined_tokens
 from teacher.quality import reconstruction_quality
 from teacher.vae import EarVAE
+
+LOGGED_EVERY = 10  # batches: the rest of an epoch's steps log nothing and wait for nothing
 
 
 class EarVAEModule(LightningModule):
@@ -50,7 +53,8 @@ class EarVAEModule(LightningModule):
         images, target = to_signed(batch["image"]), to_signed(batch["target"])
         pairs = self.correspondence is not None
         views = torch.cat((images, to_signed(batch["second"]))) if pairs else images
-        features = self.model.feature_maps(views)
+        tokens = joined_tokens(batch["tokens"], views) if "tokens" in batch else None
+        features = self.model.feature_maps(views, tokens)
         reconstruction, mu, logvar = self.model.reconstruct(features["feat3"][: len(images)])
         with torch.autocast(self.device.type, enabled=False):  # SSIM and KL lose their digits in 16 bit
             terms = loss_terms(
@@ -59,9 +63,10 @@ class EarVAEModule(LightningModule):
             if pairs:
                 terms |= self.correspondence(features, batch["to_second"], images.shape[-1])
             loss = total_loss(terms, self.weights)
-        epoch_mean = {"on_epoch": True, "on_step": False, "batch_size": len(images), "sync_dist": True}
-        self.log_dict({f"train/{name}": value for name, value in terms.items()}, **epoch_mean)
-        self.log("train/loss", loss, prog_bar=True, **epoch_mean)
+        if batch_index % LOGGED_EVERY == 0:
+            epoch_mean = {"on_epoch": True, "on_step": False, "batch_size": len(images), "sync_dist": True}
+            self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, **epoch_mean)
+            self.log("train/loss", loss.detach(), prog_bar=True, **epoch_mean)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
@@ -76,7 +81,8 @@ class EarVAEModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [self.model] if self.correspondence is None else [self.model, self.correspondence]
-        return torch.optim.AdamW(parameter_groups(nn.ModuleList(trained), self.weight_decay), lr=self.lr)
+        groups = parameter_groups(nn.ModuleList(trained), self.weight_decay)
+        return torch.optim.AdamW(groups, lr=self.lr, fused=fused_step(self.trainer.precision))
 
     def on_fit_start(self) -> None:
         if isinstance(self._perceptual[0], nn.Module):
@@ -87,7 +93,8 @@ class EarVAEModule(LightningModule):
         rate = self.lr * schedule(self._progress(), self.global_step, self.warmup_steps)
         for group in self.optimizers().param_groups:
             group["lr"] = rate
-        self.log("lr", rate, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+        if batch_index % LOGGED_EVERY == 0:
+            self.log("lr", rate, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = hyper_parameters(self.model, "EarVAE")
@@ -109,6 +116,13 @@ def schedule(progress: float, step: int, warmup_steps: int, floor: float = 0.01)
     """
     warm = min(1.0, (step + 1) / max(warmup_steps, 1))
     return warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def fused_step(precision: str) -> bool:
+    """Whether AdamW may do its step in one kernel: not under 16-mixed, where it would unscale by itself and
+    Lightning could not clip.
+    """
+    return precision != "16-mixed"
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ the three best checkpoints, `metrics.csv`, `metrics.json`, `tensorboard/` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from configs.errors import UserError
 from data.transforms import GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
-    from teacher.losses import LossWeights
     from teacher.vae import EarVAE
 
 PICTURED_CROPS = 24  # of the validation set, in the reconstruction pictures
@@ -47,8 +46,12 @@ class Config:
     """Backbone weights: a hub name, a folder in transformers' layout, or a Segment-Anything / MedSAM .pth
     file.
     """
+    sam_input_size: int | None = None
+    """Side that SAM enlarges crops to, px: 16, 32, 48, ... from 128 to 1024. None: 256, or what
+    backbone_options or the checkpoint that it starts from say.
+    """
     backbone_options: dict[str, Any] = field(default_factory=dict)
-    """Options of the backbone, such as {input_size: 256}; from scratch also its sizes."""
+    """Options of the backbone; from scratch also its sizes, such as {num_hidden_layers: 4}."""
     freeze_layers: int = 6
     """Backbone blocks, from the input on, that are not trained (0: all train, the patch embedding too)."""
     feature_channels: int = 512
@@ -115,10 +118,20 @@ class Config:
     """Manifest of labelled ears for the linear landmark probe of every epoch (teacher.probe); none: no
     probe.
     """
+    train_views: int = 0
+    """Augmented views of each ear, used in turn; 0: a new one every epoch."""
+    prefix_dir: Path | None = None
+    """Keep here what the frozen blocks say of each of the train_views (positions are frozen too), so that
+    steps begin behind them. None: computed in every step.
+    """
+    gradient_checkpointing: bool = False
+    """Compute the backbone's blocks a second time in the backward pass rather than keep what they saw."""
     precision: str = "32"
     """32, bf16-mixed, 16-mixed, bf16-true or 64."""
     devices: int = 1
-    """GPUs (or processes on the CPU) to train on."""
+    """GPUs (or processes on the CPU) to train on, on each node."""
+    num_nodes: int = 1
+    """Machines to train on: docs/cluster.md."""
     num_workers: int = 2
     """Processes that load crops."""
     seed: int = 0
@@ -138,12 +151,15 @@ def main(config: Config) -> Path:
     from data.datamodule import EarDataModule
     from teacher.checkpoint import save_weights
     from teacher.correspondence import Correspondence
+    from teacher.losses import LossWeights
     from teacher.module import EarVAEModule, ReconstructionPictures
-    from teacher.trainer import build_trainer
+    from teacher.pictures import spread_targets
+    from teacher.trainer import build_trainer, write_best_row
 
     output_dir = Path(config.output_dir)
     seed_everything(config.seed, workers=True, verbose=False)
-    weights = _loss_weights(config)
+    terms = [term.name for term in fields(LossWeights)]
+    weights = LossWeights(**{term: getattr(config, f"{term}_weight") for term in terms})
     perceptual = _perceptual(config)
     model = _build_model(config, resume, weights.paired and config.matching_map == "fused")
     data = EarDataModule(
@@ -155,15 +171,18 @@ def main(config: Config) -> Path:
         geometry=config.geometry,
         photometry=config.photometry,
         second_view=(config.second_geometry, config.second_photometry) if weights.paired else None,
+        views=config.train_views,
         seed=config.seed,
     )
     data.setup("fit")
+    if config.prefix_dir is not None:
+        data.train_dataset = _with_prefix(config, model, data.train_dataset)
     matched = Correspondence(config.matching_map, model.map_channels) if weights.paired else None
     module = EarVAEModule(
         model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual, matched
     )
     pictures = ReconstructionPictures(
-        output_dir / "reconstructions", _spread(data.val_dataset, PICTURED_CROPS)
+        output_dir / "reconstructions", spread_targets(data.val_dataset, PICTURED_CROPS)
     )
     trainer = build_trainer(
         output_dir,
@@ -174,13 +193,14 @@ def main(config: Config) -> Path:
         seed=config.seed,
         precision=config.precision,
         devices=config.devices,
+        num_nodes=config.num_nodes,
         max_minutes=config.max_minutes,
         gradient_clip=config.gradient_clip,
         callbacks=[pictures, *_probes(config)],
     )
     write_provenance(output_dir, config)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    _write_metrics(output_dir, trainer)
+    write_best_row(output_dir / "metrics.json", trainer)
     return output_dir
 
 
@@ -194,23 +214,16 @@ def _check_inputs(config: Config) -> Path | None:
     for path in filter(None, manifests):
         read_manifest(path)
     resume = find_resume(config.resume, Path(config.output_dir))
+    if config.prefix_dir is not None and not (config.train_views and config.freeze_layers):
+        raise UserError(
+            f"prefix_dir keeps what {config.freeze_layers} frozen blocks say of {config.train_views} views: "
+            "set --train-views (4, say) and --freeze-layers."
+        )
     if config.pretrained and not resume and not config.init_checkpoint and config.backbone == "sam":
         find_sam_weights(config.weights or None)
     if config.perceptual_weight:
         find_vgg16_weights(config.vgg_weights or None)
     return resume
-
-
-def _loss_weights(config: Config) -> LossWeights:
-    from dataclasses import fields
-
-    from teacher.losses import LossWeights
-
-    values = {name.name: getattr(config, f"{name.name}_weight") for name in fields(LossWeights)}
-    negative = [f"{name}_weight={value}" for name, value in values.items() if value < 0]
-    if negative:
-        raise UserError(f"{', '.join(negative)}: loss weights are 0 (off) or above")
-    return LossWeights(**values)
 
 
 def _perceptual(config: Config) -> Any:
@@ -231,6 +244,7 @@ def _probes(config: Config) -> list[Any]:
 
 def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     """A new model, or one filled from a checkpoint; that one then needs no published weights."""
+    from teacher.backbones.sam import with_input_size
     from teacher.checkpoint import load_weights_into, read_checkpoint
     from teacher.vae import EarVAE
 
@@ -238,6 +252,8 @@ def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     options = config.backbone_options
     if source and not options:
         options = read_checkpoint(source, "EarVAE")["hyper_parameters"]["model"]["backbone_options"]
+    if config.backbone == "sam":
+        options = with_input_size(options, config.sam_input_size)
     model = EarVAE(
         latent_dim=config.latent_dim,
         image_size=config.image_size,
@@ -254,30 +270,24 @@ def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     )
     if source:
         load_weights_into(model, source, "EarVAE")
+    trunk = model.encoder.backbone
+    trunk.checkpointing = config.gradient_checkpointing
+    if config.prefix_dir is not None:
+        trunk.freeze(config.freeze_layers, positions=True)
     return model
 
 
-def _spread(dataset: Any, count: int) -> Any:
-    """(n, 3, H, W) uint8: targets spread evenly over a dataset, for pictures that show more than its
-    first rows.
-    """
-    import torch
+def _with_prefix(config: Config, model: EarVAE, views: Any) -> Any:
+    """The views, each with what the frozen blocks say of it."""
+    from configs.provenance import plain
+    from data.manifest import fingerprint
+    from teacher.prefix import keep_prefix
 
-    rows = range(0, len(dataset), max(1, len(dataset) // count))
-    return torch.stack([dataset[row]["target"] for row in list(rows)[:count]])
-
-
-def _write_metrics(output_dir: Path, trainer: Any) -> None:
-    """`metrics.json`: the validation measures of the best epoch, which `best.ckpt` holds."""
-    from configs.files import write_json
-    from teacher.callbacks import MetricsTable
-
-    if not trainer.is_global_zero:
-        return
-    (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
-    best = max(table.rows, key=lambda row: row["val/psnr"])
-    measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    write_json(output_dir / "metrics.json", {**measures, "epoch": best["epoch"], "epochs": len(table.rows)})
+    names = ["image_size", "seed", "geometry", "photometry", "second_geometry", "second_photometry"]
+    drawn = {name: plain(getattr(config, name)) for name in names}
+    drawn["ears_sha256"] = fingerprint(views.manifest)
+    trunk = model.encoder.backbone
+    return keep_prefix(config.prefix_dir, trunk, views, drawn, 32, config.num_workers, config.precision)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def build_trainer(
     seed: int = 0,
     precision: str = "32",
     devices: int = 1,
+    num_nodes: int = 1,
     max_minutes: float = 0.0,
     gradient_clip: float = 1.0,
     callbacks: Sequence[Callback] = (),
@@ -72,6 +73,7 @@ def build_trainer(
         max_epochs=epochs,
         precision=precision,
         devices=devices,
+        num_nodes=num_nodes,
         accelerator="auto",
         gradient_clip_val=gradient_clip or None,
         callbacks=watching,
@@ -103,6 +105,19 @@ def find_resume(resume: str, output_dir: Path) -> Path | None:
             "or start a new training from these weights."
         )
     return Path(resume)
+
+
+def write_best_row(path: Path, trainer: Trainer) -> None:
+    """Write the validation measures of the epoch with the best PSNR, which `best.ckpt` holds, as JSON."""
+    from configs.files import write_json
+    from teacher.callbacks import MetricsTable
+
+    if not trainer.is_global_zero:
+        return
+    (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
+    best = max(table.rows, key=lambda row: row["val/psnr"])
+    measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
+    write_json(path, {**measures, "epoch": best["epoch"], "epochs": len(table.rows)})
 
 
 def quiet_lightning() -> None:

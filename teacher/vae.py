@@ -98,12 +98,12 @@ class EarVAE(nn.Module):
         grid_cells = min(max(input_size // backbone.stride, 1), cells)
         return PyramidFusion(channels, grid_cells, cells, width, stem_channels)
 
-    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+    def feature_maps(self, images: Tensor, tokens: Tensor | None = None) -> dict[str, Tensor]:
         """The encoder's pyramid (`Encoder.extract_features`), and `fused` (B, width, cells, cells) if there.
 
-        images: (B, 3, image_size, image_size) in [-1, 1].
+        images: (B, 3, image_size, image_size) in [-1, 1]; tokens: as `Encoder.extract_features` takes them.
         """
-        maps = self.encoder.extract_features(images)
+        maps = self.encoder.extract_features(images, tokens)
         return maps if self.fusion is None else {**maps, "fused": self.fusion(maps, images)}
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,12 +10,12 @@ from configs.errors import UserError
 from data.crops import crop, mirrors
 from data.images import read_image
 from data.landmarks import load_scheme
-from data.manifest import read_manifest
-from distill import cache, gate
+from data.manifest import fingerprint, read_manifest
+from distill import budget, gate
 from distill.cache import Config, main
 from distill.frozen import FrozenTeacher
 from distill.maps import KeptMaps
-from distill.views import CropViews, ViewSettings, check_views, crc32_of, fingerprint
+from distill.views import CropViews, ViewSettings, check_views, crc32_of
 from teacher.checkpoint import save_weights
 from teacher.detector import EarDetector
 from teacher.pictures import to_signed
@@ -127,8 +127,26 @@ def test_a_dry_run_prints_bytes_and_minutes_and_writes_nothing(ears, tmp_path, c
     assert not (tmp_path / "maps").exists()
 
 
+def test_a_budget_of_bytes_chooses_the_grid(ears, tmp_path, capsys):
+    whole = 5 * 4 * 16 * 8 * 8 * 2  # crops, views, channels, cells, bytes
+    assert budget.fitting_grid(5, 4, 16, 8, max_gb=0) == 8
+    assert budget.fitting_grid(5, 4, 16, 8, max_gb=1.03 * whole / 1e9) == 8
+    assert budget.fitting_grid(5, 4, 16, 8, max_gb=whole / 1e9) == 4
+    with pytest.raises(UserError, match="on a grid of 4 already"):
+        budget.fitting_grid(5, 4, 16, 8, max_gb=0.2 * whole / 1e9)
+    config = _config(ears, tmp_path / "maps", max_gb=0.5 * whole / 1e9)
+    config.grid = 8
+    folder = main(config)
+    assert "4 x 4 cells, pooled from 8 to fit --max-gb" in capsys.readouterr().out
+    kept = KeptMaps(folder)
+    assert kept.grid == kept.settings["grid"] == 4
+    assert sum(path.stat().st_size for path in folder.glob("shard_*.npy")) < 0.5 * whole
+    main(config)
+    assert "resuming: 3 of 3 shards" in capsys.readouterr().out
+
+
 def test_a_disk_without_room_is_refused_before_anything_is_written(ears, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "_bytes_free", lambda folder: 1000)
+    monkeypatch.setattr(budget, "_bytes_free", lambda folder: 1000)
     with pytest.raises(UserError, match=r"bytes are needed for the maps, 1,000 are free"):
         main(_config(ears, tmp_path / "maps"))
     assert not list(tmp_path.rglob("shard_*"))

@@ -158,7 +158,8 @@ def with_input_size(options: dict, input_px: int | None) -> dict:
         )
     if options.get("input_size", input_px) != input_px:
         raise UserError(
-            f"sam_input_size={input_px}, but backbone_options has input_size={options['input_size']}: give one."
+            f"sam_input_size={input_px}, but the backbone's options have input_size={options['input_size']}: "
+            "give one of them."
         )
     return {**options, "input_size": input_px}
 

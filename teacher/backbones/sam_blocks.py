@@ -5,9 +5,9 @@ layers, and at 256 px two thirds of their work is on padding. Here the layers se
 cell they would give their bias, which is put there afterwards.
 
 The relative positions are an inner product of the query too, so they enter as further channels: the query
-brings its likeness to each row and column, the key says which row and column it is in (Li et al., MViTv2, CVPR
-2022, eq. 4, regrouped). No (cells x cells) bias is built, which for 1024 px is 0.8 GB an image and block, and
-fused attention works where gradients are needed: it takes no bias that needs one.
+brings its likeness to each row and column, the key says which row and column it is in (Li et al., MViTv2,
+CVPR 2022, eq. 4, regrouped). No (cells x cells) bias is built, which for 1024 px is 0.8 GB an image and
+block, and fused attention works where gradients are needed: it takes no bias that needs one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# On a CPU and up to so many cells two plain products are faster than the fused kernel; beyond, memory decides.
+# On a CPU and up to so many cells two products are faster than the fused kernel; beyond, memory decides.
 PLAIN_ATTENTION_CELLS = 1024
 FUSED_CHANNEL_MULTIPLE = 8  # what fused kernels on GPUs ask of a head's channels
 
