@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,17 @@ class FrozenTeacher(nn.Module):
         model = load_model(checkpoint, kind)
         image_px = model.image_size if kind == "EarDetector" else model.hparams["image_size"]
         return cls(model, image_px, bf16)
+
+    @classmethod
+    def load_landmarker(cls, path: str | Path) -> "FrozenTeacher":
+        """A student's landmarker, read as an EarDetector is; it has no maps to give.
+
+        Raises UserError for a file that is missing or of another student.
+        """
+        from students.checkpoint import load_student
+
+        student = load_student(path, "landmarker")
+        return cls(ReadLikeTeacher(student), student.image_px)
 
     @property
     def kind(self) -> str:
@@ -119,6 +130,25 @@ class FrozenTeacher(nn.Module):
             )
         mu, _ = self._teacher.encoder.latent(feat3)
         return decoder.features(mu)
+
+
+class PointReading(NamedTuple):
+    """What is read of points, in unit crop coordinates: the part of teacher.detector.Reading that labels."""
+
+    points_unit: Tensor  # (B, K, 2)
+    confidence: Tensor  # (B, K), 0..1
+
+
+class ReadLikeTeacher(nn.Module):
+    """A landmarker that takes a teacher's images."""
+
+    def __init__(self, landmarker: nn.Module) -> None:
+        super().__init__()
+        self.landmarker = landmarker
+
+    def read(self, images: Tensor) -> PointReading:
+        """images: (B, 3, H, W) in [-1, 1]."""
+        return PointReading(*self.landmarker((images + 1) / 2))
 
 
 def _joined(features: Mapping[str, Tensor], names: list[str], grid: int) -> Tensor:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from data.metrics import nme
 from distill.adapters import MapMatcher
@@ -18,6 +17,7 @@ from students.boxes import EVALUATION_SCORE, detections
 from students.checkpoint import kind_of
 from students.coco_ap import coco_ap
 from students.losses import detection_loss, landmark_loss
+from teacher.averaging import averaged_model
 from teacher.module import parameter_groups, schedule
 
 VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
@@ -49,7 +49,7 @@ class StudentModule(LightningModule):
         self.student, self.matcher = student.to(memory_format=torch.channels_last), matcher
         self.steps, self.lr, self.weight_decay, self.warmup_steps = steps, lr, weight_decay, warmup_steps
         self.map_weight, self.prediction_weight, self.fade = map_weight, prediction_weight, fade
-        self.averaged = _averaged(student, ema_decay) if ema_decay else None
+        self.averaged = averaged_model(student, ema_decay) if ema_decay else None
 
     @property
     def best_student(self) -> nn.Module:
@@ -183,19 +183,3 @@ def training_kind(student: nn.Module, distil: bool, steps: int) -> dict[str, Any
 def to_unit(images: Tensor) -> Tensor:
     """uint8 images to float in [0, 1], the students' range, channels last; runs on the tensor's device."""
     return images.to(torch.float32, memory_format=torch.channels_last) / 255
-
-
-def _averaged(student: nn.Module, decay: float) -> AveragedModel:
-    """Exponential moving average of weights and batch-norm statistics, in eval mode."""
-
-    def average(kept: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
-        # A short memory at the start, or the random first weights would stay in the average for long.
-        now = min(decay, (1 + int(updates)) / (10 + int(updates)))
-        if kept[0].is_floating_point():
-            torch._foreach_lerp_(kept, current, 1 - now)
-        else:
-            for mine, theirs in zip(kept, current, strict=True):
-                mine.copy_(theirs)
-
-    averaged = AveragedModel(student, multi_avg_fn=torch.no_grad()(average), use_buffers=True)
-    return averaged.requires_grad_(False).eval()

@@ -39,6 +39,8 @@ class Config:
 
     labels: float = 0
     """How many of the training ears to use: a count from 1 on, a fraction below 1, 0 for all."""
+    unlabelled_npy: Path | None = None
+    """Manifest of further ears, whose landmarks are not looked at: they teach by agreement (consistency)."""
     scheme: Path | None = None
     """Landmark description (names, curves, what mirroring swaps); without one, the project's 17 points."""
     from_scratch: bool = False
@@ -65,6 +67,11 @@ class Config:
     background_share: float = 0.2
     """Of the crops in an epoch, how many show a background."""
 
+    consistency_weight: float = 1.0
+    """Weight of finding the points of an ear without labels again in another view of it."""
+    consistency_warmup: float = 0.3
+    """Part of the training, at its start, over which that weight grows from nothing."""
+
     epochs: int = 30
     """Passes; see min_steps_per_epoch."""
     steps: int = 0
@@ -83,6 +90,10 @@ class Config:
     """Of matrices and kernels."""
     warmup_steps: int = 100
     """Steps over which the learning rate rises."""
+    ema_decay: float = 0.0
+    """Of the averaged weights, which are validated and saved, and which teach the ears without labels; 0:
+    none.
+    """
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: not clipped."""
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
@@ -114,6 +125,10 @@ class Config:
             raise UserError(
                 "from_scratch with freeze_encoder would keep an encoder of random weights: drop one"
             )
+        if self.unlabelled_npy is not None and not self.ema_decay:
+            raise UserError(
+                "unlabelled_npy needs averaged weights to teach its ears: give ema_decay, 0.99 for example"
+            )
         for name in ("epochs", "batch_size", "width", "heatmap_cells"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: at least 1 is needed")
@@ -124,10 +139,12 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
 
     from configs.provenance import write_provenance
+    from data.datamodule import ear_loader
     from data.landmarks import load_scheme
     from teacher.checkpoint import save_weights
-    from teacher.finetune_data import choose_labels, labelled_loaders
-    from teacher.finetune_module import EarDetectorModule, loss_weights
+    from teacher.consistency import with_unlabelled
+    from teacher.finetune_data import choose_labels, labelled_views
+    from teacher.finetune_module import Consistency, EarDetectorModule, loss_weights
     from teacher.trainer import build_trainer, find_resume
 
     output_dir = Path(config.output_dir)
@@ -137,7 +154,11 @@ def main(config: Config) -> Path:
     labelled = choose_labels(config.train_npy, config.val_npy, config.labels, len(scheme), config.seed)
     print(f"{len(labelled.train)} labelled ears, judged on {labelled.held_out_from}", flush=True)
     model = _build_model(config, len(scheme))
-    train_loader, val_loader = labelled_loaders(config, labelled, model.image_size, scheme)
+    train, val = labelled_views(config, labelled, model.image_size, scheme)
+    if config.unlabelled_npy is not None:
+        train = with_unlabelled(config, train, model.image_size)
+    train_loader = ear_loader(train, config.batch_size, config.num_workers, config.seed, train=True)
+    val_loader = ear_loader(val, config.batch_size, config.num_workers, config.seed, train=False)
     epochs = -(-config.steps // len(train_loader)) if config.steps else config.epochs
     module = EarDetectorModule(
         model,
@@ -146,13 +167,17 @@ def main(config: Config) -> Path:
         1.0 if config.from_scratch else config.encoder_lr_scale,
         config.weight_decay,
         config.warmup_steps,
+        config.ema_decay,
+        Consistency(config.consistency_weight, config.consistency_warmup, tuple(scheme.flip))
+        if config.unlabelled_npy
+        else None,
     )
     trainer = build_trainer(
         output_dir,
         epochs=epochs,
         monitor="val/nme",
         mode="min",
-        save_best=lambda trained: save_weights(output_dir / "best.ckpt", trained.model, "EarDetector"),
+        save_best=lambda trained: save_weights(output_dir / "best.ckpt", trained.best_model, "EarDetector"),
         seed=config.seed,
         precision=config.precision,
         devices=config.devices,

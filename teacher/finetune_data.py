@@ -90,12 +90,13 @@ def choose_labels(
     return LabelledEars(pool.select(~held_out, keep_empty_images=True), pool.select(held_out), words)
 
 
-def labelled_loaders(config: Any, labelled: LabelledEars, image_px: int, scheme: Any) -> tuple[Any, Any]:
-    """Loaders of LabelledViews, augmented for training and as they are for validation.
+def labelled_views(
+    config: Any, labelled: LabelledEars, image_px: int, scheme: Any
+) -> tuple[LabelledViews, LabelledViews]:
+    """Of the ears to train on, augmented, and of those held out, as they are.
 
     config: of teacher.finetune. scheme: says which points change places under mirroring.
     """
-    from data.datamodule import ear_loader
     from data.transforms import Geometry, Photometry
 
     photometry = Photometry(config.photometry)
@@ -117,11 +118,7 @@ def labelled_loaders(config: Any, labelled: LabelledEars, image_px: int, scheme:
     val = LabelledViews(EarCrops(labelled.held_out, image_px), unseen, 1, len(unseen))
     if share and not len(backgrounds):
         print("no photograph has room for a window without an ear: ear-or-not is not trained", flush=True)
-    options = {"num_workers": config.num_workers, "seed": config.seed}
-    return (
-        ear_loader(train, config.batch_size, train=True, **options),
-        ear_loader(val, config.batch_size, train=False, **options),
-    )
+    return train, val
 
 
 def _backgrounds(

@@ -9,13 +9,30 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
+from teacher.averaging import averaged_model
 from teacher.callbacks import MinutesBudget
 from teacher.checkpoint import hyper_parameters
-from teacher.detector import EarDetector
+from teacher.consistency import consistency_loss, ramp
+from teacher.detector import EarDetector, Reading
 from teacher.detector_loss import DetectorTargets, detector_losses, edges_in_view
 from teacher.detector_report import held_out_errors, read_batch
 from teacher.module import parameter_groups, schedule
 from teacher.pictures import to_signed
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How ears without labels take part: `weight` of teacher.consistency, grown over the first `warmup` of
+    the training; flip: the points under mirroring.
+    """
+
+    weight: float
+    warmup: float
+    flip: tuple[int, ...]
+
+    def factor(self, progress: float) -> float:
+        """Of the loss, at this part of the training."""
+        return self.weight * ramp(progress, self.warmup)
 
 
 @dataclass(frozen=True)
@@ -39,19 +56,37 @@ class EarDetectorModule(LightningModule):
         encoder_lr_scale: float,
         weight_decay: float = 0.05,
         warmup_steps: int = 50,
+        ema_decay: float = 0.0,
+        consistency: Consistency | None = None,
     ) -> None:
+        """ema_decay: of the averaged weights that are validated and saved (`best_model`); 0 keeps none.
+        consistency: for batches with ears without labels, which need averaged weights.
+        """
         super().__init__()
         self.model, self.weights = model, weights
         self.lr, self.encoder_lr_scale = lr, encoder_lr_scale
         self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
+        self.averaged = averaged_model(model, ema_decay) if ema_decay else None
+        self.consistency = consistency
         self._batches: list[dict[str, Tensor]] = []
 
+    @property
+    def best_model(self) -> EarDetector:
+        """The model to validate and to save: with averaged weights where they are kept."""
+        return self.model if self.averaged is None else self.averaged.module
+
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        reading = self.model.read(to_signed(batch["image"]))
+        size = len(batch["image"])
+        unlabelled = self.consistency is not None
+        images = torch.cat((batch["image"], batch["moved"])) if unlabelled else batch["image"]
+        every = self.model.read(to_signed(images))
+        reading = Reading(*(values[:size] for values in every))
         with torch.autocast(self.device.type, enabled=False):  # logarithms lose their digits in 16 bit
             terms = detector_losses(reading, targets_of(batch), self.model.margin_cells)
             loss = sum(getattr(self.weights, name) * term for name, term in terms.items())
-        size = len(batch["image"])
+        if unlabelled:
+            terms["consistency"] = self._consistency_loss(every.point_heatmaps[size:], batch)
+            loss = loss + self.consistency.factor(self._progress()) * terms["consistency"]
         self.log_dict(
             {f"train/{name}": term for name, term in terms.items()},
             on_epoch=True,
@@ -61,8 +96,12 @@ class EarDetectorModule(LightningModule):
         self.log("train/loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=size)
         return loss
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
-        self._batches.append(read_batch(self.model, batch))
+        self._batches.append(read_batch(self.best_model, batch))
 
     def on_validation_epoch_end(self) -> None:
         gathered = {
@@ -85,6 +124,20 @@ class EarDetectorModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = hyper_parameters(self.model, "EarDetector")
+
+    def _consistency_loss(self, heatmaps: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        with torch.no_grad():
+            taught = self.averaged.module.read(to_signed(batch["plain"]))
+        with torch.autocast(self.device.type, enabled=False):
+            return consistency_loss(
+                heatmaps,
+                taught.points_unit.float(),
+                taught.confidence.float(),
+                batch["to_moved"].float(),
+                batch["plain"].shape[-1],
+                self.consistency.flip,
+                self.model.margin_cells,
+            )
 
     def _progress(self) -> float:
         """Of the training, 0 to 1: by steps or by the budget of minutes, whichever is further."""
