@@ -64,7 +64,8 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
     if taught is None:  # a twin, or the gate left nothing to learn from
         batches = CropBatches(labelled, config.batch_size, seed=config.seed)
     else:
-        counts = _shares(config.batch_size, config.labelled_share)
+        labelled_part = len(chosen.train) / len(unlabelled)
+        counts = _shares(config.batch_size, max(config.labelled_share, min(labelled_part, 1.0)))
         last = _labelled_from(config, len(unlabelled))
         batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
     return Material(batches, val_loader, kept, len(unlabelled), facts)

@@ -83,7 +83,9 @@ class Config:
     batch_size: int = 64
     """Images a step. The twin has as many, all of them labelled."""
     labelled_share: float = 0.5
-    """Of a batch, when there are others beside the labelled."""
+    """Of a batch, when there are others beside the labelled; the landmarker's is at least as large as the
+    labelled part of its crops.
+    """
     labelled_last: float = 0.0
     """Part of the training, at its end, whose batches are labelled alone, as the twin's are throughout."""
     lr: float | None = None
