@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from data.manifest import Manifest
     from distill.frozen import FrozenTeacher
-    from distill.gate import Labeller
     from distill.keeper import Keeper
     from distill.views import ViewSettings
 
@@ -64,10 +63,6 @@ class Config:
 
     ear_detector: Path | None = None
     """Also keep the points this fine-tuned EarDetector predicts."""
-    landmarker: Path | None = None
-    """A landmarker's student.pt that labels together with it: the twin of the same labels, or a student of an
-    earlier round.
-    """
     gate_npy: Path | None = None
     """Held-out labelled ears on which it is scored first."""
     gate_nme: float = 0.05
@@ -163,8 +158,6 @@ def _check(config: Config) -> None:
         raise UserError(f"precision {config.precision!r} is unknown; allowed: {', '.join(PRECISIONS)}.")
     if config.resume not in ("", "auto"):
         raise UserError(f"resume is {config.resume!r}; allowed: auto, or empty to compute all again.")
-    if config.landmarker is not None and config.ear_detector is None:
-        raise UserError("landmarker labels together with an EarDetector: give ear_detector too.")
     if config.ear_detector is not None and config.gate_npy is None:
         raise UserError(
             "ear_detector is given without gate_npy: its predictions are admitted only after it has been "
@@ -174,10 +167,10 @@ def _check(config: Config) -> None:
 
 def _admitted_labeller(
     config: Config, teacher: FrozenTeacher, fabric: Fabric
-) -> tuple[Labeller | None, dict[str, Any] | None]:
+) -> tuple[FrozenTeacher | None, dict[str, Any] | None]:
     """The labeller if it passes the gate, and the verdict; None and None without --ear-detector.
 
-    Its EarDetector is `teacher` itself where both come from one file. The first process judges for all.
+    It is `teacher` itself where both come from one file. The first process judges for all.
     """
     from data.landmarks import load_scheme
     from data.manifest import require_landmarks
@@ -191,13 +184,10 @@ def _admitted_labeller(
     held_out = read_ears(config.gate_npy)
     require_landmarks(held_out, len(scheme), config.gate_npy)
     if config.ear_detector.resolve() == config.checkpoint.resolve() and teacher.kind == "EarDetector":
-        labeller = [teacher]
+        labeller = teacher
     else:
-        labeller = [FrozenTeacher.load(config.ear_detector, "EarDetector", bf16=config.precision != "32")]
-    if config.landmarker is not None:
-        labeller.append(FrozenTeacher.load_landmarker(config.landmarker))
-    for reader in labeller:
-        reader.to(fabric.device)
+        labeller = FrozenTeacher.load(config.ear_detector, "EarDetector", bf16=config.precision != "32")
+    labeller.to(fabric.device)
     verdict = None
     if fabric.is_global_zero:
         verdict = judge_labeller(
@@ -220,7 +210,6 @@ def _settings(config: Config, settings: ViewSettings, manifest: Manifest, keeper
     from data.manifest import fingerprint
     from distill.maps import sha256_of
 
-    labelling = [path for path in (config.ear_detector, config.landmarker) if path is not None]
     return {
         "layer": config.layer,
         "grid": keeper.grid,
@@ -228,7 +217,7 @@ def _settings(config: Config, settings: ViewSettings, manifest: Manifest, keeper
         "manifest_sha256": fingerprint(manifest),
         "teacher_kind": keeper.teacher.kind,
         "teacher_sha256": sha256_of(config.checkpoint),
-        "labeller_sha256": [sha256_of(path) for path in labelling] if keeper.labeller is not None else None,
+        "labeller_sha256": sha256_of(config.ear_detector) if keeper.labeller is not None else None,
     }
 
 

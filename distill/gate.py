@@ -1,8 +1,4 @@
-"""The labeller: what it says of a crop, how far to trust it, and whether to at all.
-
-A labeller is a fine-tuned EarDetector, or it and a landmarker together: a transformer and a small
-convolutional network err differently, and the mean of both is nearer to the truth than either.
-"""
+"""The labeller: what a fine-tuned EarDetector says of a crop, how far to trust it, and whether to at all."""
 
 from __future__ import annotations
 
@@ -26,9 +22,6 @@ from teacher.pictures import to_signed
 AGREEMENT_LIMIT = 0.05  # of the crop's side: where the labeller contradicts its mirror image, it is not heard
 
 
-Labeller = Sequence[FrozenTeacher]  # readers of points that label together
-
-
 class Prediction(NamedTuple):
     """Points of a batch of crops, in unit crop coordinates (`teacher.heatmaps`)."""
 
@@ -37,7 +30,7 @@ class Prediction(NamedTuple):
     disagreement: Tensor  # (B, K), distance of the two readings, a fraction of the crop's side
 
 
-def predict_points(labeller: Labeller, images: Tensor, flip: Sequence[int]) -> Prediction:
+def predict_points(labeller: FrozenTeacher, images: Tensor, flip: Sequence[int]) -> Prediction:
     """Read each crop twice, as it is and mirrored, and average: two readings err less than one.
 
     images: (B, 3, H, W) in [-1, 1]; flip: after mirroring, point k is read from point flip[k]. The network
@@ -47,41 +40,26 @@ def predict_points(labeller: Labeller, images: Tensor, flip: Sequence[int]) -> P
 
 
 def predict_views(
-    labeller: Labeller, views: Tensor, flip: Sequence[int], direct: Any | None = None
+    labeller: FrozenTeacher, views: Tensor, flip: Sequence[int], direct: Any | None = None
 ) -> Prediction:
     """The same for the numbered views of crops, which hold the mirror image of the plain one already.
 
-    views: (R, V, 3, H, W) in [-1, 1], R crops in V views; direct: what the first reader reads from them,
-    where that is known. Returns predictions for R * V images. Several readers: the mean of their points
-    weighted by confidence, their mean confidence, and the largest disagreement, also of one with the mean.
+    views: (R, V, 3, H, W) in [-1, 1], R crops in V views; direct: what the labeller reads from them, where
+    that is known. Returns predictions for R * V images.
     """
-    first, *others = labeller
-    found = [_read_both(first, views, flip, direct), *(_read_both(other, views, flip) for other in others)]
-    if not others:
-        return found[0]
-    points, confidence, disagreement = (torch.stack(values) for values in zip(*found, strict=True))
-    weight = confidence.unsqueeze(-1).clamp_min(1e-6)
-    mean = (points * weight).sum(dim=0) / weight.sum(dim=0)
-    apart = (points - mean).norm(dim=-1)
-    return Prediction(mean, confidence.mean(dim=0), torch.maximum(disagreement, apart).amax(dim=0))
-
-
-def _read_both(
-    reader: FrozenTeacher, views: Tensor, flip: Sequence[int], direct: Any | None = None
-) -> Prediction:
     rows, numbers = views.shape[:2]
-    direct = reader.read(views.flatten(0, 1)) if direct is None else direct
+    direct = labeller.read(views.flatten(0, 1)) if direct is None else direct
     known = [MIRRORED, PLAIN] if numbers > MIRRORED else []  # each other's mirror image
     other = _by_view(direct, rows, numbers)[:, known]
     if rest := numbers - len(known):
-        read = reader.read(views[:, len(known) :].flip(-1).flatten(0, 1))
+        read = labeller.read(views[:, len(known) :].flip(-1).flatten(0, 1))
         other = torch.cat((other, _by_view(read, rows, rest)), dim=1)
     back_x, back_y, confidence = other.flatten(0, 1)[:, list(flip)].unbind(-1)
     back = torch.stack((1 - back_x, back_y), dim=-1)
     return Prediction(
-        points_unit=(direct.points_unit + back).float() / 2,
-        confidence=torch.minimum(direct.confidence, confidence).float(),
-        disagreement=(direct.points_unit - back).norm(dim=-1).float(),
+        points_unit=(direct.points_unit + back) / 2,
+        confidence=torch.minimum(direct.confidence, confidence),
+        disagreement=(direct.points_unit - back).norm(dim=-1),
     )
 
 
@@ -120,7 +98,7 @@ class Verdict:
 
 
 def judge_labeller(
-    labeller: Labeller,
+    labeller: FrozenTeacher,
     held_out: Manifest,
     flip: Sequence[int],
     limit: tuple[float, str],

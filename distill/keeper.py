@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from data.datamodule import one_thread
 from distill.frozen import FrozenTeacher
-from distill.gate import Labeller, predict_views
+from distill.gate import predict_views
 from distill.maps import MapWriter, Shard
 from distill.views import CropViews, crc32_of
 from teacher.pictures import to_signed
@@ -35,7 +35,7 @@ class Keeper:
     ) -> None:
         self.teacher, self.views, self.layer, self.grid = teacher, views, layer, grid
         self.device, self.flip = device, flip
-        self.labeller: Labeller | None = None
+        self.labeller: FrozenTeacher | None = None
 
     def channels(self) -> int:
         """Channels of the map, found by asking the teacher once. Raises UserError for an unknown layer."""
@@ -53,7 +53,7 @@ class Keeper:
         if self.labeller is None:
             return {"maps": self.maps(views.flatten(0, 1))}
         signed, direct = to_signed(views.to(self.device)), None
-        if self.labeller[0] is self.teacher:
+        if self.labeller is self.teacher:
             maps, direct = self.teacher.maps_and_reading(signed.flatten(0, 1), self.layer, self.grid)
         else:
             maps = self.teacher.maps(signed.flatten(0, 1), self.layer, self.grid)

@@ -41,6 +41,8 @@ class Config:
     """How many of the training ears to use: a count from 1 on, a fraction below 1, 0 for all."""
     unlabelled_npy: Path | None = None
     """Manifest of further ears, whose landmarks are not looked at: they teach by agreement (consistency)."""
+    pseudo_labelled_npy: Path | None = None
+    """Instead of unlabelled_npy: such ears with the points that a student finds in them (distill.label)."""
     scheme: Path | None = None
     """Landmark description (names, curves, what mirroring swaps); without one, the project's 17 points."""
     from_scratch: bool = False
@@ -70,7 +72,7 @@ class Config:
     consistency_weight: float = 1.0
     """Weight of finding the points of an ear without labels again in another view of it."""
     consistency_warmup: float = 0.3
-    """Part of the training, at its start, over which that weight grows from nothing."""
+    """Part of the training, at its start, over which the averaged network's say in it grows from nothing."""
 
     epochs: int = 30
     """Passes; see min_steps_per_epoch."""
@@ -125,13 +127,22 @@ class Config:
             raise UserError(
                 "from_scratch with freeze_encoder would keep an encoder of random weights: drop one"
             )
-        if self.unlabelled_npy is not None and not self.ema_decay:
+        if self.unlabelled_npy is not None and self.pseudo_labelled_npy is not None:
             raise UserError(
-                "unlabelled_npy needs averaged weights to teach its ears: give ema_decay, 0.99 for example"
+                "unlabelled_npy and pseudo_labelled_npy: the same ears with and without; give one"
+            )
+        if self.has_unlabelled and not self.ema_decay:
+            raise UserError(
+                "ears without labels are taught by averaged weights: give ema_decay, 0.99 for example"
             )
         for name in ("epochs", "batch_size", "width", "heatmap_cells"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: at least 1 is needed")
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether ears without labels take part."""
+        return self.unlabelled_npy is not None or self.pseudo_labelled_npy is not None
 
 
 def main(config: Config) -> Path:
@@ -155,8 +166,8 @@ def main(config: Config) -> Path:
     print(f"{len(labelled.train)} labelled ears, judged on {labelled.held_out_from}", flush=True)
     model = _build_model(config, len(scheme))
     train, val = labelled_views(config, labelled, model.image_size, scheme)
-    if config.unlabelled_npy is not None:
-        train = with_unlabelled(config, train, model.image_size)
+    if config.has_unlabelled:
+        train = with_unlabelled(config, train, model.image_size, len(scheme))
     train_loader = ear_loader(train, config.batch_size, config.num_workers, config.seed, train=True)
     val_loader = ear_loader(val, config.batch_size, config.num_workers, config.seed, train=False)
     epochs = -(-config.steps // len(train_loader)) if config.steps else config.epochs
@@ -169,7 +180,7 @@ def main(config: Config) -> Path:
         config.warmup_steps,
         config.ema_decay,
         Consistency(config.consistency_weight, config.consistency_warmup, tuple(scheme.flip))
-        if config.unlabelled_npy
+        if config.has_unlabelled
         else None,
     )
     trainer = build_trainer(

@@ -12,7 +12,7 @@ from torch import Tensor
 from teacher.averaging import averaged_model
 from teacher.callbacks import MinutesBudget
 from teacher.checkpoint import hyper_parameters
-from teacher.consistency import consistency_loss, ramp
+from teacher.consistency import consistency_loss, ramp, taught_points
 from teacher.detector import EarDetector, Reading
 from teacher.detector_loss import DetectorTargets, detector_losses, edges_in_view
 from teacher.detector_report import held_out_errors, read_batch
@@ -22,17 +22,13 @@ from teacher.pictures import to_signed
 
 @dataclass(frozen=True)
 class Consistency:
-    """How ears without labels take part: `weight` of teacher.consistency, grown over the first `warmup` of
-    the training; flip: the points under mirroring.
+    """How ears without labels take part: `weight` of teacher.consistency; `warmup`: part of the training over
+    which the averaged network's say grows; flip: the points under mirroring.
     """
 
     weight: float
     warmup: float
     flip: tuple[int, ...]
-
-    def factor(self, progress: float) -> float:
-        """Of the loss, at this part of the training."""
-        return self.weight * ramp(progress, self.warmup)
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class EarDetectorModule(LightningModule):
             loss = sum(getattr(self.weights, name) * term for name, term in terms.items())
         if unlabelled:
             terms["consistency"] = self._consistency_loss(every.point_heatmaps[size:], batch)
-            loss = loss + self.consistency.factor(self._progress()) * terms["consistency"]
+            loss = loss + self.consistency.weight * terms["consistency"]
         self.log_dict(
             {f"train/{name}": term for name, term in terms.items()},
             on_epoch=True,
@@ -127,12 +123,12 @@ class EarDetectorModule(LightningModule):
 
     def _consistency_loss(self, heatmaps: Tensor, batch: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
-            taught = self.averaged.module.read(to_signed(batch["plain"]))
+            own = self.averaged.module.read(to_signed(batch["plain"]))
+        say = ramp(self._progress(), self.consistency.warmup)
         with torch.autocast(self.device.type, enabled=False):
             return consistency_loss(
                 heatmaps,
-                taught.points_unit.float(),
-                taught.confidence.float(),
+                *taught_points(own.points_unit.float(), own.confidence.float(), batch, say),
                 batch["to_moved"].float(),
                 batch["plain"].shape[-1],
                 self.consistency.flip,

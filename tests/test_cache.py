@@ -16,7 +16,6 @@ from distill.cache import Config, main
 from distill.frozen import FrozenTeacher
 from distill.maps import KeptMaps
 from distill.views import CropViews, ViewSettings, check_views, crc32_of
-from students.checkpoint import build_student, save_student
 from teacher.checkpoint import save_weights
 from teacher.detector import EarDetector
 from teacher.pictures import to_signed
@@ -177,29 +176,6 @@ def test_predictions_are_kept_only_behind_the_gate(ears, tmp_path, capsys):
         main(_config(ears, tmp_path / "none", ear_detector=ears / "detector.ckpt"))
 
 
-def test_a_landmarker_labels_together_with_the_ear_detector(ears, tmp_path):
-    with_labeller = {"gate_npy": ears / "val.npy", "gate_nme": 10.0, "ear_detector": ears / "detector.ckpt"}
-    landmarker = save_student(tmp_path / "student.pt", build_student("landmarker", {"width": 16}))
-    alone = KeptMaps(main(_config(ears, tmp_path / "alone", **with_labeller)))
-    both = KeptMaps(main(_config(ears, tmp_path / "both", landmarker=landmarker, **with_labeller)))
-    assert len(both.index["settings"]["labeller_sha256"]) == 2
-    assert both.index["gate"]["nme"] != alone.index["gate"]["nme"]
-    views = CropViews(read_manifest(ears / "train.npy"), ViewSettings())
-    images = to_signed(torch.stack([views.clean(3, 2)]))
-    readers = [FrozenTeacher.load(ears / "detector.ckpt"), FrozenTeacher.load_landmarker(landmarker)]
-    flip = load_scheme(None).flip
-    one, other = (gate.predict_points([reader], images, flip) for reader in readers)
-    weights = [found.confidence[0, :, None].numpy() for found in (one, other)]
-    points = [found.points_unit[0].numpy() for found in (one, other)]
-    mean = sum(w * p for w, p in zip(weights, points, strict=True)) / sum(weights)
-    assert np.allclose(both.predictions["points_unit"][3, 2], mean, atol=1e-5)
-    assert np.allclose(both.predictions["confidence"][3, 2], sum(weights)[:, 0] / 2, atol=1e-5)
-    apart = max(np.linalg.norm(p - mean, axis=1).max() for p in points)
-    assert both.predictions["disagreement"][3, 2].max() >= apart - 1e-5
-    with pytest.raises(UserError, match="ear_detector"):
-        main(_config(ears, tmp_path / "none", landmarker=landmarker))
-
-
 @pytest.mark.parametrize(("teacher", "views"), [("vae", 1), ("detector", 2), ("detector", 3), ("vae", 4)])
 def test_each_view_is_read_with_its_mirror_image(ears, tmp_path, teacher, views):
     """However little is computed twice, it is what reading every view and its mirror image gives."""
@@ -211,7 +187,7 @@ def test_each_view_is_read_with_its_mirror_image(ears, tmp_path, teacher, views)
     labeller, flip = FrozenTeacher.load(ears / "detector.ckpt"), load_scheme(None).flip
     for row, number in itertools.product(range(5), range(views)):
         image = to_signed(numbered.clean(row, number)[None])
-        expected = gate.predict_points([labeller], image, flip)
+        expected = gate.predict_points(labeller, image, flip)
         for name, values in expected._asdict().items():
             found = kept.predictions[name][row, number]
             np.testing.assert_allclose(found, values[0].numpy(), atol=1e-4, err_msg=f"{name} of {number}")

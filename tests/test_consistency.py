@@ -11,7 +11,7 @@ from data import crops
 from data.dataset import EarCrops
 from data.manifest import read_manifest
 from data.transforms import PhotometryConfig
-from teacher.consistency import consistency_loss, ramp, with_unlabelled
+from teacher.consistency import consistency_loss, ramp, taught_points, with_unlabelled
 from teacher.finetune import Config, main
 from teacher.finetune_data import LabelledViews
 from teacher.heatmaps import gaussian_targets
@@ -97,7 +97,7 @@ def test_the_weight_grows_over_the_warm_up():
 
 def test_every_ear_without_labels_has_its_turn_and_its_warp_fits(folder, tmp_path):
     labelled = LabelledViews(EarCrops(read_manifest(folder / "train.npy"), SIDE_PX), passes=2)
-    views = with_unlabelled(config(folder, tmp_path), labelled, SIDE_PX)
+    views = with_unlabelled(config(folder, tmp_path), labelled, SIDE_PX, 17)
     assert len(views) == 20
     first, later = views[(0, 3)], views[(1, 3)]
     torch.testing.assert_close(first["plain"], later["plain"])  # 20 views an epoch, 10 ears: the same ear
@@ -109,7 +109,7 @@ def test_every_ear_without_labels_has_its_turn_and_its_warp_fits(folder, tmp_pat
 def test_the_warp_between_the_views_is_the_one_they_were_drawn_with(folder, tmp_path):
     labelled = LabelledViews(EarCrops(read_manifest(folder / "train.npy"), SIDE_PX))
     unlit = PhotometryConfig(light=0, noise=0, blur=0, occlusion=0, jpeg=0)
-    views = with_unlabelled(config(folder, tmp_path, photometry=unlit), labelled, SIDE_PX)
+    views = with_unlabelled(config(folder, tmp_path, photometry=unlit), labelled, SIDE_PX, 17)
     for index in range(10):
         item = views[(0, index)]
         plain, moved = (item[name].permute(1, 2, 0).numpy().astype(float) for name in ("plain", "moved"))
@@ -141,6 +141,31 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folder, tmp_path):
     main(config(folder, cut, resume="auto"))
     resumed = torch.load(cut / "last.ckpt", weights_only=True)["state_dict"]
     assert resumed.keys() == last.keys()
+
+
+def test_pseudo_labels_teach_at_first_and_half_in_the_end():
+    own, confidence = torch.tensor([[[0.2, 0.2], [0.6, 0.4]]]), torch.tensor([[0.5, 1.0]])
+    plain = torch.zeros(1, 3, SIDE_PX, SIDE_PX)
+    points, weight = taught_points(own, confidence, {"plain": plain}, 0.5)
+    assert torch.equal(points, own)
+    assert weight.tolist() == [[0.25, 0.5]]
+    told = torch.tensor([[[0.4, 0.2], [0.5, 0.5]]])
+    batch = {"plain": plain, "told_px": told * SIDE_PX - 0.5, "told": torch.tensor([[2, 0]])}
+    points, weight = taught_points(own, confidence, batch, 0.0)
+    torch.testing.assert_close(points[0, 0], told[0, 0])
+    assert weight.tolist() == [[1.0, 0.0]]  # nothing is said of the second point
+    points, weight = taught_points(own, confidence, batch, 1.0)
+    torch.testing.assert_close(points[0], torch.tensor([[0.4 - 0.2 * 0.25 / 0.75, 0.2], [0.6, 0.4]]))
+    torch.testing.assert_close(weight, torch.tensor([[0.75, 0.5]]))
+
+
+def test_a_training_with_pseudo_labels(folder, tmp_path):
+    with_labels = {"unlabelled_npy": None, "pseudo_labelled_npy": folder / "unlabelled.npy"}
+    main(config(folder, tmp_path, labels=6, epochs=1, **with_labels))
+    with (tmp_path / "metrics.csv").open() as file:
+        assert float(next(csv.DictReader(file))["train/consistency"]) > 0
+    with pytest.raises(UserError, match="give one"):
+        config(folder, tmp_path, pseudo_labelled_npy=folder / "unlabelled.npy")
 
 
 def test_ears_without_labels_need_averaged_weights(folder, tmp_path):
