@@ -65,7 +65,7 @@ def test_the_students(kept, tmp_path, student):  # noqa: F811
     one, two = last_row(tmp_path / "one"), last_row(tmp_path / "two")
     assert one["step"] == two["step"]
     measure = "val/nme" if student == "landmarker" else "val/ap"
-    assert float(two[measure]) == pytest.approx(float(one[measure]), rel=0.15, abs=0.02)
+    assert float(two[measure]) == pytest.approx(float(one[measure]), rel=0.15, abs=0.05)
     assert (tmp_path / "two" / "student.pt").is_file()
     assert (
         read_json(tmp_path / "two" / "metrics.json")["images"]

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.models import vgg16
 
 from distill.bench.apart import device_name, timed
 from teacher.backbones.sam import SamBackbone
 from teacher.losses import LossWeights
 from teacher.module import EarVAEModule
+from teacher.perceptual import PerceptualDistance
 from teacher.vae import EarVAE
 
 IMAGE_PX = 128
@@ -44,10 +46,12 @@ class PlainSam(SamBackbone):
 
 
 def step_rate(step: Step, repeats: int) -> dict[str, Any]:
-    """Images a second of a whole training step: losses, backward pass, clipping, optimizer."""
+    """Images a second of a whole training step: all seven losses, backward pass, clipping, optimizer."""
     device = device_name()
     model = build_vae(step).to(device)
-    module = EarVAEModule(model, LossWeights(perceptual=0), lr=1e-4)
+    with torch.device(device):
+        perceptual = PerceptualDistance(vgg16(weights=None).features)
+    module = EarVAEModule(model, LossWeights(), lr=1e-4, perceptual=perceptual)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=not step.plain)
     images = torch.randint(0, 256, (step.batch_size, 3, IMAGE_PX, IMAGE_PX), dtype=torch.uint8, device=device)
