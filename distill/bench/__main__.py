@@ -31,7 +31,7 @@ class Config:
     only: tuple[str, ...] = ()
     """Only these parts: teacher, sizes, students, loader, manifest, render, parity."""
     quick: bool = False
-    """Two blocks of SAM base instead of twelve, few repeats, few images; no parity unless asked for."""
+    """Two blocks of SAM base instead of twelve, and few images; sizes and parity only if asked for."""
     batch_size: int = 1
     """Crops a step of the teacher; at 1024 px an image takes some 12 GB."""
     repeats: int = 3
@@ -46,13 +46,13 @@ def main(config: Config) -> Path:
     from configs.provenance import git_revision, versions
     from distill.bench.apart import apart
     from distill.bench.machine import limits
-    from distill.bench.parts import PARTS
+    from distill.bench.parts import NOT_QUICK, PARTS
     from distill.bench.table import markdown
 
     for name in config.only:
         if name not in PARTS:
             raise UserError(f"only={name}: allowed are {', '.join(PARTS)}.{did_you_mean(name, PARTS)}")
-    chosen = config.only or [name for name in PARTS if not (config.quick and name == "parity")]
+    chosen = config.only or [name for name in PARTS if not (config.quick and name in NOT_QUICK)]
     machine = apart(limits, 1024 if config.quick else 4096, config.repeats)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="pinna-bench-") as folder:

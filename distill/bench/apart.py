@@ -38,6 +38,18 @@ def timed(step: Callable[[], Any], repeats: int, warm_up: int = 1) -> float:
     return statistics.median(seconds)
 
 
+def timed_together(step: Callable[[], Any], repeats: int, warm_up: int) -> float:
+    """Mean seconds of a step, all in a row, so that it counts when some wait for a loader."""
+    for _ in range(warm_up):
+        step()
+    _wait_for_device()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    _wait_for_device()
+    return (time.perf_counter() - start) / repeats
+
+
 def device_name() -> str:
     """cuda or cpu. Only in a process of `apart`: one that has looked for a GPU cannot be forked."""
     import torch

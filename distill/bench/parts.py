@@ -53,10 +53,10 @@ def input_sizes(config: Config, folder: Path, machine: dict[str, Any]) -> Iterat
 
 def student_steps(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """Steps from kept maps against the teacher live in the loop."""
-    apart(data.render, folder, 12 if config.quick else 48, 8 if config.quick else 24)
+    rendered = _rendered(config, folder)
     blocks, batch_size = _blocks(config), 8 if config.quick else 16
     for student, manifest, goal in (("landmarker", "train_labelled", 8), ("detector", "train_frames", 5)):
-        npy, maps = folder / f"{manifest}.npy", folder / f"maps_{student}"
+        npy, maps = rendered / f"{manifest}.npy", folder / f"maps_{student}"
         apart(students.keep_maps, npy, maps, blocks)
         rates = [
             apart(students.step_rate, student, npy, maps, live, batch_size, config.repeats)
@@ -68,9 +68,7 @@ def student_steps(config: Config, folder: Path, machine: dict[str, Any]) -> Iter
 
 def loader(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """Crops decoded once against at every draw; and the loader against the step that it feeds."""
-    photographs = folder / "loader"
-    apart(data.render, photographs, 24 if config.quick else 96, 4)
-    npy, epochs = photographs / "train_teacher.npy", 2 if config.quick else 8
+    npy, epochs = _rendered(config, folder) / "train_teacher.npy", 2 if config.quick else 8
     anew = apart(loading.loader_rate, npy, False, 2, epochs)
     once = apart(loading.loader_rate, npy, True, 2, epochs)
     step = apart(teacher.step_rate, replace(_native(config), prefix=True), config.repeats)
@@ -87,12 +85,12 @@ def manifests(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator
     what = f"manifest of {million:,} ears, open"
     yield Row(what, "s", opened["seconds"], goal=5 * scale, less_is_better=True)
     yield Row(f"{what}, memory", MEMORY, opened["peak_mb"], goal=1000 * scale, less_is_better=True)
-    apart(data.render, folder / "few", 12, 4)
+    ears = _rendered(config, folder) / "train_teacher.npy"
     counts = [count // (10 if config.quick else 1) for count in (1000, 2000, 4000)]
     found = {}
     for count in counts:
         npy = folder / f"ears_{count}.npy"
-        data.repeated_manifest(folder / "few" / "train_teacher.npy", npy, count)
+        data.repeated_manifest(ears, npy, count)
         found[count] = apart(loading.first_epoch, npy)
         yield _faster(f"first epoch of {count:,} ears", found[count], f"{counts[0]:,} ears", found[counts[0]])
 
@@ -119,6 +117,14 @@ def psnr(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]
         yield Row(f"PSNR lost, {switch}", "dB", lost, goal=0.3, less_is_better=True, note=note)
 
 
+def _rendered(config: Config, folder: Path) -> Path:
+    """Ears and scenes, rendered for the part that asks first."""
+    rendered = folder / "rendered"
+    if not rendered.exists():
+        apart(data.render, rendered, 24 if config.quick else 96, 8 if config.quick else 24)
+    return rendered
+
+
 def _native(config: Config) -> Step:
     return Step(batch_size=config.batch_size, blocks=_blocks(config))
 
@@ -135,6 +141,7 @@ def _smaller(what: str, one: dict, against: str, other: dict, goal: float | None
     return Row(f"{what}, memory", MEMORY, one["peak_mb"], against, other["peak_mb"], True, goal)
 
 
+NOT_QUICK = ("sizes", "parity")
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "teacher": teacher_step,
     "sizes": input_sizes,

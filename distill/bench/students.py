@@ -21,7 +21,7 @@ from data.transforms import (
     PhotometryConfig,
 )
 from distill.batches import CropBatches, FrameBatches, FrameSource
-from distill.bench.apart import device_name, timed
+from distill.bench.apart import device_name, timed, timed_together
 from distill.bench.teacher import NOT_LOGGED, Step, build_vae
 from distill.frozen import FrozenTeacher
 from distill.keeper import Keeper
@@ -34,6 +34,8 @@ from students.checkpoint import build_student
 from teacher.pictures import to_signed
 
 LAYER, GRID, VIEWS = "feat1", 16, 2
+WORKERS, LOADED_AHEAD = 2, 4  # two batches a worker wait at the start: they must not flatter the loader
+FAST_STEPS = 8  # steps without a live teacher for one with
 
 
 def keep_maps(manifest_npy: Path, folder: Path, blocks: int) -> dict[str, Any]:
@@ -63,17 +65,18 @@ def step_rate(
     teacher = _teacher(live_blocks) if live_blocks else None
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
-    loaded = iter(step_loader(batches, repeats + 1, 0, num_workers=2))
+    steps = repeats if live_blocks else FAST_STEPS * repeats
+    loaded = iter(step_loader(batches, LOADED_AHEAD + steps, 0, WORKERS))
 
     def train() -> None:
         batch = {name: _moved(value, device) for name, value in next(loaded).items()}
-        if teacher is not None:
+        if teacher is not None and "maps" in batch:
             batch["maps"] = _live_maps(teacher, batch)
         optimizer.zero_grad()
         module.training_step(batch, NOT_LOGGED).backward()
         optimizer.step()
 
-    return {"per_second": batch_size / timed(train, repeats)}
+    return {"per_second": batch_size / timed_together(train, steps, LOADED_AHEAD)}
 
 
 def _crops(manifest_npy: Path, kept: KeptMaps, image_px: int, batch_size: int) -> CropBatches:
