@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.models import vgg16
+from torchvision.models.vgg import cfgs, make_layers
 
 from distill.bench.apart import device_name, timed
 from teacher.backbones.sam import SamBackbone
@@ -50,7 +50,7 @@ def step_rate(step: Step, repeats: int) -> dict[str, Any]:
     device = device_name()
     model = build_vae(step).to(device)
     with torch.device(device):
-        perceptual = PerceptualDistance(vgg16(weights=None).features)
+        perceptual = PerceptualDistance(make_layers(cfgs["D"]))  # VGG16 without its classifier
     module = EarVAEModule(model, LossWeights(), lr=1e-4, perceptual=perceptual)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=not step.plain)
