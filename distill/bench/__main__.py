@@ -1,4 +1,4 @@
-"""Measure what training and distilling cost: `python -m distill.bench`, with --quick within a minute.
+"""Measure what training and distilling cost: `python -m distill.bench`, or --quick for a first look.
 
 Each way of saving stands beside its plain counterpart of the same run, the ratio first: the teacher's step,
 distillation from kept maps, the loader, manifests of a million ears, rendering, and the PSNR that the savings
@@ -33,7 +33,7 @@ class Config:
     quick: bool = False
     """Two blocks of SAM base instead of twelve, and few images; sizes and parity only if asked for."""
     batch_size: int = 1
-    """Crops a step of the teacher; at 1024 px an image takes some 12 GB."""
+    """Crops a step of the teacher; the usual recipe at 1024 px needs many GB for each."""
     repeats: int = 3
     """Timed steps, of which the median counts."""
     seeds: int = 3
