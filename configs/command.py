@@ -53,7 +53,7 @@ def run_command(
             raise
         print(f"\ninterrupted: {_how_to_go_on(config, module)}", file=sys.stderr)
         sys.exit(130)
-    if result is not None and os.environ.get("LOCAL_RANK", "0") == "0":  # under DDP one process speaks
+    if result is not None and _speaks_for_all():
         print(f"result: {result}", flush=True)
     return result
 
@@ -167,6 +167,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__context__
+
+
+def _speaks_for_all() -> bool:
+    """Whether this is the first of several processes, as torchrun, SLURM or Lightning count them."""
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((rank for rank in ranks if rank is not None), "0") == "0"
 
 
 def _description(config_class: type, takes_recipe: bool) -> str:

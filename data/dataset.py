@@ -56,7 +56,7 @@ class EarCrops:
         self.flip_indices = None if scheme is None else np.asarray(scheme.flip)
         self._border = 0 if geometry is None else crops.context_border_px(out_px)
         self._cache = PixelCache(len(manifest), out_px + 2 * self._border, cache_dir, ram_limit_mb)
-        self._rows_of = _rows_by_path(manifest)
+        self._photographs = Photographs(manifest)
 
     def drawn_as(
         self,
@@ -135,9 +135,9 @@ class EarCrops:
     def _context(self, index: int) -> np.ndarray:
         kept = self._cache.get(index)
         if kept is None:
-            path = str(self.manifest.image_paths[index])
-            photograph = read_image(path)
-            for row in self._rows_of[path]:  # all its ears at once: decoding is what takes time
+            photograph = read_image(str(self.manifest.image_paths[index]))
+            # all its ears at once: decoding is what takes time
+            for row in self._photographs.rows(self._photographs.number[index]):
                 self._cache.put(row, crops.crop(photograph, self._context_matrix(row), self._cache.side_px))
             kept = self._cache.get(index)
         return kept
@@ -162,8 +162,9 @@ class Frames:
     ) -> None:
         """With augmentation, frames are kept, at most 1.5 letterboxes wide; without, they are read anew."""
         self.manifest, self.size_px, self.augmentation, self.seed = manifest, size_px, augmentation, seed
-        self._rows_of = _rows_by_path(manifest)
-        self.paths = list(dict.fromkeys([*self._rows_of, *map(str, manifest.empty_images)]))
+        self._photographs = Photographs(manifest)
+        paths = [*self._photographs.paths(manifest), *manifest.empty_images.tolist()]
+        self.paths = list(dict.fromkeys(paths))
         self._kept_px = round(size_px * CACHED_FRAME)
         self._cache = (
             None
@@ -188,7 +189,7 @@ class Frames:
         import torch
 
         index = range(len(self))[index]
-        rows = np.array(self._rows_of.get(self.paths[index], []), dtype=np.int64)
+        rows = self._photographs.rows(index)
         boxes = self.manifest.boxes_xyxy[rows]
         if self.augmentation is None:
             frame = read_image(self.paths[index])
@@ -251,11 +252,30 @@ def sample_seed(seed: int, epoch: int, index: int, part: str) -> int:
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
-def _rows_by_path(manifest: Manifest) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {}
-    for row, path in enumerate(manifest.image_paths):
-        rows.setdefault(str(path), []).append(row)
-    return rows
+class Photographs:
+    """Which ears lie in one photograph. Three numbers an ear, where a list for each photograph takes far more.
+
+    number: (N,) of each ear's photograph, counted from 0 in the order of the manifest.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        numbers: dict[str, int] = {}
+        paths = manifest.image_paths
+        found = (numbers.setdefault(str(path), len(numbers)) for path in paths)
+        self.number = np.fromiter(found, dtype=np.int64, count=len(paths))
+        self._order = np.argsort(self.number, kind="stable")
+        self._ends = np.cumsum(np.bincount(self.number, minlength=len(numbers)))
+
+    def rows(self, number: int) -> np.ndarray:
+        """(n,) int64, the ears of a photograph, ascending; none for one beyond those with ears."""
+        if number >= len(self._ends):
+            return np.empty(0, dtype=np.int64)
+        return self._order[self._ends[number - 1] if number else 0 : self._ends[number]]
+
+    def paths(self, manifest: Manifest) -> list[str]:
+        """Of all photographs with ears."""
+        first = self._order[np.concatenate(([0], self._ends[:-1]))] if len(self._ends) else self._order
+        return manifest.image_paths[first].tolist()
 
 
 def _to_tensor(image: np.ndarray) -> Any:

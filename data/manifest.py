@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -234,7 +235,12 @@ def _strings(values: object, name: str, count: int | None = None) -> np.ndarray:
         array.dtype.kind == "O" and not all(isinstance(v, str) for v in array)
     ):
         raise UserError(f"{name} must hold strings, not {array.dtype}.")
-    return np.array(array.tolist(), dtype=str)  # through Python, which refuses what is no character
+    if array.dtype.kind != "U":
+        return np.array(array.tolist(), dtype=str)
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if array.dtype.itemsize and array.size and array.view(np.uint32).max() > sys.maxunicode:
+        raise UserError(f"{name} holds what is no character.")
+    return array  # not copied: of a million paths each copy is 0.3 GB
 
 
 def _numbers(values: object, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -264,10 +270,11 @@ def _visibility(landmarks: np.ndarray, visibility: object) -> np.ndarray:
 
 
 def _below(paths: np.ndarray, folder: Path) -> np.ndarray:
-    return np.array([os.path.normpath(folder / str(path)) for path in paths], dtype=str)
+    return np.array([os.path.normpath(os.path.join(folder, path)) for path in paths.tolist()], dtype=str)
 
 
 def _relative_below(paths: np.ndarray, folder: Path) -> np.ndarray:
-    absolute = (Path(os.path.abspath(str(path))) for path in paths)
-    below = [p.relative_to(folder).as_posix() if p.is_relative_to(folder) else str(p) for p in absolute]
+    start = os.path.join(folder, "")
+    absolute = (os.path.abspath(path) for path in paths.tolist())
+    below = [path.removeprefix(start).replace(os.sep, "/") for path in absolute]
     return np.array(below, dtype=str)

@@ -29,6 +29,6 @@ class EpochSampler(DistributedSampler):
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """(epoch, index) of this process's share of one epoch."""
         epoch = self.epoch
-        indices = list(super().__iter__())
+        indices = super().__iter__()
         self.epoch = epoch + 1
-        return iter([(epoch, index) for index in indices])
+        return ((epoch, index) for index in indices)

@@ -6,17 +6,16 @@ as many steps and images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from data import crops
-from data.datamodule import one_thread
 from data.dataset import EarCrops, Frames, sample_seed
 from data.manifest import Manifest
 from distill.maps import KeptMaps
@@ -63,7 +62,19 @@ class LabelledPart:
         return step >= self.whole_from
 
 
-class CropBatches(Dataset):
+class StepBatches(Dataset):
+    """Batches by step number, of which a process of several takes its share."""
+
+    _dealt = slice(None)  # which slots of each part of a batch
+
+    def share(self, rank: int, processes: int) -> StepBatches:
+        """The same batches, of each part every `processes`-th example from the `rank`-th on."""
+        mine = copy.copy(self)
+        mine._dealt = slice(rank, None, processes)
+        return mine
+
+
+class CropBatches(StepBatches):
     """Batches of the landmarker, by step: see `distill.module.LandmarkerModule` for what they hold.
 
     labelled: with geometry and photometry, drawn anew each time. taught: ears without labels and what the
@@ -88,13 +99,12 @@ class CropBatches(Dataset):
         self._taught_rows = taught.rows_of(labelled.manifest) if taught else None
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        items = [
-            self._labelled_item(step, slot, place) for slot, place in enumerate(self.part.positions(step))
-        ]
+        slots = list(enumerate(self.part.positions(step)))[self._dealt]
+        items = [self._labelled_item(step, slot, place) for slot, place in slots]
         images = [item["image"] for item in items]
         batch = {name: _stacked(items, name) for name in ("points_px", "visibility")}
         if self.taught_per_batch and not self.part.whole(step):
-            taught = [self._taught_item(step, slot) for slot in range(self.taught_per_batch)]
+            taught = [self._taught_item(step, slot) for slot in range(self.taught_per_batch)[self._dealt]]
             images += [item["image"] for item in taught]
             if "trust" in taught[0]:
                 batch |= {"predicted_px": _stacked(taught, "points_px"), "trust": _stacked(taught, "trust")}
@@ -137,7 +147,7 @@ class FrameSource:
     map_rows: np.ndarray | None = None
 
 
-class FrameBatches(Dataset):
+class FrameBatches(StepBatches):
     """Batches of the detector, by step: see `distill.module.DetectorModule` for what they hold.
 
     labelled: frames whose boxes are labels; unlabelled: frames that only bring the maps of their ears. All
@@ -163,7 +173,7 @@ class FrameBatches(Dataset):
         maps: list[np.ndarray] = []
         side_px = self.sources[0].frames.augmentation.side_px(sample_seed(self.seed, step, 0, "side"))
         for source, order in zip(self.sources, self._orders, strict=True):
-            for position in self._positions(source, step):
+            for position in self._positions(source, step)[self._dealt]:
                 index, turn = order(position)
                 item = source.frames.view(index, turn, side_px)
                 if source is self.sources[0]:
@@ -206,38 +216,3 @@ def crop_windows(boxes_xyxy: np.ndarray, margin: float) -> np.ndarray:
     centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
     half = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1, keepdims=True) * (1 + 2 * margin) / 2
     return np.concatenate([centres - half, centres + half], axis=1)
-
-
-class RoundSteps(Sampler[int]):
-    """The steps of one round after the other; a round ends with a validation.
-
-    Lightning calls `set_epoch` before every round, but takes the first iterator before that: `first_round`
-    is where a resumed training begins.
-    """
-
-    def __init__(self, steps_per_round: int, first_round: int = 0) -> None:
-        self.steps_per_round, self._round = steps_per_round, first_round
-
-    def set_epoch(self, epoch: int) -> None:
-        """Name the round that the next pass is for."""
-        self._round = epoch
-
-    def __len__(self) -> int:
-        return self.steps_per_round
-
-    def __iter__(self) -> Iterator[int]:
-        start = self._round * self.steps_per_round
-        return iter(range(start, start + self.steps_per_round))
-
-
-def step_loader(batches: Dataset, steps_per_round: int, first_round: int, num_workers: int) -> DataLoader:
-    """A loader whose items are whole batches, in the order of steps."""
-    return DataLoader(
-        batches,
-        batch_size=None,
-        sampler=RoundSteps(steps_per_round, first_round),
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        worker_init_fn=one_thread,
-        pin_memory=torch.cuda.is_available(),
-    )

@@ -33,8 +33,8 @@ def fitting_grid(crops: int, views: int, channels: int, grid: int, max_gb: float
         if chosen % 2 or chosen // 2 < SMALLEST_GRID:
             raise UserError(
                 f"max_gb={max_gb:g}: {crops:,} crops in {views} views of {channels} channels need "
-                f"{size_text(needed(chosen))} on a grid of {chosen} already. Take fewer --views, a --layer of "
-                "fewer channels, or more --max-gb."
+                f"{size_text(needed(chosen))} on a grid of {chosen} already. Take fewer --views, a --layer "
+                "of fewer channels, or more --max-gb."
             )
         chosen //= 2
     return chosen
@@ -45,10 +45,11 @@ def print_disk(shape: tuple[int, ...], wanted_grid: int, output_dir: Path) -> No
     from distill.maps import bytes_needed
 
     crops, views, channels, grid, _ = shape
+    needed, free = size_text(bytes_needed(shape)), size_text(_bytes_free(output_dir))
     pooled = "" if grid == wanted_grid else f", pooled from {wanted_grid} to fit --max-gb"
     print(
-        f"disk needed: {size_text(bytes_needed(shape))} ({crops:,} crops x {views} views x {channels} channels "
-        f"x {grid} x {grid} cells{pooled}, half precision); {size_text(_bytes_free(output_dir))} free",
+        f"disk needed: {needed} ({crops:,} crops x {views} views x {channels} channels x {grid} x {grid} "
+        f"cells{pooled}, half precision); {free} free",
         flush=True,
     )
 

@@ -94,7 +94,6 @@ class Config:
 
 def main(config: Config) -> Path | None:
     """Keep the maps; returns the output folder, None for a dry run. Raises UserError before it starts."""
-    from configs.provenance import write_provenance
     from data.landmarks import load_scheme
     from distill.frozen import FrozenTeacher
     from distill.keeper import Keeper
@@ -120,14 +119,9 @@ def main(config: Config) -> Path | None:
         return None
     keeper.labeller, verdict = _admitted_labeller(config, teacher, fabric)
     kept = _settings(config, settings, manifest, keeper)
-    if fabric.is_global_zero:
-        _prepare_folder(config, kept, shape)
-    fabric.barrier()
+    unfinished = _prepare_folder(config, kept, shape) if fabric.is_global_zero else None
+    mine = fabric.broadcast(unfinished)[fabric.global_rank :: fabric.world_size]
     writer = MapWriter(config.output_dir, kept, shape, config.shard_crops)
-    unfinished = fabric.broadcast(writer.unfinished())
-    if fabric.is_global_zero:
-        write_provenance(config.output_dir, config)
-    mine = unfinished[fabric.global_rank :: fabric.world_size]
     keeper.keep(writer, mine, config.batch_size, config.num_workers)
     fabric.barrier()
     if fabric.is_global_zero:
@@ -137,8 +131,12 @@ def main(config: Config) -> Path | None:
     return config.output_dir
 
 
-def _prepare_folder(config: Config, kept: dict[str, Any], shape: tuple[int, ...]) -> None:
-    """Plan the shards, once for all processes. Raises UserError for maps of other settings and a full disk."""
+def _prepare_folder(config: Config, kept: dict[str, Any], shape: tuple[int, ...]) -> list[int]:
+    """Plan the shards, once for all processes; returns the unfinished ones.
+
+    Raises UserError for maps of other settings and a full disk.
+    """
+    from configs.provenance import write_provenance
     from distill.maps import MapWriter, remove_maps
 
     if not config.resume:
@@ -148,6 +146,8 @@ def _prepare_folder(config: Config, kept: dict[str, Any], shape: tuple[int, ...]
     if len(unfinished) < writer.shards:
         print(f"resuming: {writer.shards - len(unfinished)} of {writer.shards} shards are finished")
     refuse_full_disk(writer, unfinished)
+    write_provenance(config.output_dir, config)
+    return unfinished
 
 
 def _check(config: Config) -> None:

@@ -64,8 +64,7 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
     if taught is None:  # a twin, or the gate left nothing to learn from
         batches = CropBatches(labelled, config.batch_size, seed=config.seed)
     else:
-        labelled_part = len(chosen.train) / len(unlabelled)
-        counts = _shares(config.batch_size, max(config.labelled_share, min(labelled_part, 1.0)))
+        counts = _shares(config, max(config.labelled_share, len(chosen.train) / len(unlabelled)))
         last = _labelled_from(config, len(unlabelled))
         batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
     return Material(batches, val_loader, kept, len(unlabelled), facts)
@@ -90,7 +89,7 @@ def build_detector_material(config: Config, image_px: int) -> Material:
         raise _no_mirrored_view(config.frame_maps, "frames", "--frame.flip 0")
     augmentation = FrameAugmentation(config.frame, image_px, config.photometry)
     labelled, map_rows, rest = _split_frames(config, train)
-    labelled_count, rest_count = _shares(config.batch_size, config.labelled_share)
+    labelled_count, rest_count = _shares(config, config.labelled_share)
     if kept is None or len(rest) == 0:
         labelled_count, rest_count = config.batch_size, 0
     first = FrameSource(Frames(labelled, image_px, augmentation, config.seed), labelled_count)
@@ -194,7 +193,9 @@ def _no_mirrored_view(folder: Path | None, what: str, instead: str) -> UserError
     )
 
 
-def _shares(batch_size: int, labelled_share: float) -> tuple[int, int]:
-    """Labelled and other examples of a batch, at least one of each."""
-    labelled = min(max(round(batch_size * labelled_share), 1), batch_size - 1)
-    return labelled, batch_size - labelled
+def _shares(config: Config, labelled_share: float) -> tuple[int, int]:
+    """Labelled and other examples of a batch, at least one of each for each process, the same for all."""
+    processes = config.processes
+    labelled = processes * round(config.batch_size * labelled_share / processes)
+    labelled = min(max(labelled, processes), config.batch_size - processes)
+    return labelled, config.batch_size - labelled

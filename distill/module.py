@@ -18,7 +18,7 @@ from students.checkpoint import kind_of
 from students.coco_ap import coco_ap
 from students.losses import detection_loss, landmark_loss
 from teacher.averaging import averaged_model
-from teacher.module import parameter_groups, schedule
+from teacher.module import LOGGED_EVERY, fused_step, parameter_groups, schedule
 
 VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
 
@@ -50,6 +50,7 @@ class StudentModule(LightningModule):
         self.steps, self.lr, self.weight_decay, self.warmup_steps = steps, lr, weight_decay, warmup_steps
         self.map_weight, self.prediction_weight, self.fade = map_weight, prediction_weight, fade
         self.averaged = averaged_model(student, ema_decay) if ema_decay else None
+        self._logs = False
 
     @property
     def best_student(self) -> nn.Module:
@@ -66,18 +67,21 @@ class StudentModule(LightningModule):
         return self.map_weight * faded(self.global_step, self.steps, self.fade) * loss
 
     def log_terms(self, terms: dict[str, Tensor], batch_size: int) -> None:
-        """Mean over the round under train/."""
-        named = {f"train/{name}": value.detach() for name, value in terms.items()}
-        self.log_dict(named, on_epoch=True, on_step=False, batch_size=max(batch_size, 1))
+        """Mean over every tenth batch of the round, under train/."""
+        if self._logs:
+            named = {f"train/{name}": value.detach() for name, value in terms.items()}
+            self.log_dict(named, on_epoch=True, on_step=False, batch_size=max(batch_size, 1))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = nn.ModuleList([self.student] if self.matcher is None else [self.student, self.matcher])
-        return torch.optim.AdamW(parameter_groups(trained, self.weight_decay), lr=self.lr)
+        groups = parameter_groups(trained, self.weight_decay)
+        return torch.optim.AdamW(groups, lr=self.lr, fused=fused_step(self.trainer.precision))
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         rate = self.lr * schedule(self.global_step / self.steps, self.global_step, self.warmup_steps)
         for group in self.optimizers().param_groups:
             group["lr"] = rate
+        self._logs = batch_index % LOGGED_EVERY == 0
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
         if self.averaged is not None:
@@ -112,7 +116,7 @@ class LandmarkerModule(StudentModule):
             share = batch["trust"].mean()
             self.log_terms({"prediction": predicted, "trust": share}, len(batch["trust"]))
             loss = loss + self.prediction_weight * share * predicted
-        self.log("train/loss", loss.detach(), on_epoch=True, on_step=False, prog_bar=True, batch_size=1)
+        self.log_terms({"loss": loss}, 1)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -125,7 +129,7 @@ class LandmarkerModule(StudentModule):
 
     def on_validation_epoch_end(self) -> None:
         errors = np.concatenate(self._errors)
-        self.log("val/nme", float(np.nanmean(errors)), prog_bar=True)
+        self.log("val/nme", float(np.nanmean(errors)), prog_bar=True, sync_dist=True)
 
 
 class DetectorModule(StudentModule):
@@ -147,7 +151,7 @@ class DetectorModule(StudentModule):
         if "maps" in batch and len(batch["maps"]):
             ears = align_ears(features, batch["rois"], self.student.stride, batch["maps"].shape[-1])
             loss = loss + self.map_loss(ears, batch["maps"])
-        self.log("train/loss", loss.detach(), on_epoch=True, on_step=False, prog_bar=True, batch_size=1)
+        self.log_terms({"loss": loss}, 1)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -162,9 +166,9 @@ class DetectorModule(StudentModule):
 
     def on_validation_epoch_end(self) -> None:
         measures = coco_ap(self._found, self._truth)
-        self.log("val/ap50", measures["ap50"], prog_bar=True)
-        self.log("val/ap", measures["ap"], prog_bar=True)
-        self.log("val/recall50", measures["recall50"])
+        self.log("val/ap50", measures["ap50"], prog_bar=True, sync_dist=True)
+        self.log("val/ap", measures["ap"], prog_bar=True, sync_dist=True)
+        self.log("val/recall50", measures["recall50"], sync_dist=True)
 
 
 @torch.no_grad()

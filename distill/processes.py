@@ -1,5 +1,5 @@
-"""Several processes for one command that trains nothing, by Lightning's own launchers (Fabric): on one machine,
-or where SLURM or torchrun started them.
+"""Several processes for one command that trains nothing, by Lightning's own launchers (Fabric): on one
+machine, or where SLURM or torchrun started them.
 """
 
 from __future__ import annotations

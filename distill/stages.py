@@ -26,7 +26,9 @@ from distill.fingerprint import Fingerprints
 T = TypeVar("T")
 RECORD = "stage.json"
 # settings that change how a stage works, not what comes out
-WITHOUT_EFFECT = frozenset({"output_dir", "resume", "num_workers", "workers", "processes"})
+WITHOUT_EFFECT = frozenset(
+    {"output_dir", "resume", "num_workers", "workers", "processes", "gradient_checkpointing"}
+)
 
 
 @dataclass

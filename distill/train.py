@@ -81,7 +81,7 @@ class Config:
     rounds: int = 10
     """Validations and checkpoints in the training."""
     batch_size: int = 64
-    """Images a step. The twin has as many, all of them labelled."""
+    """Images a step, of all devices together. The twin has as many, all of them labelled."""
     labelled_share: float = 0.5
     """Of a batch, when there are others beside the labelled; the landmarker's is at least as large as the
     labelled part of its crops.
@@ -108,6 +108,10 @@ class Config:
     """Landmark description (names, curves, what mirroring swaps); without one, the project's 17 points."""
     precision: str = "32"
     """32 or bf16-mixed; 16 bit does not pay in nets this small."""
+    devices: int = 1
+    """GPUs (or processes on the CPU) that share each batch, on each node."""
+    num_nodes: int = 1
+    """Machines that share each batch: docs/cluster.md."""
     num_workers: int = 2
     """Processes that load images."""
     seed: int = 0
@@ -119,9 +123,14 @@ class Config:
         """Raise UserError for numbers that make no sense."""
         if self.labels < 0 or (self.labels > 1 and self.labels != int(self.labels)):
             raise UserError(f"labels={self.labels}: give a count (300), a fraction (0.1), or 0 for all.")
-        for name, least in (("batch_size", 2), ("rounds", 1), ("steps", 1)):
+        for name, least in (("batch_size", 2), ("rounds", 1), ("steps", 1), ("devices", 1), ("num_nodes", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name}={getattr(self, name)}: at least {least} is needed.")
+        if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
+            raise UserError(
+                f"batch_size={self.batch_size}: {self.processes} processes share a batch; a multiple of "
+                f"{self.processes} from {2 * self.processes} on is needed."
+            )
         for name in ("labelled_share", "labelled_last", "fade", "masked_share", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name}={getattr(self, name)}: a number from 0 to 1 is needed.")
@@ -129,15 +138,22 @@ class Config:
             if getattr(self, name) < 0:
                 raise UserError(f"{name}={getattr(self, name)}: 0 or more is needed.")
 
+    @property
+    def processes(self) -> int:
+        """Among which a batch is dealt out."""
+        return self.devices * self.num_nodes
+
 
 def main(config: Config) -> Path:
     """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
     from pytorch_lightning import seed_everything
+    from pytorch_lightning.utilities import rank_zero_only
 
     from configs.provenance import write_provenance
-    from distill.batches import step_loader
+    from distill.loader import StepData
     from distill.losses import check_loss_weights
     from distill.material import build_detector_material, build_landmarker_material, plan_steps
+    from distill.results import write_results
     from students.checkpoint import save_student
     from teacher.trainer import build_trainer
 
@@ -150,7 +166,8 @@ def main(config: Config) -> Path:
     rounds, steps_per_round = plan_steps(config, material.examples)
     steps = rounds * steps_per_round
     resume, first_round = _find_resume(config, student, steps)
-    _print_plan(config, material, steps)
+    if rank_zero_only.rank == 0:
+        _print_plan(config, material, steps)
     module = build_module(config, student, material.kept, steps)
     monitor, mode = MONITOR[config.student]
     trainer = build_trainer(
@@ -162,11 +179,15 @@ def main(config: Config) -> Path:
         seed=config.seed,
         precision=config.precision,
         gradient_clip=config.gradient_clip,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        deals_batches=True,
     )
     write_provenance(config.output_dir, config)
-    loader = step_loader(material.batches, steps_per_round, first_round, config.num_workers)
-    trainer.fit(module, loader, material.val_loader, ckpt_path=resume, weights_only=True)
-    _write_results(config, material, trainer, steps)
+    data = StepData(material.batches, material.val_loader, steps_per_round, first_round, config.num_workers)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    if trainer.is_global_zero:
+        write_results(config, material, trainer, steps, monitor, mode)
     return config.output_dir
 
 
@@ -259,29 +280,6 @@ def _print_plan(config: Config, material: Material, steps: int) -> None:
         print(f"predicted points: {share:.1%} of them are trusted and used", flush=True)
     elif config.student == "landmarker" and config.distill and config.prediction_weight > 0:
         print("predicted points: none are kept with these maps", flush=True)
-
-
-def _write_results(config: Config, material: Material, trainer: Any, steps: int) -> None:
-    """`metrics.json`, of the round that student.pt holds, and `predictions.png`."""
-    from configs.files import write_json
-    from distill.picture import predictions_picture
-    from students.checkpoint import load_student
-    from teacher.callbacks import MetricsTable
-    from teacher.pictures import write_picture
-
-    (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
-    monitor, mode = MONITOR[config.student]
-    best = (min if mode == "min" else max)(table.rows, key=lambda row: row[monitor])
-    measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    counts = {"round": best["epoch"], "steps": steps, "images": steps * config.batch_size}
-    kept = material.kept
-    teacher = None if kept is None else {"layer": kept.layer, "gate": kept.index.get("gate")}
-    start = str(config.init_checkpoint or "random weights")
-    named = {"student": config.student, "start": start, "distill": config.distill, "teacher": teacher}
-    write_json(config.output_dir / "metrics.json", {**measures, **named, **counts, **material.facts})
-    student = load_student(config.output_dir / "student.pt", config.student)
-    picture = predictions_picture(student, material.val_loader.dataset, config.scheme)
-    write_picture(config.output_dir / "predictions.png", picture)
 
 
 if __name__ == "__main__":

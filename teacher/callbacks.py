@@ -16,6 +16,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from configs.files import write_atomic
 from teacher.checkpoint import write_torch
 
+ASKED_EVERY = 20  # steps, after which several processes ask each other whether time is up: they wait for it
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoints through `write_atomic`: a full disk is a clear error and the old file stays
@@ -108,6 +110,8 @@ class MinutesBudget(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         now = time.monotonic()
         self.used_s, self._last = self.used_s + now - self._last, now
+        if trainer.world_size > 1 and trainer.global_step % ASKED_EVERY:
+            return
         # All processes have to stop at the same batch.
         if trainer.strategy.broadcast(self.fraction >= 1):
             trainer.should_stop = True

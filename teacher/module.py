@@ -56,9 +56,10 @@ class EarVAEModule(LightningModule):
         tokens = joined_tokens(batch["tokens"], views) if "tokens" in batch else None
         features = self.model.feature_maps(views, tokens)
         reconstruction, mu, logvar = self.model.reconstruct(features["feat3"][: len(images)])
+        perceptual = in_precision_of_now(self._perceptual[0], self.device.type)
         with torch.autocast(self.device.type, enabled=False):  # SSIM and KL lose their digits in 16 bit
             terms = loss_terms(
-                reconstruction.float(), target, mu.float(), logvar.float(), self.weights, self._perceptual[0]
+                reconstruction.float(), target, mu.float(), logvar.float(), self.weights, perceptual
             )
             if pairs:
                 terms |= self.correspondence(features, batch["to_second"], images.shape[-1])
@@ -116,6 +117,19 @@ def schedule(progress: float, step: int, warmup_steps: int, floor: float = 0.01)
     """
     warm = min(1.0, (step + 1) / max(warmup_steps, 1))
     return warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def in_precision_of_now(function: Callable | None, device_type: str) -> Callable | None:
+    """`function` to be called under the autocast that holds now, wherever it is called."""
+    if function is None or not torch.is_autocast_enabled(device_type):
+        return function
+    dtype = torch.get_autocast_dtype(device_type)
+
+    def called(*arguments: Tensor) -> Tensor:
+        with torch.autocast(device_type, dtype=dtype):
+            return function(*arguments)
+
+    return called
 
 
 def fused_step(precision: str) -> bool:

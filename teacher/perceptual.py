@@ -40,7 +40,7 @@ class PerceptualDistance(nn.Module):
         with torch.no_grad():
             wanted = self.maps(target)
         pairs = zip(self.maps(reconstruction), wanted, strict=True)
-        return sum((found - want).abs().mean() for found, want in pairs) / len(TAPS)
+        return sum((found.float() - want.float()).abs().mean() for found, want in pairs) / len(TAPS)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """images: (B, 3, H, W) in [-1, 1]. Returns the maps at TAPS, strides 1, 2, 4, 8."""

@@ -77,6 +77,7 @@ def keep_prefix(
     settings = {
         **drawn,
         "views": ears.views,
+        "inputs": [name for name in INPUTS if name in ears[0, 0]],
         "frozen_sha256": _frozen_sha256(backbone),
         "precision": precision,
     }
@@ -106,7 +107,7 @@ def _compute(
 ) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = backbone.to(device)
-    inputs = [name for name in INPUTS if name in ears[0, 0]]
+    inputs = settings["inputs"]
     one = _begin(backbone, ears[0, 0]["image"][None].to(device), settings["precision"])
     shape = (len(ears), ears.views, len(inputs), *one.shape[1:])
     tokens = _reserve(folder, shape, finished)

@@ -18,6 +18,7 @@ from data.transforms import GeometryConfig, PhotometryConfig
 if TYPE_CHECKING:
     from teacher.vae import EarVAE
 
+OPTIONS_OF_SAM = ("sam_input_size", "prefix_dir", "gradient_checkpointing")
 PICTURED_CROPS = 24  # of the validation set, in the reconstruction pictures
 
 
@@ -214,6 +215,9 @@ def _check_inputs(config: Config) -> Path | None:
     for path in filter(None, manifests):
         read_manifest(path)
     resume = find_resume(config.resume, Path(config.output_dir))
+    of_sam = [name for name in OPTIONS_OF_SAM if getattr(config, name)]
+    if config.backbone != "sam" and of_sam:
+        raise UserError(f"{', '.join(of_sam)}: the backbone sam knows that, {config.backbone!r} does not.")
     if config.prefix_dir is not None and not (config.train_views and config.freeze_layers):
         raise UserError(
             f"prefix_dir keeps what {config.freeze_layers} frozen blocks say of {config.train_views} views: "

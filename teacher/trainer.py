@@ -26,6 +26,7 @@ def build_trainer(
     precision: str = "32",
     devices: int = 1,
     num_nodes: int = 1,
+    deals_batches: bool = False,
     max_minutes: float = 0.0,
     gradient_clip: float = 1.0,
     callbacks: Sequence[Callback] = (),
@@ -35,7 +36,8 @@ def build_trainer(
 
     `last.ckpt` after each epoch, the three best `epoch=NN-NAME=VALUE.ckpt` by `monitor`, `metrics.csv` (a
     row an epoch), `tensorboard/`; `save_best(module)` is called at each improvement. max_minutes: 0 for
-    no limit.
+    no limit. deals_batches: the loaders share out their batches themselves, else samples are dealt out; not
+    every parameter need then take part in every step.
     """
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
@@ -74,6 +76,8 @@ def build_trainer(
         precision=precision,
         devices=devices,
         num_nodes=num_nodes,
+        strategy="ddp_find_unused_parameters_true" if deals_batches and devices * num_nodes > 1 else "auto",
+        use_distributed_sampler=not deals_batches,
         accelerator="auto",
         gradient_clip_val=gradient_clip or None,
         callbacks=watching,

@@ -25,11 +25,10 @@ from distill.batches import (
     EndlessOrder,
     FrameBatches,
     FrameSource,
-    RoundSteps,
     crop_windows,
     matched_windows,
-    step_loader,
 )
+from distill.loader import RoundSteps, step_loader
 from distill.taught import TaughtEars
 from distill.views import CropViews, ViewSettings
 from tests.drawn_ears import draw_ears
@@ -98,6 +97,15 @@ def test_every_row_comes_once_before_any_comes_again():
     assert all(sorted(rows) == list(range(7)) for rows in rounds)
     assert rounds[0] != rounds[1]
     assert EndlessOrder(7, seed=3)(12) == drawn[12]  # without having been asked for what comes before
+
+
+def test_two_processes_together_see_the_batch_of_one(crop_batches):
+    for step in range(3):
+        whole, shares = crop_batches[step], [crop_batches.share(rank, 2)[step] for rank in range(2)]
+        assert [len(share["points_px"]) for share in shares] == [1, 1]
+        assert [len(share["maps"]) for share in shares] == [3, 2]
+        sums = [sorted(image.sum().item() for image in batch["image"]) for batch in (whole, *shares)]
+        assert sums[0] == sorted(sums[1] + sums[2])
 
 
 def test_a_step_is_the_same_whoever_makes_it_and_no_two_steps_are(crop_batches):

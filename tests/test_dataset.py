@@ -15,7 +15,7 @@ from configs.errors import UserError
 from data import crops
 from data.cache import PixelCache
 from data.datamodule import EarDataModule, choose_labelled, ear_loader
-from data.dataset import EarCrops, Frames, collate_frames, sample_seed
+from data.dataset import EarCrops, Frames, Photographs, collate_frames, sample_seed
 from data.landmarks import Scheme
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.sampler import EpochSampler
@@ -337,3 +337,18 @@ def test_two_views_of_an_ear_are_tied_by_their_warp(rendered):
     shown = item["visibility"].numpy() > 0
     expected = crops.apply(pairs._second[(3, 5)]["matrix"].numpy(), manifest.landmarks[5])
     assert np.abs(second_px - expected)[shown].max() < 0.02
+
+
+def test_a_photographs_ears_are_found_as_by_a_loop():
+    """Rows by photograph, in whatever order they come."""
+    rng = np.random.default_rng(0)
+    paths = np.array([f"{number}.jpg" for number in rng.integers(0, 7, 40)])
+    manifest = Manifest(paths, np.tile([0, 0, 9, 9], (40, 1)))
+    found = Photographs(manifest)
+    names = found.paths(manifest)
+    assert sorted(names) == sorted(set(paths))
+    for row, path in enumerate(paths):
+        assert names[found.number[row]] == path
+        assert found.rows(found.number[row]).tolist() == [r for r in range(40) if paths[r] == path]
+    assert len(found.rows(len(names))) == 0
+    assert Photographs(manifest.select([])).paths(manifest.select([])) == []

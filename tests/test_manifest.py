@@ -239,3 +239,12 @@ def test_importing_data_is_light() -> None:
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_what_is_no_character_is_refused(tmp_path):
+    paths = np.array(["a.jpg", "b.jpg"])
+    paths.view(np.uint32)[3] = 0x110000
+    with pytest.raises(UserError, match="no character"):
+        Manifest(paths, np.tile([0, 0, 9, 9], (2, 1)))
+    swapped = np.array(["a.jpg", "b.jpg"]).astype(">U5")
+    assert Manifest(swapped, np.tile([0, 0, 9, 9], (2, 1))).image_paths.tolist() == ["a.jpg", "b.jpg"]

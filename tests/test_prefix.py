@@ -112,6 +112,8 @@ def test_other_weights_and_views_are_refused(rendered, tmp_path):
     keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered), DRAWN, batch_size=6)
     with pytest.raises(UserError, match="other frozen_sha256"):
         keep_prefix(tmp_path, frozen_vae(seed=1).encoder.backbone, ears(rendered), DRAWN, batch_size=6)
+    with pytest.raises(UserError, match="other inputs"):
+        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, pairs=True), DRAWN, batch_size=6)
     with pytest.raises(UserError, match="other seed, views"):
         keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, views=2), {"seed": 1}, 6)
 

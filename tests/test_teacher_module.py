@@ -13,7 +13,13 @@ from torch.utils.data import DataLoader, Dataset
 from configs.errors import UserError
 from teacher.checkpoint import load_model, read_checkpoint, save_weights
 from teacher.losses import LossWeights
-from teacher.module import EarVAEModule, ReconstructionPictures, parameter_groups, schedule
+from teacher.module import (
+    EarVAEModule,
+    ReconstructionPictures,
+    in_precision_of_now,
+    parameter_groups,
+    schedule,
+)
 from teacher.trainer import build_trainer, find_resume
 from tests.tiny_teacher import tiny_vae
 
@@ -163,6 +169,21 @@ def test_the_perceptual_network_stays_out_of_checkpoints(tmp_path):
     fit(tmp_path, epochs=1, perceptual=Distance())
     assert not any("kernel" in key for key in read_checkpoint(tmp_path / "last.ckpt")["state_dict"])
     assert "train/perceptual" in (tmp_path / "metrics.csv").read_text()
+
+
+def test_the_perceptual_network_computes_in_the_precision_of_the_training():
+    seen = []
+
+    def product(matrix):
+        seen.append((matrix @ matrix).dtype)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        called = in_precision_of_now(product, "cpu")
+        with torch.autocast("cpu", enabled=False):
+            called(torch.ones(2, 2))
+            product(torch.ones(2, 2))
+    assert seen == [torch.bfloat16, torch.float32]
+    assert in_precision_of_now(product, "cpu") is product
 
 
 def test_schedule_by_hand():

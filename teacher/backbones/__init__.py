@@ -2,7 +2,8 @@
 
 A backbone is a module with `channels`, `stride` (pixels of its own input per cell), `input_size` (the
 side it resizes images to), `options` (plain values that rebuild it), `freeze(layers)` and `forward(images
-(B,3,H,W) in [-1,1]) -> (B,C,h,w)`.
+(B,3,H,W) in [-1,1]) -> (B,C,h,w)`. SAM's forward pass can be had in two parts, `begin` (what is frozen) and
+`finish`, and with `checkpointing`.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class SamBackbone(nn.Module):
         self.channels = output_channels
         self.stride = patch_size
         self.input_size = input_size
-        self.frozen_layers, self.frozen_positions = 0, False
+        self.frozen_layers = 0
         self.checkpointing = False  # recompute blocks in the backward pass instead of keeping what they saw
         config = SamVisionConfig(
             image_size=input_size,
@@ -124,7 +124,7 @@ class SamBackbone(nn.Module):
         blocks = self.options["num_hidden_layers"]
         if not 0 <= layers <= blocks:
             raise UserError(f"freeze_layers={layers}, but this SAM has {blocks} blocks: use 0 to {blocks}")
-        self.frozen_layers, self.frozen_positions = layers, positions
+        self.frozen_layers = layers
         for module in self._frozen_modules():
             module.requires_grad_(False)
         if positions:

@@ -1,0 +1,1 @@
+"""What training and distilling cost, each way of saving beside its plain counterpart."""

@@ -1,0 +1,153 @@
+"""The parts of the benchmark: which measurements stand beside each other, and what they have to reach."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distill.bench import data, loading, parity, students, teacher
+from distill.bench.apart import apart
+from distill.bench.table import Row
+from distill.bench.teacher import Step
+
+if TYPE_CHECKING:
+    from distill.bench.__main__ import Config
+
+IMAGES, MEMORY = "images/s", "MB"
+
+
+def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+    """The usual step at 1024 px against native 256, bf16; then the prefix; then SAM's part of the machine."""
+    native = _native(config)
+    usual = replace(native, input_px=1024, bf16=False, plain=True)
+    plain = apart(teacher.step_rate, usual, 1)
+    live = apart(teacher.step_rate, native, config.repeats)
+    same_path = apart(teacher.step_rate, replace(native, plain=True), config.repeats)
+    kept = apart(teacher.step_rate, replace(native, prefix=True), config.repeats)
+    thrifty = apart(teacher.step_rate, replace(native, checkpointing=True), config.repeats)
+    step = f"teacher step, native 256, bf16, batch {config.batch_size}"
+    yield _faster(step, live, "enlarged to 1024, fp32, transformers", plain, goal=20)
+    yield _smaller(step, live, "enlarged to 1024, fp32, transformers", plain, goal=10)
+    yield _faster(step, live, "the same by transformers, optimizer not fused", same_path)
+    yield _faster("with the prefix kept", kept, "native 256 live", live, goal=1.6)
+    yield _smaller("with gradient checkpointing", thrifty, "native 256 live", live)
+    sam = apart(teacher.sam_flops, replace(native, batch_size=4), config.repeats)
+    share = sam["per_second"] / machine["matmul_bf16_flops"]
+    note = f"{sam['step_flops'] / 1e9:,.0f} GFLOP at {sam['per_second'] / 1e9:,.0f} GFLOP/s, batch 4"
+    yield Row("SAM's rate over the matrix product's, bf16", "", share, goal=0.4, note=note)
+
+
+def input_sizes(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+    """The step at each input size beside that at 1024."""
+    native = _native(config)
+    sides = (128, 224, 256, 512, 1024)
+    found = {side: apart(teacher.step_rate, replace(native, input_px=side), config.repeats) for side in sides}
+    for side in sides[:-1]:
+        note = f"{side // 16} x {side // 16} cells, {2048 / side:.3g} px of the crop each"
+        step = f"teacher step at {side}, bf16"
+        yield replace(_faster(step, found[side], "at 1024, bf16, ours", found[1024]), note=note)
+
+
+def student_steps(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+    """Steps from kept maps against the teacher live in the loop."""
+    rendered = _rendered(config, folder)
+    blocks, batch_size = _blocks(config), 8 if config.quick else 16
+    for student, manifest, goal in (("landmarker", "train_labelled", 8), ("detector", "train_frames", 5)):
+        npy, maps = rendered / f"{manifest}.npy", folder / f"maps_{student}"
+        apart(students.keep_maps, npy, maps, blocks)
+        rates = [
+            apart(students.step_rate, student, npy, maps, live, batch_size, config.repeats)
+            for live in (0, blocks)
+        ]
+        what = f"{student} step from kept maps, batch {batch_size}"
+        yield _faster(what, rates[0], "SAM base at 256 live, bf16", rates[1], goal=goal)
+
+
+def loader(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+    """Crops decoded once against at every draw; and the loader against the step that it feeds."""
+    npy, epochs = _rendered(config, folder) / "train_teacher.npy", 2 if config.quick else 8
+    anew = apart(loading.loader_rate, npy, False, 2, epochs)
+    once = apart(loading.loader_rate, npy, True, 2, epochs)
+    step = apart(teacher.step_rate, replace(_native(config), prefix=True), config.repeats)
+    yield _faster("crops decoded once, two workers", once, "decoded at every draw", anew)
+    yield _faster("the same", once, "the fastest teacher step (prefix kept)", step, goal=1)
+
+
+def manifests(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+    """A manifest of a million ears, and the time of a first epoch as ears double."""
+    million = 100_000 if config.quick else 1_000_000
+    apart(loading.write_large_manifest, folder, million)
+    opened = apart(loading.open_manifest, folder, million)
+    scale = million / 1_000_000
+    what = f"manifest of {million:,} ears, open"
+    yield Row(what, "s", opened["seconds"], goal=5 * scale, less_is_better=True)
+    yield Row(f"{what}, memory", MEMORY, opened["peak_mb"], goal=1000 * scale, less_is_better=True)
+    ears = _rendered(config, folder) / "train_teacher.npy"
+    counts = [count // (10 if config.quick else 1) for count in (1000, 2000, 4000)]
+    found = {}
+    for count in counts:
+        npy = folder / f"ears_{count}.npy"
+        data.repeated_manifest(ears, npy, count)
+        found[count] = apart(loading.first_epoch, npy)
+        yield _faster(f"first epoch of {count:,} ears", found[count], f"{counts[0]:,} ears", found[counts[0]])
+
+
+def rendering(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+    """Ears rendered by one core."""
+    found = apart(loading.rendering_rate, 25 if config.quick else 200)
+    yield Row("rendered ears of 128 px, one core", IMAGES, found["per_second"], goal=25)
+
+
+def psnr(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+    """PSNR with each saving on top of the ones before it, mean over seeds; less than 0.3 dB may be lost."""
+    ears, epochs, seeds = (48, 2, 1) if config.quick else (512, 12, config.seeds)
+    apart(data.render, folder / "parity", ears, 4)
+    means: dict[str, float] = {}
+    for switch in parity.SWITCHES:
+        found = []
+        for seed in range(seeds):
+            output = folder / "parity" / f"{switch} {seed}"
+            found.append(apart(parity.psnr, switch, folder / "parity", output, epochs, seed)["psnr"])
+        means[switch] = statistics.mean(found)
+        lost = max(means.values()) - means[switch]
+        note = "seeds: " + ", ".join(f"{value:.2f}" for value in found)
+        yield Row(f"PSNR lost, {switch}", "dB", lost, goal=0.3, less_is_better=True, note=note)
+
+
+def _rendered(config: Config, folder: Path) -> Path:
+    """Ears and scenes, rendered for the part that asks first."""
+    rendered = folder / "rendered"
+    if not rendered.exists():
+        apart(data.render, rendered, 24 if config.quick else 96, 8 if config.quick else 24)
+    return rendered
+
+
+def _native(config: Config) -> Step:
+    return Step(batch_size=config.batch_size, blocks=_blocks(config))
+
+
+def _blocks(config: Config) -> int:
+    return 2 if config.quick else 12
+
+
+def _faster(what: str, one: dict, against: str, other: dict, goal: float | None = None) -> Row:
+    return Row(what, IMAGES, one["per_second"], against, other["per_second"], goal=goal)
+
+
+def _smaller(what: str, one: dict, against: str, other: dict, goal: float | None = None) -> Row:
+    return Row(f"{what}, memory", MEMORY, one["peak_mb"], against, other["peak_mb"], True, goal)
+
+
+NOT_QUICK = ("sizes", "parity")
+PARTS: dict[str, Callable[..., Iterator[Row]]] = {
+    "teacher": teacher_step,
+    "sizes": input_sizes,
+    "students": student_steps,
+    "loader": loader,
+    "manifest": manifests,
+    "render": rendering,
+    "parity": psnr,
+}
