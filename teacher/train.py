@@ -187,15 +187,16 @@ def main(config: Config) -> Path:
 def _check_inputs(config: Config) -> Path | None:
     """What can be wrong with files, before the slow imports; returns the checkpoint to resume from."""
     from data.manifest import read_manifest
+    from teacher.backbones import find_backbone_weights
     from teacher.trainer import find_resume
-    from teacher.weights import find_sam_weights, find_vgg16_weights
+    from teacher.weights import find_vgg16_weights
 
     manifests = [config.train_npy, *config.more_train_npy, config.val_npy, config.probe_npy]
     for path in filter(None, manifests):
         read_manifest(path)
     resume = find_resume(config.resume, Path(config.output_dir))
-    if config.pretrained and not resume and not config.init_checkpoint and config.backbone == "sam":
-        find_sam_weights(config.weights or None)
+    if config.pretrained and not resume and not config.init_checkpoint:
+        find_backbone_weights(config.backbone, config.weights or None)
     if config.perceptual_weight:
         find_vgg16_weights(config.vgg_weights or None)
     return resume

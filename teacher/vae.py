@@ -19,7 +19,7 @@ class EarVAE(nn.Module):
 
     latent_dim: of mu and logvar.
     image_size: side of the crops, px.
-    backbone: a name of `teacher.backbones.BUILDERS`; backbone_options go to its builder.
+    backbone: a name of `teacher.backbones.PUBLISHED`; backbone_options go to its builder.
     freeze_layers: how many of the backbone's blocks, from the input on, are not trained.
     pretrained: load published weights (`weights`: a hub name, a folder or a file; None for the
         backbone's own). False gives random weights and never asks the network.
