@@ -11,6 +11,8 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from configs.files import full_disk_is_a_user_error, write_atomic
 
 PREFIX = "model."
 FUSION = "fusion"  # of an EarVAE: the part that it can do without
+BACKBONES = ("encoder.backbone.", "encoder.members.")  # of an EarVAE: what belongs to its backbone
 SHOWN_KEYS = 6  # of those that do not fit, in an error
 
 
@@ -67,6 +70,26 @@ def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
         state |= {f"{PREFIX}{FUSION}.{key}": value for key, value in fused.items()}
         print(f"{path}: has no fused map, that starts from random weights", flush=True)
     _load_into(model, state, f"{path}")
+
+
+def carry_over(model: nn.Module, path: str | Path, kind: str) -> None:
+    """Fill `model` (changed in place) with all that fits of a checkpoint with another backbone.
+
+    Prints what did and what did not. A backbone of another name is left out even where a key
+    and shape of it happen to fit.
+    """
+    checkpoint = read_checkpoint(path, kind)
+    found = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
+    if checkpoint["hyper_parameters"]["model"]["backbone"] != model.hparams["backbone"]:
+        found = {key: value for key, value in found.items() if not key.startswith(BACKBONES)}
+    wanted = model.state_dict()
+    fitting = {
+        key: value for key, value in found.items() if key in wanted and value.shape == wanted[key].shape
+    }
+    model.load_state_dict({**wanted, **fitting})
+    print(f"{path}: carried over {len(fitting)} tensors: {', '.join(_modules_of(fitting))}", flush=True)
+    rest = [key for key in wanted if key not in fitting]
+    print(f"not carried over, they start anew: {', '.join(_modules_of(rest)) or 'none'}", flush=True)
 
 
 def save_weights(path: str | Path, model: nn.Module, kind: str, half: bool = False) -> Path:
@@ -183,6 +206,12 @@ def misfits(found: dict[str, torch.Size], expected: dict[str, torch.Size]) -> st
 def _listed(keys: list[str]) -> str:
     shown = ", ".join(keys[:SHOWN_KEYS])
     return f"{shown} and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else shown
+
+
+def _modules_of(keys: Iterable[str]) -> list[str]:
+    """`encoder.stage2.0.weight` -> `encoder.stage2 (1)`: the modules of keys and how many each has."""
+    counts = Counter(".".join(key.split(".")[:2]) for key in keys)
+    return [f"{name} ({count})" for name, count in counts.items()]
 
 
 def _plain(value: Any) -> Any:

@@ -75,7 +75,7 @@ class EarDetector(nn.Module):
         self.heatmaps = HeatmapHead(width, num_landmarks + BOX_EDGES, margin_cells)
         self.point_visibility = PointReader(width, num_landmarks)
         self.ear = nn.Sequential(
-            nn.Linear(2 * width + network.hparams["feature_channels"], width), nn.SiLU(), nn.Linear(width, 1)
+            nn.Linear(2 * width + self.encoder.map_channels["feat3"], width), nn.SiLU(), nn.Linear(width, 1)
         )
         for module in self._unread_modules():
             module.requires_grad_(False)
@@ -197,9 +197,10 @@ class EarDetector(nn.Module):
 
     def _unread_modules(self) -> Iterator[nn.Module]:
         """What came with the VAE and no output depends on: DDP would wait for its gradients."""
-        yield self.encoder.to_logvar
+        heads = self.encoder.heads()
+        yield from heads["logvar"]
         if self.decoder is None:
-            yield self.encoder.to_mu
+            yield from heads["mu"]
         else:
             yield self.decoder.to_rgb
 

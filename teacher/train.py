@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from configs.command import run_command
 from configs.errors import UserError
 from data.transforms import GeometryConfig, PhotometryConfig
+from teacher import staged
 
 if TYPE_CHECKING:
     from teacher.losses import LossWeights
@@ -40,17 +41,21 @@ class Config:
     image_size: int = 128
     """Side of the crops, px."""
     backbone: str = "sam"
-    """Family of the encoder's backbone."""
+    """The encoder's backbone; `python -m teacher.check --list` names all."""
     pretrained: bool = True
-    """Start from published backbone weights (facebook/sam-vit-base unless --weights says otherwise)."""
+    """Start from the backbone's published weights (facebook/sam-vit-base and so on)."""
     weights: str = ""
-    """Backbone weights: a hub name, a folder in transformers' layout, or a Segment-Anything / MedSAM .pth
-    file.
+    """Other backbone weights: a hub name, a folder in transformers' layout, or a file such as
+    medsam_vit_b.pth; of an ensemble NAME=PLACE,NAME=PLACE.
     """
     backbone_options: dict[str, Any] = field(default_factory=dict)
-    """Options of the backbone, such as {input_size: 256}; from scratch also its sizes."""
-    freeze_layers: int = 6
-    """Backbone blocks, from the input on, that are not trained (0: all train, the patch embedding too)."""
+    """Options of the backbone, such as {input_size: 256}; from scratch also its sizes. Of an ensemble
+    {members: [sam, resnet50]}, or {members: {sam: {input_size: 256}, resnet50: {}}}.
+    """
+    freeze_layers: int | None = None
+    """Backbone blocks, from the input on, that are not trained (0: all train, the patch embedding too). None:
+    as many as suit published weights (half of SAM's), 0 from scratch.
+    """
     feature_channels: int = 512
     """Width of the three stages behind the backbone."""
     decoder: str = "transposed"
@@ -127,10 +132,14 @@ class Config:
     """Checkpoint to continue exactly, or auto: last.ckpt of the output folder if there."""
     init_checkpoint: str = ""
     """Start from the weights of another VAE of the same sizes."""
+    carry_over: str = ""
+    """Start from all layers that fit of a VAE with another backbone; the rest is named."""
 
 
 def main(config: Config) -> Path:
     """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
+    if config.backbone == staged.NAME:
+        return staged.train_staged(config, main)
     resume = _check_inputs(config)
     from pytorch_lightning import seed_everything
 
@@ -187,7 +196,7 @@ def main(config: Config) -> Path:
 def _check_inputs(config: Config) -> Path | None:
     """What can be wrong with files, before the slow imports; returns the checkpoint to resume from."""
     from data.manifest import read_manifest
-    from teacher.backbones import find_backbone_weights
+    from teacher.encoders import find_encoder_weights
     from teacher.trainer import find_resume
     from teacher.weights import find_vgg16_weights
 
@@ -196,7 +205,7 @@ def _check_inputs(config: Config) -> Path | None:
         read_manifest(path)
     resume = find_resume(config.resume, Path(config.output_dir))
     if config.pretrained and not resume and not config.init_checkpoint:
-        find_backbone_weights(config.backbone, config.weights or None)
+        find_encoder_weights(config.backbone, config.weights or None, config.backbone_options)
     if config.perceptual_weight:
         find_vgg16_weights(config.vgg_weights or None)
     return resume
@@ -232,7 +241,7 @@ def _probes(config: Config) -> list[Any]:
 
 def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     """A new model, or one filled from a checkpoint; that one then needs no published weights."""
-    from teacher.checkpoint import load_weights_into, read_checkpoint
+    from teacher.checkpoint import carry_over, load_weights_into, read_checkpoint
     from teacher.vae import EarVAE
 
     source = resume or config.init_checkpoint or None
@@ -243,7 +252,7 @@ def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
         latent_dim=config.latent_dim,
         image_size=config.image_size,
         backbone=config.backbone,
-        freeze_layers=config.freeze_layers,
+        freeze_layers=0 if config.freeze_layers is None and not config.pretrained else config.freeze_layers,
         pretrained=config.pretrained and not source,
         weights=config.weights or None,
         backbone_options=options,
@@ -255,6 +264,8 @@ def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     )
     if source:
         load_weights_into(model, source, "EarVAE")
+    elif config.carry_over:
+        carry_over(model, config.carry_over, "EarVAE")
     return model
 
 

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from configs.errors import UserError, did_you_mean
-from teacher.backbones import build_backbone
 from teacher.decoder import DECODERS
-from teacher.encoder import Encoder
+from teacher.encoders import build_encoder
 from teacher.fusion import PyramidFusion
 
 
@@ -19,8 +18,9 @@ class EarVAE(nn.Module):
 
     latent_dim: of mu and logvar.
     image_size: side of the crops, px.
-    backbone: a name of `teacher.backbones.PUBLISHED`; backbone_options go to its builder.
-    freeze_layers: how many of the backbone's blocks, from the input on, are not trained.
+    backbone: a name of `teacher.backbones.published`; backbone_options go to its builder.
+    freeze_layers: how many of the backbone's blocks, from the input on, are not trained; None: as many as
+        suit it (half of SAM's).
     pretrained: load published weights (`weights`: a hub name, a folder or a file; None for the
         backbone's own). False gives random weights and never asks the network.
     feature_channels: width of the three conv stages behind the backbone.
@@ -38,7 +38,7 @@ class EarVAE(nn.Module):
         latent_dim: int = 1024,
         image_size: int = 128,
         backbone: str = "sam",
-        freeze_layers: int = 6,
+        freeze_layers: int | None = None,
         pretrained: bool = True,
         weights: str | None = None,
         backbone_options: dict[str, Any] | None = None,
@@ -64,12 +64,18 @@ class EarVAE(nn.Module):
             "logvar_start": logvar_start,
             "fusion": dict(fusion) if fusion else None,
         }
-        trunk = build_backbone(
-            backbone, pretrained=pretrained, weights=weights, options=dict(backbone_options or {})
+        self.encoder = build_encoder(
+            backbone,
+            pretrained,
+            weights,
+            dict(backbone_options or {}),
+            freeze_layers,
+            latent_dim,
+            feature_channels,
+            logvar_start,
         )
-        trunk.freeze(freeze_layers)
-        self.hparams["backbone_options"] = dict(trunk.options)  # in full: weights bring their own sizes
-        self.encoder = Encoder(trunk, latent_dim, feature_channels, logvar_start)
+        # in full: weights bring their own sizes
+        self.hparams["backbone_options"] = self.encoder.backbone_options
         self.decoder = DECODERS[decoder](latent_dim, image_size, decoder_channels)
         self.fusion = self.build_fusion(self.encoder.map_channels, **fusion) if fusion else None
 
@@ -93,9 +99,7 @@ class EarVAE(nn.Module):
         self, channels: Mapping[str, int], width: int, cells: int, stem_channels: int
     ) -> PyramidFusion:
         """Random weights for fusing the maps named in `channels`; sizes as `teacher.fusion` names them."""
-        backbone = self.encoder.backbone
-        input_size = getattr(backbone, "input_size", self.hparams["image_size"])
-        grid_cells = min(max(input_size // backbone.stride, 1), cells)
+        grid_cells = min(self.encoder.cells, cells)
         return PyramidFusion(channels, grid_cells, cells, width, stem_channels)
 
     def feature_maps(self, images: Tensor) -> dict[str, Tensor]:

@@ -27,3 +27,14 @@ TINY_BACKBONES = {
     "efficientnet_b3": {"network": "test_efficientnet", "input_size": 64},
     "mobilenetv3": {"network": "mobilenetv3_small_050", "input_size": 64},
 }
+
+# name -> backbone_options of teacher.train, for what is made of several
+TINY_SEVERAL = {
+    "ensemble": {"members": {name: TINY_BACKBONES[name] for name in ("mae", "convnextv2")}},
+    "hybrid": {"members": {name: TINY_BACKBONES[name] for name in ("sam", "resnet50")}},
+    "staged": {
+        "first_options": TINY_BACKBONES["mobilenetv3"],
+        "then_options": TINY_BACKBONES["sam"],
+        "first_share": 0.5,
+    },
+}

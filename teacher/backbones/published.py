@@ -1,4 +1,4 @@
-"""The backbones with published weights: their names, their sizes, and which files load"""
+"""The names of the backbones, their published sizes, and which weights files load"""
 
 from __future__ import annotations
 
@@ -102,3 +102,6 @@ PUBLISHED: dict[str, Published] = {
         "timm/convnext_tiny.fb_in22k", "convnext_tiny_22k_224.pth", "convnext_tiny", frozen_share=0.0
     ),
 }  # fmt: skip
+
+# Names of several backbones as one, and their members unless the options say others.
+ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": (), "hybrid": ("sam", "resnet50")}

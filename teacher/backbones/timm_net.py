@@ -88,7 +88,7 @@ class TimmBackbone(FreezableBackbone):
 
 
 def build_timm(published: Published, path: str | None, options: dict[str, Any]) -> TimmBackbone:
-    """A backbone with the weights of the file `path` (None: random ones); `options` over the published ones."""
+    """A backbone with the weights of the file `path` (None: random ones); `options` over the published."""
     for key in options:
         if key not in published.options:
             raise UserError(
