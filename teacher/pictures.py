@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,14 @@ def pairs_grid(originals: np.ndarray, reconstructions: np.ndarray, columns: int 
         for row in (originals[start : start + columns], reconstructions[start : start + columns]):
             pictures += [*row, *[np.full_like(row[0], BLANK)] * (columns - len(row))]
     return picture_grid(pictures, columns, gap_px=2)
+
+
+def spread_targets(dataset: Any, count: int) -> Tensor:
+    """(n, 3, H, W) uint8: targets spread evenly over a dataset, for pictures that show more than its
+    first rows.
+    """
+    rows = range(0, len(dataset), max(1, len(dataset) // count))
+    return torch.stack([dataset[row]["target"] for row in list(rows)[:count]])
 
 
 def write_picture(path: str | Path, rgb: np.ndarray) -> Path:

@@ -148,7 +148,8 @@ def main(config: Config) -> Path:
     from teacher.checkpoint import save_weights
     from teacher.correspondence import Correspondence
     from teacher.module import EarVAEModule, ReconstructionPictures
-    from teacher.trainer import build_trainer
+    from teacher.pictures import spread_targets
+    from teacher.trainer import build_trainer, write_best_metrics
 
     output_dir = Path(config.output_dir)
     seed_everything(config.seed, workers=True, verbose=False)
@@ -172,7 +173,7 @@ def main(config: Config) -> Path:
         model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual, matched
     )
     pictures = ReconstructionPictures(
-        output_dir / "reconstructions", _spread(data.val_dataset, PICTURED_CROPS)
+        output_dir / "reconstructions", spread_targets(data.val_dataset, PICTURED_CROPS)
     )
     trainer = build_trainer(
         output_dir,
@@ -189,7 +190,7 @@ def main(config: Config) -> Path:
     )
     write_provenance(output_dir, config)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    _write_metrics(output_dir, trainer)
+    write_best_metrics(output_dir, trainer, "val/psnr")
     return output_dir
 
 
@@ -267,29 +268,6 @@ def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     elif config.carry_over:
         carry_over(model, config.carry_over, "EarVAE")
     return model
-
-
-def _spread(dataset: Any, count: int) -> Any:
-    """(n, 3, H, W) uint8: targets spread evenly over a dataset, for pictures that show more than its
-    first rows.
-    """
-    import torch
-
-    rows = range(0, len(dataset), max(1, len(dataset) // count))
-    return torch.stack([dataset[row]["target"] for row in list(rows)[:count]])
-
-
-def _write_metrics(output_dir: Path, trainer: Any) -> None:
-    """`metrics.json`: the validation measures of the best epoch, which `best.ckpt` holds."""
-    from configs.files import write_json
-    from teacher.callbacks import MetricsTable
-
-    if not trainer.is_global_zero:
-        return
-    (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
-    best = max(table.rows, key=lambda row: row["val/psnr"])
-    measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    write_json(output_dir / "metrics.json", {**measures, "epoch": best["epoch"], "epochs": len(table.rows)})
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """EarVAE: the teacher. A backbone, a variational latent and a decoder that reconstruct ear crops."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from configs.errors import UserError, did_you_mean
+from teacher.autoencoder import Autoencoder
 from teacher.decoder import DECODERS
 from teacher.encoders import build_encoder
-from teacher.fusion import PyramidFusion
 
 
-class EarVAE(nn.Module):
+class EarVAE(Autoencoder):
     """Variational autoencoder of ear crops around a (pretrained) vision backbone.
 
     latent_dim: of mu and logvar.
@@ -79,60 +78,8 @@ class EarVAE(nn.Module):
         self.decoder = DECODERS[decoder](latent_dim, image_size, decoder_channels)
         self.fusion = self.build_fusion(self.encoder.map_channels, **fusion) if fusion else None
 
-    @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "EarVAE":
-        """The model of a training or shipped checkpoint, in eval mode on the CPU.
-
-        Raises UserError for a file that is missing, truncated or holds no EarVAE.
-        """
-        from teacher.checkpoint import load_model
-
-        return load_model(checkpoint_path, kind="EarVAE")
-
-    @property
-    def map_channels(self) -> dict[str, int]:
-        """Channels of each of `feature_maps`, by name."""
-        fused = {} if self.fusion is None else {"fused": self.hparams["fusion"]["width"]}
-        return {**self.encoder.map_channels, **fused}
-
-    def build_fusion(
-        self, channels: Mapping[str, int], width: int, cells: int, stem_channels: int
-    ) -> PyramidFusion:
-        """Random weights for fusing the maps named in `channels`; sizes as `teacher.fusion` names them."""
-        grid_cells = min(self.encoder.cells, cells)
-        return PyramidFusion(channels, grid_cells, cells, width, stem_channels)
-
-    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
-        """The encoder's pyramid (`Encoder.extract_features`), and `fused` (B, width, cells, cells) if there.
-
-        images: (B, 3, image_size, image_size) in [-1, 1].
-        """
-        maps = self.encoder.extract_features(images)
-        return maps if self.fusion is None else {**maps, "fused": self.fusion(maps, images)}
-
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images: (B, 3, image_size, image_size) in [-1, 1]. Returns mu, logvar, each (B, latent_dim)."""
-        return self.encoder(images)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """latents: (B, latent_dim). Returns images (B, 3, image_size, image_size) in [-1, 1]."""
-        return self.decoder(latents)
-
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Images decoded from `count` draws of the prior: (count, 3, image_size, image_size) in [-1, 1]."""
         parameter = next(self.decoder.parameters())
         latents = torch.randn(count, self.hparams["latent_dim"], generator=generator)
         return self.decode(latents.to(parameter))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """images: (B, 3, image_size, image_size) in [-1, 1]. Returns reconstruction, mu, logvar.
-
-        In training the latent is drawn by the reparameterisation trick; in eval mode it is mu.
-        """
-        return self.reconstruct(self.encoder.extract_features(images)["feat3"])
-
-    def reconstruct(self, feat3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, from the deepest map of `encoder.extract_features`."""
-        mu, logvar = self.encoder.latent(feat3)
-        latents = mu + torch.randn_like(mu) * (0.5 * logvar).exp() if self.training else mu
-        return self.decode(latents), mu, logvar

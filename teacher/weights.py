@@ -51,10 +51,11 @@ def load_sam_weights(weights: str | None = None, published: Published = PUBLISHE
     return SamWeights(f"{path}", sizes_of(state, f"{path}"), state)
 
 
-def find_weights(weights: str | None, published: Published) -> Path:
+def find_weights(weights: str | None, published: Published, flag: str = "--weights") -> Path:
     """The file that `weights` means: a folder in transformers' layout, a file (.pth, .bin, .safetensors), a
     hub name (None: the published one; the local cache first, then the network, from where it is downloaded).
 
+    flag: how the user gives `weights`, for messages.
     Raises UserError, within two seconds where there is no network, naming the files to get and where to
     put them.
     """
@@ -66,9 +67,9 @@ def find_weights(weights: str | None, published: Published) -> Path:
         return _file_of_folder(path, published)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
         raise UserError(
-            f"--weights {name}: no such file or folder, and not a hub name such as {published.repository}."
+            f"{flag} {name}: no such file or folder, and not a hub name such as {published.repository}."
         )
-    return _from_cache(name) or _from_hub(name, published)
+    return _from_cache(name) or _from_hub(name, published, flag)
 
 
 def load_vgg16_weights(weights: str | None = None) -> dict[str, Tensor]:
@@ -141,14 +142,14 @@ def _from_cache(repository: str) -> Path | None:
     return None
 
 
-def _from_hub(repository: str, published: Published) -> Path:
+def _from_hub(repository: str, published: Published, flag: str) -> Path:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
     offline = constants.HF_HUB_OFFLINE
     if offline or not _reachable(constants.ENDPOINT):
         reason = "HF_HUB_OFFLINE is set" if offline else f"{constants.ENDPOINT} cannot be reached"
-        raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE, published))
+        raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE, published, flag))
     reason = f"it has none of {', '.join(HUB_FILES)}"
     for name in HUB_FILES:
         try:
@@ -160,18 +161,18 @@ def _from_hub(repository: str, published: Published) -> Path:
         except (HfHubHTTPError, OSError) as error:
             reason = _short(error)
             break
-    raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE, published))
+    raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE, published, flag))
 
 
-def _what_to_put_where(repository: str, reason: str, cache: str, published: Published) -> str:
+def _what_to_put_where(repository: str, reason: str, cache: str, published: Published, flag: str) -> str:
     return (
         f"the weights of {repository} are not on this machine ({reason}; looked in {cache}). Do one "
         "of these:\n"
         f"  - get {' or '.join(HUB_FILES)} of https://huggingface.co/{repository} on a machine with network, "
         "put it into any folder and "
-        "give --weights FOLDER;\n"
-        f"  - give another file that holds them with --weights FILE: {published.files};\n"
-        "  - start from random weights: --no-pretrained --freeze-layers 0."
+        f"give {flag} FOLDER;\n"
+        f"  - give another file that holds them with {flag} FILE: {published.files};\n"
+        "  - start from random weights: --no-pretrained."
     )
 
 

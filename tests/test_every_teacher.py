@@ -12,8 +12,9 @@ from students import evaluate as students_evaluate
 from teacher import eigenears, finetune, train
 from teacher import evaluate as teacher_evaluate
 from teacher.checkpoint import load_model, read_checkpoint
+from teacher.margin import __main__ as margin
 from tests.drawn_ears import draw_ears
-from tests.tiny_backbones import TINY_BACKBONES, TINY_SEVERAL
+from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN, TINY_SEVERAL
 from tests.tiny_teacher import TINY_VAE
 
 # Of the sizes and weights of one architecture, which are the same network here, one runs in every test run.
@@ -60,6 +61,16 @@ def test_from_training_to_both_students(name, ears, tmp_path):
     follow_the_teacher(teacher / "best.ckpt", ears, tmp_path)
     resumed = train_teacher(name, ears, teacher, epochs=4, resume="auto")
     assert read_checkpoint(resumed / "last.ckpt")["epoch"] == (1 if name == "staged" else 3)
+
+
+def test_the_margin_teacher_from_training_to_both_students(ears, tmp_path):
+    config = margin.Config(
+        ears / "train.npy", ears / "val.npy", tmp_path / "teacher", **TINY_MARGIN, max_epochs=2
+    )
+    teacher = margin.main(config)
+    follow_the_teacher(teacher / "best.ckpt", ears, tmp_path)
+    resumed = margin.main(dataclasses.replace(config, max_epochs=3, resume="auto"))
+    assert read_checkpoint(resumed / "last.ckpt")["epoch"] == 2
 
 
 def follow_the_teacher(checkpoint, ears, folder):

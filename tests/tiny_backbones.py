@@ -38,3 +38,17 @@ TINY_SEVERAL = {
         "first_share": 0.5,
     },
 }
+
+# settings of teacher.margin
+TINY_MARGIN = {
+    "pretrained": False,
+    "backbone_options": {"sizes": _CONVNEXT},
+    "decoder_channels": (16, 16, 16, 16, 8, 8),
+    "embedding_dim": 32,
+    "projection_dim": 16,
+    "image_size": 64,
+    "num_pseudo_classes": 4,
+    "batch_size": 3,
+    "warmup_epochs": 0,
+    "num_workers": 0,
+}
