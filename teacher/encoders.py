@@ -100,6 +100,11 @@ def build_encoder(
     return EnsembleEncoder(encoders, latent_dim)
 
 
+def frozen_layers(asked: int | None, pretrained: bool) -> int | None:
+    """What to freeze: what is asked for; else each backbone's own number, but nothing of random weights."""
+    return 0 if asked is None and not pretrained else asked
+
+
 def find_encoder_weights(backbone: str, weights: str | None, options: dict[str, Any]) -> None:
     """Raise UserError, before anything is built, when weights for `build_encoder` are not there."""
     if backbone not in ENSEMBLES:

@@ -243,6 +243,7 @@ def _probes(config: Config) -> list[Any]:
 def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     """A new model, or one filled from a checkpoint; that one then needs no published weights."""
     from teacher.checkpoint import carry_over, load_weights_into, read_checkpoint
+    from teacher.encoders import frozen_layers
     from teacher.vae import EarVAE
 
     source = resume or config.init_checkpoint or None
@@ -253,7 +254,7 @@ def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
         latent_dim=config.latent_dim,
         image_size=config.image_size,
         backbone=config.backbone,
-        freeze_layers=0 if config.freeze_layers is None and not config.pretrained else config.freeze_layers,
+        freeze_layers=frozen_layers(config.freeze_layers, config.pretrained),
         pretrained=config.pretrained and not source,
         weights=config.weights or None,
         backbone_options=options,
