@@ -7,12 +7,14 @@ each line is PASS, WARN or FAIL. `--list` prints every name that --backbone take
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
 from configs.errors import UserError
+from teacher.backbones.published import ENSEMBLES, MARGIN, PUBLISHED, STAGED
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 FULL = 0.9  # of the memory: more is a warning
-MARGIN = "margin"  # the teacher of `python -m teacher.margin`
 
 
 @dataclass
@@ -91,27 +92,21 @@ def main(config: Config) -> Path | None:
 
 def names() -> dict[str, str]:
     """Every name that --backbone takes, and what it is."""
-    from teacher import staged
-    from teacher.backbones.published import ENSEMBLES, PUBLISHED
-
     listed = {name: published.repository for name, published in PUBLISHED.items()}
     several = {
         name: " + ".join(members) or "two or more of those above" for name, members in ENSEMBLES.items()
     }
-    own = {staged.NAME: "a cheap one first, then SAM", MARGIN: "python -m teacher.margin"}
+    own = {STAGED: "a cheap one first, then SAM", MARGIN: "python -m teacher.margin"}
     return {**listed, **several, **own}
 
 
 def _module(config: Config) -> LightningModule:
     """The teacher with what trains it. Of a staged one the second stage, the larger."""
-    from dataclasses import replace
-
-    from teacher import staged
-
-    if config.backbone == staged.NAME:
+    if config.backbone == STAGED:
         from configs.build import build
+        from teacher.staged import Stages
 
-        stages = build(staged.Stages, config.backbone_options, "--backbone-options")
+        stages = build(Stages, config.backbone_options, "--backbone-options")
         return _module(replace(config, backbone=stages.then, backbone_options=stages.then_options))
     if config.backbone == MARGIN:
         from teacher.margin.module import EarTeacherLightningModule
@@ -215,7 +210,7 @@ def _batches(module: LightningModule, config: Config, device: torch.device, cost
             break
         images = _images(config, batch_size, device)
         try:
-            cost = step_cost(lambda: _train_on(module, optimizer, images), batch_size, device)  # noqa: B023
+            cost = step_cost(partial(_train_on, module, optimizer, images), batch_size, device)
         except torch.OutOfMemoryError:
             verdicts.append(_say(WARN, f"batch {batch_size}", f"does not fit into {limit:,.0f} MB"))
             break

@@ -13,7 +13,6 @@ from configs.errors import UserError
 if TYPE_CHECKING:
     from teacher.train import Config
 
-NAME = "staged"
 FIRST_FOLDER = "first"  # in the output folder; the second stage's files lie where those of any teacher do
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from configs.command import run_command
 from configs.errors import UserError
 from data.transforms import GeometryConfig, PhotometryConfig
-from teacher import staged
+from teacher.backbones.published import STAGED
+from teacher.staged import train_staged
 
 if TYPE_CHECKING:
     from teacher.losses import LossWeights
@@ -138,8 +139,8 @@ class Config:
 
 def main(config: Config) -> Path:
     """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
-    if config.backbone == staged.NAME:
-        return staged.train_staged(config, main)
+    if config.backbone == STAGED:
+        return train_staged(config, main)
     resume = _check_inputs(config)
     from pytorch_lightning import seed_everything
 

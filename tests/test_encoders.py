@@ -76,7 +76,8 @@ def test_the_checkpoint_rebuilds_it(tmp_path):
         ("ensemble", {"member": ["mae", "sam"]}, {}, "'member' is unknown to ensemble"),
         ("hybrid", {"members": ["mae"]}, {}, "use ensemble for others"),
         ("hybrid", TINY_SEVERAL["hybrid"], {"latent_dim": 31}, "latent_dim=31 cannot be split evenly"),
-        ("hybird", {}, {}, "backbone 'hybird' is unknown"),
+        ("hybird", {}, {}, "Did you mean 'hybrid'"),
+        ("margin", {}, {}, "python -m teacher.margin"),
     ],
 )
 def test_ensembles_that_make_no_sense(name, options, changes, message):

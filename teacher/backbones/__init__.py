@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from configs.errors import UserError, did_you_mean
-from teacher.backbones.published import PUBLISHED, Published
+from teacher.backbones.published import ENSEMBLES, MARGIN, PUBLISHED, STAGED, Published
 
 
 def build_backbone(name: str, pretrained: bool, weights: str | None = None, options: dict | None = None):
@@ -28,9 +28,12 @@ def build_backbone(name: str, pretrained: bool, weights: str | None = None, opti
 
 def row(name: str) -> Published:
     """What `published` says of a backbone. Raises UserError for an unknown name."""
+    if name == MARGIN:
+        raise UserError(f"backbone {name!r} is a teacher of its own: python -m teacher.margin")
     if name not in PUBLISHED:
+        allowed = (*PUBLISHED, *ENSEMBLES, STAGED)
         raise UserError(
-            f"backbone {name!r} is unknown; allowed: {', '.join(PUBLISHED)}.{did_you_mean(name, PUBLISHED)}"
+            f"backbone {name!r} is unknown; allowed: {', '.join(allowed)}.{did_you_mean(name, allowed)}"
         )
     return PUBLISHED[name]
 

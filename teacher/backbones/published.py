@@ -105,3 +105,5 @@ PUBLISHED: dict[str, Published] = {
 
 # Names of several backbones as one, and their members unless the options say others.
 ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": (), "hybrid": ("sam", "resnet50")}
+STAGED = "staged"  # teacher.train: a cheap backbone first, then SAM
+MARGIN = "margin"  # a teacher and a command of its own, teacher.margin

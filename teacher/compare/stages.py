@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from teacher import check
+from teacher.backbones.published import MARGIN
 
 if TYPE_CHECKING:
     from teacher.compare.__main__ import Config
@@ -61,7 +62,7 @@ def student_stages(config: Config, layers: Mapping[str, str]) -> dict[str, Any]:
 def _training(config: Config, name: str) -> dict[str, Any]:
     own = config.teacher_options.get(name) or {}
     train, val = _npy(config, "train_teacher"), _npy(config, "val_teacher")
-    if name == check.MARGIN:
+    if name == MARGIN:
         shared = {
             SHARED_WITH_MARGIN[key]: value for key, value in config.train.items() if key in SHARED_WITH_MARGIN
         }
@@ -76,7 +77,7 @@ def _cost(name: str, options: dict[str, Any]) -> dict[str, Any]:
     known = {field.name for field in fields(check.Config)}
     renamed = {CHECKED_AS.get(key, key): value for key, value in options.items()}
     checked = {key: value for key, value in renamed.items() if key in known}
-    if name == check.MARGIN:
+    if name == MARGIN:
         from teacher.margin.__main__ import Config as Margin
 
         checked = {

@@ -160,6 +160,8 @@ class EarTeacherLightningModule(LightningModule):
             self.log("train/classes_kept", agreement(self.classes.numpy(), classes), sync_dist=True)
         self.classes = torch.from_numpy(classes)
         self.head.imprint_(found, self.classes.to(self.device))
+        weights = self.head.loss.W.detach()
+        weights.copy_(self.trainer.strategy.broadcast(weights))  # batch norms differ between processes
         self.optimizers().state.pop(self.head.loss.W, None)  # its moments were those of other classes
 
 
