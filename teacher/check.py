@@ -1,8 +1,8 @@
 """Check a teacher before a long training: `python -m teacher.check --backbone NAME`.
 
 Encoder, whole model and one Lightning step on random crops, then speed and memory at growing batch sizes;
-each line is PASS, WARN or FAIL. `--list` prints every name that --backbone takes. With --output-dir also
-`metrics.json`. A FAIL ends the command with an error.
+each line is PASS, WARN or FAIL, and a FAIL ends the command with an error. The perceptual term, which needs
+VGG16, is left out. `--list` prints every name that --backbone takes. With --output-dir also `metrics.json`.
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ class Config:
     """The decoder."""
     decoder_channels: tuple[int, ...] = (512, 512, 256, 128, 64, 32)
     """Its channels from the coarsest grid on."""
-    perceptual_weight: float = 0.0
-    """As in teacher.train; above 0 VGG16 is loaded and counts."""
     batch_sizes: tuple[int, ...] = (1, 2, 4, 8)
     """Tried one after the other."""
     output_dir: Path | None = None
@@ -123,7 +121,6 @@ def _module(config: Config) -> LightningModule:
     from teacher.encoders import frozen_layers
     from teacher.losses import LossWeights
     from teacher.module import EarVAEModule
-    from teacher.perceptual import load_vgg16
     from teacher.vae import EarVAE
 
     model = EarVAE(
@@ -138,8 +135,7 @@ def _module(config: Config) -> LightningModule:
         decoder=config.decoder,
         decoder_channels=config.decoder_channels,
     )
-    perceptual = load_vgg16() if config.perceptual_weight else None
-    return EarVAEModule(model, LossWeights(perceptual=config.perceptual_weight), 1e-4, perceptual=perceptual)
+    return EarVAEModule(model, LossWeights(perceptual=0), lr=1e-4)
 
 
 def _encoder(module: LightningModule, config: Config) -> str:
@@ -236,12 +232,12 @@ def _expected_mb(costs: list[dict[str, float]], batch_size: int) -> float:
 
 
 def _train_on(module: LightningModule, optimizer: torch.optim.Optimizer, images: torch.Tensor) -> None:
-    """A step without Lightning: what the reconstruction costs, forward and back."""
+    """A step without Lightning, on the same terms for every teacher: those that need no VGG16 and no KL."""
+    from teacher.losses import LossWeights, loss_terms, total_loss
+
+    weights = LossWeights(perceptual=0, kl=0)  # the margin teacher's log-variance is minus infinity
     reconstruction, mu, logvar = module.model(images)
-    loss = (reconstruction - images).abs().mean() + mu.square().mean()
-    if logvar.isfinite().all():
-        loss = loss + logvar.square().mean()
-    loss.backward()
+    total_loss(loss_terms(reconstruction, images, mu, logvar, weights), weights).backward()
     optimizer.step()
     optimizer.zero_grad()
 

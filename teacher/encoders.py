@@ -75,7 +75,7 @@ def build_encoder(
     feature_channels: int,
     logvar_start: float,
 ) -> Encoder | EnsembleEncoder:
-    """The encoder on the backbone of a name of NAMES.
+    """The encoder on a backbone of PUBLISHED or of ENSEMBLES.
 
     weights: of an ensemble NAME=PLACE,NAME=PLACE; members that it does not name take the published ones.
     options: of the backbone; of an ensemble {members: {NAME: options}}. freeze_layers: of each backbone;
