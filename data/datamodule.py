@@ -30,8 +30,8 @@ class EarDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        train_npy: Manifests,
-        val_npy: Manifests,
+        train_npy: Manifests = "data/preprocessed/train_teacher.npy",
+        val_npy: Manifests = "data/preprocessed/val_teacher.npy",
         batch_size: int = 32,
         num_workers: int = 2,
         out_px: int = 128,

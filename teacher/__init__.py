@@ -9,6 +9,8 @@ __getattr__, __all__ = lazy_names(
     {
         "EarVAE": "teacher.vae",
         "EarDetector": "teacher.detector",
+        "EarTeacherLightningModule": "teacher.margin.module",
+        "MarginTeacher": "teacher.margin.model",
         "build_backbone": "teacher.backbones",
         "embed_images": "teacher.embed",
         "most_similar": "teacher.embed",

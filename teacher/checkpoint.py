@@ -1,9 +1,9 @@
 """Checkpoints of the teacher's models: one layout for training and for shipping.
 
-A file holds `hyper_parameters = {"kind": "EarVAE" | "EarDetector", "model": {plain values that rebuild
-it}}` and `state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has optimizer and
-loops beside them; a weights-only file has not. Both load with `torch.load(weights_only=True)`: no code
-runs while reading.
+A file holds `hyper_parameters = {"kind": "EarVAE" | "MarginTeacher" | "EarDetector", "model": {plain values
+that rebuild it}}` and `state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has
+optimizer and loops beside them; a weights-only file has not. Both load with
+`torch.load(weights_only=True)`: no code runs while reading.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,21 +22,36 @@ from torch import Tensor, nn
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic
 
+if TYPE_CHECKING:
+    from teacher.autoencoder import Autoencoder
+
 PREFIX = "model."
 FUSION = "fusion"  # of an EarVAE: the part that it can do without
+BACKBONES = ("encoder.backbone.", "encoder.members.")  # of an EarVAE: what belongs to its backbone
 SHOWN_KEYS = 6  # of those that do not fit, in an error
 
 
-def load_model(path: str | Path, kind: str) -> nn.Module:
-    """The model of a checkpoint, in eval mode on the CPU. `kind`: a key of BUILDERS.
+def load_teacher(path: str | Path) -> Autoencoder:
+    """The teacher of a checkpoint, whichever of TEACHERS it is; otherwise as `load_model`."""
+    return load_model(path, TEACHERS)
+
+
+def load_model(path: str | Path, kind: str | tuple[str, ...]) -> nn.Module:
+    """The model of a checkpoint, in eval mode on the CPU. `kind`: a key of BUILDERS, or several.
 
     Raises UserError for a file that is missing, truncated, no checkpoint, of another kind, or whose
     weights do not fit the sizes it names.
     """
     checkpoint = read_checkpoint(path, kind)
-    model = BUILDERS[kind](checkpoint["hyper_parameters"]["model"])
+    named = checkpoint["hyper_parameters"]
+    model = build_model(named["kind"], named["model"])
     _load_into(model, checkpoint["state_dict"], f"{path}")
     return model.eval()
+
+
+def build_model(kind: str, hparams: dict[str, Any]) -> nn.Module:
+    """The model that `hparams` describe, with random weights. `kind`: a key of BUILDERS."""
+    return BUILDERS[kind](hparams)
 
 
 def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
@@ -69,6 +86,26 @@ def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
     _load_into(model, state, f"{path}")
 
 
+def carry_over(model: nn.Module, path: str | Path, kind: str) -> None:
+    """Fill `model` (changed in place) with all that fits of a checkpoint with another backbone.
+
+    Prints what did and what did not. A backbone of another name is left out even where a key
+    and shape of it happen to fit.
+    """
+    checkpoint = read_checkpoint(path, kind)
+    found = {key.removeprefix(PREFIX): value for key, value in checkpoint["state_dict"].items()}
+    if checkpoint["hyper_parameters"]["model"]["backbone"] != model.hparams["backbone"]:
+        found = {key: value for key, value in found.items() if not key.startswith(BACKBONES)}
+    wanted = model.state_dict()
+    fitting = {
+        key: value for key, value in found.items() if key in wanted and value.shape == wanted[key].shape
+    }
+    model.load_state_dict({**wanted, **fitting})
+    print(f"{path}: carried over {len(fitting)} tensors: {', '.join(_modules_of(fitting))}", flush=True)
+    rest = [key for key in wanted if key not in fitting]
+    print(f"not carried over, they start anew: {', '.join(_modules_of(rest)) or 'none'}", flush=True)
+
+
 def save_weights(path: str | Path, model: nn.Module, kind: str, half: bool = False) -> Path:
     """Write a model without any training state, atomically. half: floats as 16 bit, for shipping.
 
@@ -97,9 +134,9 @@ def write_torch(path: str | Path, content: dict) -> Path:
         return write_atomic(path, write)
 
 
-def read_checkpoint(path: str | Path, kind: str | None = None) -> dict[str, Any]:
-    """The checked content of a checkpoint file, tensors on the CPU. `kind`: the only one accepted, None
-    for any.
+def read_checkpoint(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict[str, Any]:
+    """The checked content of a checkpoint file, tensors on the CPU. `kind`: the only one or ones accepted,
+    None for any.
     """
     path = Path(path)
     if not path.is_file():
@@ -117,8 +154,9 @@ def read_checkpoint(path: str | Path, kind: str | None = None) -> dict[str, Any]
         raise UserError(
             f"{path}: not a checkpoint of this project's teacher (no kind among {', '.join(BUILDERS)} in it)."
         )
-    if kind is not None and found != kind:
-        raise UserError(f"{path}: holds an {found}, but an {kind} is needed here.")
+    kinds = (kind,) if isinstance(kind, str) else kind
+    if kinds is not None and found not in kinds:
+        raise UserError(f"{path}: holds an {found}, but an {' or '.join(kinds)} is needed here.")
     return content
 
 
@@ -185,6 +223,12 @@ def _listed(keys: list[str]) -> str:
     return f"{shown} and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else shown
 
 
+def _modules_of(keys: Iterable[str]) -> list[str]:
+    """`encoder.stage2.0.weight` -> `encoder.stage2 (1)`: the modules of keys and how many each has."""
+    counts = Counter(".".join(key.split(".")[:2]) for key in keys)
+    return [f"{name} ({count})" for name, count in counts.items()]
+
+
 def _plain(value: Any) -> Any:
     """Tuples as lists and paths as strings, so that saved and given settings compare equal and load
     safely.
@@ -206,10 +250,17 @@ def _build_vae(hparams: dict) -> nn.Module:
     return EarVAE(**hparams, pretrained=False)
 
 
+def _build_margin(hparams: dict) -> nn.Module:
+    from teacher.margin.model import MarginTeacher
+
+    return MarginTeacher(**hparams, pretrained=False)
+
+
 def _build_detector(hparams: dict) -> nn.Module:
     from teacher.detector import EarDetector
 
     return EarDetector(**hparams)
 
 
-BUILDERS = {"EarVAE": _build_vae, "EarDetector": _build_detector}
+BUILDERS = {"EarVAE": _build_vae, "MarginTeacher": _build_margin, "EarDetector": _build_detector}
+TEACHERS = ("EarVAE", "MarginTeacher")  # those that reconstruct ears

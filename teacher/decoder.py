@@ -12,21 +12,21 @@ START_CELLS = 4
 
 
 class Decoder(nn.Module):
-    """A linear layer to a 4x4 grid, then stages that double the grid, then RGB through tanh.
+    """A linear layer to a small grid, then stages that double the grid, then RGB through tanh.
 
     `stages` and `to_rgb` are made by the subclass. Maps after a stage are named by their side in cells.
     """
 
-    def __init__(self, latent_dim: int, start_channels: int) -> None:
+    def __init__(self, latent_dim: int, start_channels: int, start_cells: int = START_CELLS) -> None:
         super().__init__()
-        self.start_channels = start_channels
-        self.from_latent = nn.Linear(latent_dim, start_channels * START_CELLS**2)
+        self.start = (start_channels, start_cells, start_cells)
+        self.from_latent = nn.Linear(latent_dim, start_channels * start_cells**2)
         self.stages = nn.ModuleList()
         self.to_rgb: nn.Module = nn.Identity()
 
     def features(self, latents: Tensor) -> dict[str, Tensor]:
         """latents: (B, latent_dim). Returns maps `dec8`, `dec16`, ...: (B, C, 8, 8), (B, C, 16, 16), ..."""
-        cells = self.from_latent(latents).unflatten(1, (self.start_channels, START_CELLS, START_CELLS))
+        cells = self.from_latent(latents).unflatten(1, self.start)
         maps = {}
         for stage in self.stages:
             cells = stage(cells)

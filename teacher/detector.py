@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from configs.errors import UserError
+from teacher.autoencoder import Autoencoder
+from teacher.checkpoint import TEACHERS, build_model, load_model, load_teacher, read_checkpoint
 from teacher.fusion import ResidualStep
 from teacher.heatmaps import soft_argmax, spatial_softmax
-from teacher.vae import EarVAE
 
 BOX_EDGES = 4  # left, top, right, bottom: one map each
 
@@ -30,7 +31,8 @@ class Reading(NamedTuple):
 class EarDetector(nn.Module):
     """Box, ear-or-not and landmarks of an ear crop, from the maps of a SAM-VAE.
 
-    vae: hparams of the EarVAE whose encoder (and decoder, with decoder_maps) this is.
+    vae: hparams of the teacher whose encoder (and decoder, with decoder_maps) this is; kind: which one, of
+    `teacher.checkpoint.TEACHERS`.
     width: channels of the fused map; heatmap_cells: its side; margin_cells: cells added outside the crop so
     that points at its edge can be reached; stem_channels: width of the convolutions on the pixels, 0 for
     none. decoder_maps: also read the decoder's maps at the mean latent. freeze_encoder: train the head
@@ -48,6 +50,7 @@ class EarDetector(nn.Module):
         stem_channels: int = 32,
         decoder_maps: bool = False,
         freeze_encoder: bool = False,
+        kind: str = "EarVAE",
     ) -> None:
         super().__init__()
         if num_landmarks < 1:
@@ -61,21 +64,22 @@ class EarDetector(nn.Module):
             "stem_channels": stem_channels,
             "decoder_maps": decoder_maps,
             "freeze_encoder": freeze_encoder,
+            "kind": kind,
         }
         self.margin_cells = margin_cells
         self.freeze_encoder = freeze_encoder
-        network = EarVAE(**vae, pretrained=False)
+        network = build_model(kind, vae)
         self.image_size = network.hparams["image_size"]
         self.encoder = network.encoder
         self.decoder = network.decoder if decoder_maps else None
         sizes = {"width": width, "cells": heatmap_cells, "stem_channels": stem_channels}
         self.fusion = network.build_fusion(_pyramid_channels(network, decoder_maps), **sizes)
         # A fused map that came with the VAE is taken over when it is of the same maps and sizes.
-        self._fusion_is_pretrained = not decoder_maps and network.hparams["fusion"] == sizes
+        self._fusion_is_pretrained = not decoder_maps and network.hparams.get("fusion") == sizes
         self.heatmaps = HeatmapHead(width, num_landmarks + BOX_EDGES, margin_cells)
         self.point_visibility = PointReader(width, num_landmarks)
         self.ear = nn.Sequential(
-            nn.Linear(2 * width + network.hparams["feature_channels"], width), nn.SiLU(), nn.Linear(width, 1)
+            nn.Linear(2 * width + self.encoder.map_channels["feat3"], width), nn.SiLU(), nn.Linear(width, 1)
         )
         for module in self._unread_modules():
             module.requires_grad_(False)
@@ -94,16 +98,16 @@ class EarDetector(nn.Module):
     ) -> "EarDetector":
         """A detector on the encoder of a trained EarVAE; the head starts from random weights.
 
-        checkpoint_path: of `teacher.train`, or shipped. options: further arguments of EarDetector.
-        Raises UserError for a file that is missing or holds no EarVAE.
+        checkpoint_path: of `teacher.train` or `teacher.margin`, or shipped. options: further arguments of
+        EarDetector. Raises UserError for a file that is missing or holds no teacher.
         """
-        vae = EarVAE.load_from_checkpoint(checkpoint_path)
+        vae = load_teacher(checkpoint_path)
         return cls.from_vae(vae, num_landmarks=num_landmarks, freeze_encoder=freeze_encoder, **options)
 
     @classmethod
-    def from_vae(cls, vae: EarVAE, **options: Any) -> "EarDetector":
+    def from_vae(cls, vae: Autoencoder, **options: Any) -> "EarDetector":
         """A detector with a copy of these weights. options: arguments of EarDetector other than `vae`."""
-        detector = cls(vae=vae.hparams, **options)
+        detector = cls(vae=vae.hparams, kind=type(vae).__name__, **options)
         detector.encoder.load_state_dict(vae.encoder.state_dict())
         if detector.decoder is not None:
             detector.decoder.load_state_dict(vae.decoder.state_dict())
@@ -114,7 +118,8 @@ class EarDetector(nn.Module):
     @classmethod
     def from_scratch(cls, checkpoint_path: str | Path, **options: Any) -> "EarDetector":
         """The twin of `from_vae_checkpoint`: the same architecture, every weight random."""
-        return cls(vae=EarVAE.load_from_checkpoint(checkpoint_path).hparams, **options)
+        named = read_checkpoint(checkpoint_path, TEACHERS)["hyper_parameters"]
+        return cls(vae=named["model"], kind=named["kind"], **options)
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "EarDetector":
@@ -122,8 +127,6 @@ class EarDetector(nn.Module):
 
         Raises UserError for a file that is missing, truncated or holds no EarDetector.
         """
-        from teacher.checkpoint import load_model
-
         return load_model(checkpoint_path, kind="EarDetector")
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,9 +200,10 @@ class EarDetector(nn.Module):
 
     def _unread_modules(self) -> Iterator[nn.Module]:
         """What came with the VAE and no output depends on: DDP would wait for its gradients."""
-        yield self.encoder.to_logvar
+        heads = self.encoder.heads()
+        yield from heads["logvar"]
         if self.decoder is None:
-            yield self.encoder.to_mu
+            yield from heads["mu"]
         else:
             yield self.decoder.to_rgb
 
@@ -239,12 +243,12 @@ class PointReader(nn.Module):
         return (under * self.weight).sum(dim=-1) + self.bias
 
 
-def _pyramid_channels(vae: EarVAE, decoder_maps: bool) -> dict[str, int]:
+def _pyramid_channels(vae: Autoencoder, decoder_maps: bool) -> dict[str, int]:
     channels = dict(vae.encoder.map_channels)
     if decoder_maps:
         with torch.no_grad():
             vae.decoder.eval()
-            maps = vae.decoder.features(torch.zeros(1, vae.hparams["latent_dim"]))
+            maps = vae.decoder.features(torch.zeros(1, vae.decoder.from_latent.in_features))
             vae.decoder.train()
         channels |= {name: values.shape[1] for name, values in maps.items()}
     return channels

@@ -17,7 +17,7 @@ from configs.command import run_command
 from configs.errors import UserError
 
 if TYPE_CHECKING:
-    from teacher.vae import EarVAE
+    from teacher.autoencoder import Autoencoder
 
 LABEL_PX = 18  # height of the strip above a picture that says how far it was walked
 
@@ -27,7 +27,7 @@ class Config:
     """PCA of the latents of a manifest's ears."""
 
     checkpoint: Path
-    """A trained EarVAE."""
+    """A trained teacher (teacher.train, teacher.margin)."""
     npy: Path
     """Manifest of the ears whose variation is looked at."""
     output_dir: Path = Path("runs/eigenears")
@@ -58,13 +58,13 @@ def main(config: Config) -> Path:
     from configs.files import write_atomic, write_json
     from configs.provenance import write_provenance
     from data.manifest import read_manifest
+    from teacher.checkpoint import load_teacher
     from teacher.embed import best_device, embed_manifest
     from teacher.pictures import write_picture
-    from teacher.vae import EarVAE
 
     if config.steps < 2:
         raise UserError(f"steps={config.steps}: a walk needs at least 2 pictures")
-    model = EarVAE.load_from_checkpoint(config.checkpoint).to(best_device())
+    model = load_teacher(config.checkpoint).to(best_device())
     manifest = read_manifest(config.npy)
     latents = embed_manifest(model, manifest, None, config.batch_size, config.num_workers)
     found = principal_components(latents, config.components)
@@ -107,7 +107,7 @@ def principal_components(latents: np.ndarray, count: int) -> Components:
     return Components(mean, directions[:kept], np.sqrt(variances[:kept]), variances[:kept] / variances.sum())
 
 
-def walk(model: EarVAE, found: Components, index: int, distances: np.ndarray) -> np.ndarray:
+def walk(model: Autoencoder, found: Components, index: int, distances: np.ndarray) -> np.ndarray:
     """Pictures (steps, H, W, 3) uint8: the mean ear moved along a component by `distances` standard
     deviations.
     """

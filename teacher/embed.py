@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from data.manifest import Manifest
-    from teacher.vae import EarVAE
+    from teacher.autoencoder import Autoencoder
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Config:
     """Embeddings of a folder or manifest of ears, and similarity search in them."""
 
     checkpoint: Path
-    """A trained EarVAE."""
+    """A trained teacher (teacher.train, teacher.margin)."""
     images: Path
     """Folder of ear crops, or a manifest (.npy) of photographs with boxes."""
     query: tuple[Path, ...] = ()
@@ -51,9 +51,9 @@ def main(config: Config) -> Path:
     """Embed and search; returns the output folder."""
     from configs.files import write_atomic, write_json
     from configs.provenance import write_provenance
-    from teacher.vae import EarVAE
+    from teacher.checkpoint import load_teacher
 
-    model = EarVAE.load_from_checkpoint(config.checkpoint).to(best_device())
+    model = load_teacher(config.checkpoint).to(best_device())
     manifest, margin = _ears_in(config.images)
     embeddings = embed_manifest(model, manifest, margin, config.batch_size, config.num_workers)
     output_dir = Path(config.output_dir)
@@ -79,7 +79,7 @@ def main(config: Config) -> Path:
 
 
 def embed_images(
-    model: EarVAE, images: Sequence[np.ndarray] | torch.Tensor, batch_size: int = 32
+    model: Autoencoder, images: Sequence[np.ndarray] | torch.Tensor, batch_size: int = 32
 ) -> np.ndarray:
     """The latent means of ear crops.
 
@@ -102,7 +102,11 @@ def embed_images(
 
 
 def embed_manifest(
-    model: EarVAE, manifest: Manifest, margin: float | None = None, batch_size: int = 32, num_workers: int = 0
+    model: Autoencoder,
+    manifest: Manifest,
+    margin: float | None = None,
+    batch_size: int = 32,
+    num_workers: int = 0,
 ) -> np.ndarray:
     """The latent means (N, latent_dim) float32 of the ears of a manifest, seen as in training."""
     from tqdm import tqdm
@@ -125,7 +129,7 @@ def most_similar(embeddings: np.ndarray, query: np.ndarray, top: int = 8) -> tup
 
 
 def crop_batches(
-    model: EarVAE, manifest: Manifest, margin: float | None, batch_size: int, num_workers: int
+    model: Autoencoder, manifest: Manifest, margin: float | None, batch_size: int, num_workers: int
 ) -> Any:
     """A loader of the manifest's ears as the model's crops, in order, without augmentation."""
     from torch.utils.data import DataLoader
@@ -170,7 +174,7 @@ def _as_crops(paths: Sequence[Path]) -> tuple[Manifest, float]:
     return Manifest(np.array([str(Path(path).absolute()) for path in paths]), boxes), 0.0
 
 
-def _views(model: EarVAE, queries: Manifest, mirror: bool) -> np.ndarray:
+def _views(model: Autoencoder, queries: Manifest, mirror: bool) -> np.ndarray:
     """(Q, 1 or 2, D): each query, and its mirror image."""
     import torch
 
@@ -181,7 +185,7 @@ def _views(model: EarVAE, queries: Manifest, mirror: bool) -> np.ndarray:
 
 def _draw(
     path: Path,
-    model: EarVAE,
+    model: Autoencoder,
     queries: Manifest,
     ears: Manifest,
     margin: float | None,

@@ -1,5 +1,7 @@
 """The variational encoder: a backbone's map, three attended conv stages, two linear heads."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -90,6 +92,20 @@ class Encoder(nn.Module):
         """The two heads. feat3: (B, feature_channels, 4, 4). Returns mu, logvar, each (B, latent_dim)."""
         flat = feat3.flatten(1)
         return self.to_mu(flat), self.to_logvar(flat)
+
+    def heads(self) -> dict[str, list[nn.Module]]:
+        """What makes `mu` and `logvar` out of feat3."""
+        return {"mu": [self.to_mu], "logvar": [self.to_logvar]}
+
+    @property
+    def cells(self) -> int:
+        """Side of the backbone's grid."""
+        return self.backbone.input_size // self.backbone.stride
+
+    @property
+    def backbone_options(self) -> dict[str, Any]:
+        """Plain values that rebuild the backbone."""
+        return dict(self.backbone.options)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images: (B, 3, H, W) in [-1, 1]. Returns mu, logvar, each (B, latent_dim)."""

@@ -18,17 +18,17 @@ from configs.command import run_command
 
 if TYPE_CHECKING:
     from data.manifest import Manifest
-    from teacher.vae import EarVAE
+    from teacher.autoencoder import Autoencoder
 
 DRAWS = 2000  # of the bootstrap
 
 
 @dataclass
 class Config:
-    """Reconstruction quality of a trained EarVAE on a manifest."""
+    """Reconstruction quality of a trained teacher on a manifest."""
 
     checkpoint: Path
-    """A trained EarVAE."""
+    """A trained teacher (teacher.train, teacher.margin)."""
     npy: Path
     """Manifest of held-out ears."""
     output_dir: Path = Path("runs/teacher_eval")
@@ -48,11 +48,11 @@ def main(config: Config) -> Path:
     from configs.files import write_json
     from configs.provenance import write_provenance
     from data.manifest import read_manifest
+    from teacher.checkpoint import load_teacher
     from teacher.embed import best_device
     from teacher.pictures import write_picture
-    from teacher.vae import EarVAE
 
-    model = EarVAE.load_from_checkpoint(config.checkpoint).to(best_device())
+    model = load_teacher(config.checkpoint).to(best_device())
     manifest = read_manifest(config.npy)
     quality, latents = measure(model, manifest, config.batch_size, config.num_workers)
     output_dir = Path(config.output_dir)
@@ -66,7 +66,7 @@ def main(config: Config) -> Path:
 
 
 def measure(
-    model: EarVAE, manifest: Manifest, batch_size: int = 32, num_workers: int = 0
+    model: Autoencoder, manifest: Manifest, batch_size: int = 32, num_workers: int = 0
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Quality by ear, each (N,) (see `teacher.quality`), and latent means (N, latent_dim)."""
     import torch
@@ -117,7 +117,7 @@ def bootstrap_interval(values: np.ndarray, seed: int = 0, draws: int = DRAWS) ->
     return float(low), float(high)
 
 
-def _pairs(model: EarVAE, manifest: Manifest) -> np.ndarray:
+def _pairs(model: Autoencoder, manifest: Manifest) -> np.ndarray:
     import torch
 
     from teacher.embed import crop_batches

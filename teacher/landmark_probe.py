@@ -20,9 +20,9 @@ from configs.errors import UserError
 from data.dataset import EarCrops
 from data.manifest import Manifest, read_manifest, sources_of
 from data.metrics import nme
+from teacher.autoencoder import Autoencoder
 from teacher.heatmaps import heatmap_loss, soft_argmax
 from teacher.pictures import to_signed
-from teacher.vae import EarVAE
 
 PROBE_CELLS = 16  # coarser maps are enlarged to this grid: soft-argmax needs cells to weigh
 FINEST_CELLS = 32  # finer maps are left out: a linear reader of a few pixels sees no anatomy
@@ -32,7 +32,7 @@ READ_BATCH = 50
 
 
 class LandmarkProbe(Callback):
-    """Logs `val/probe_MAP` for every map but the decoder's after each validation of an EarVAE's training."""
+    """Logs `val/probe_MAP` for every map but the decoder's after each validation of a teacher's training."""
 
     def __init__(self, npy: Path, image_px: int, seed: int = 0) -> None:
         """npy: manifest of labelled ears. Raises UserError when it has no landmarks."""
@@ -90,7 +90,9 @@ class ProbeEars:
         return ProbeCrops(stacked["image"], stacked["points_px"], stacked["visibility"], self.teaching)
 
 
-def probe(model: EarVAE, crops: ProbeCrops, seed: int = 0, decoder_maps: bool = True) -> dict[str, float]:
+def probe(
+    model: Autoencoder, crops: ProbeCrops, seed: int = 0, decoder_maps: bool = True
+) -> dict[str, float]:
     """Mean NME of a linear reader on each map, by name: the pyramid's, `pyramid`, the decoder's.
 
     The model is left as it was, in training or not; the random state too.
@@ -104,7 +106,7 @@ def probe(model: EarVAE, crops: ProbeCrops, seed: int = 0, decoder_maps: bool = 
 
 
 @torch.no_grad()
-def _read_maps(model: EarVAE, images: Tensor, decoder_maps: bool) -> dict[str, Tensor]:
+def _read_maps(model: Autoencoder, images: Tensor, decoder_maps: bool) -> dict[str, Tensor]:
     """name -> (N, C, h, h) float32 on the CPU, each channel of zero mean and unit spread."""
     device = next(model.parameters()).device
     batches: list[dict[str, Tensor]] = []

@@ -166,6 +166,6 @@ class ReconstructionPictures(Callback):
             picture = pairs_grid(to_pixels(target), to_pixels(pl_module.model(target)[0]))
         pl_module.model.train(was_training)
         write_picture(self.folder / f"epoch_{trainer.current_epoch:04d}.png", picture)
-        trainer.logger.experiment.add_image(
-            "reconstructions", picture, trainer.global_step, dataformats="HWC"
-        )
+        writer = getattr(trainer.logger, "experiment", None)
+        if hasattr(writer, "add_image"):  # TensorBoard's
+            writer.add_image("reconstructions", picture, trainer.global_step, dataformats="HWC")

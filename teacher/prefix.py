@@ -25,7 +25,9 @@ from tqdm import tqdm
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, read_json, reserve_blocks, write_json
+from configs.provenance import plain
 from data.datamodule import one_thread
+from data.manifest import fingerprint
 from data.repeated import RepeatedViews
 from teacher.pictures import to_signed
 
@@ -33,6 +35,7 @@ TOKENS, RECORD = "prefix.npy", "prefix.json"
 INPUTS = ("image", "second")  # of an item: what the backbone sees
 RECORD_EVERY = 50  # batches, after which a killed computation goes on
 DISK_RESERVE = 1.02
+KEPT_AT_ONCE = 32  # views through the frozen blocks
 
 
 class PrefixedViews:
@@ -56,6 +59,16 @@ class PrefixedViews:
     def __getstate__(self) -> dict[str, Any]:
         """Workers map the file themselves: a pickled memory map would be the whole array."""
         return {**self.__dict__, "_tokens": None}
+
+
+def with_prefix(config: Any, backbone: nn.Module, ears: RepeatedViews) -> PrefixedViews:
+    """`ears` with the prefix kept in `config.prefix_dir`; config: of teacher.train."""
+    names = ["image_size", "seed", "geometry", "photometry", "second_geometry", "second_photometry"]
+    drawn = {name: plain(getattr(config, name)) for name in names}
+    drawn["ears_sha256"] = fingerprint(ears.manifest)
+    return keep_prefix(
+        config.prefix_dir, backbone, ears, drawn, KEPT_AT_ONCE, config.num_workers, config.precision
+    )
 
 
 def keep_prefix(

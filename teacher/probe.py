@@ -13,10 +13,10 @@ from configs.command import run_command
 
 @dataclass
 class Config:
-    """NME of a linear landmark reader on each frozen map of a trained EarVAE."""
+    """NME of a linear landmark reader on each frozen map of a trained teacher."""
 
     checkpoint: Path
-    """A trained EarVAE."""
+    """A trained teacher (teacher.train, teacher.margin)."""
     npy: Path
     """Manifest of labelled ears; half of their sources teach the readers, the others measure them."""
     output_dir: Path = Path("runs/probe")
@@ -32,11 +32,11 @@ def main(config: Config) -> Path:
     from configs.files import write_json
     from configs.provenance import write_provenance
     from data.manifest import read_manifest
+    from teacher.checkpoint import load_teacher
     from teacher.landmark_probe import ProbeEars, probe
-    from teacher.vae import EarVAE
 
     ears = ProbeEars.of(read_manifest(config.npy), config.npy, config.ears, config.seed)
-    model = EarVAE.load_from_checkpoint(config.checkpoint)
+    model = load_teacher(config.checkpoint)
     errors = probe(model, ears.at(model.hparams["image_size"]), config.seed)
     write_provenance(config.output_dir, config)
     write_json(config.output_dir / "metrics.json", {"nme": errors, "ears": len(ears.manifest)})

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from configs.command import run_command
 from configs.errors import UserError
 from data.transforms import GeometryConfig, PhotometryConfig
+from teacher.backbones.published import PUBLISHED, STAGED
+from teacher.staged import train_staged
 
 if TYPE_CHECKING:
     from teacher.vae import EarVAE
@@ -40,21 +42,25 @@ class Config:
     image_size: int = 128
     """Side of the crops, px."""
     backbone: str = "sam"
-    """Family of the encoder's backbone."""
+    """The encoder's backbone; `python -m teacher.check --list` names all."""
     pretrained: bool = True
-    """Start from published backbone weights (facebook/sam-vit-base unless --weights says otherwise)."""
+    """Start from the backbone's published weights (facebook/sam-vit-base and so on)."""
     weights: str = ""
-    """Backbone weights: a hub name, a folder in transformers' layout, or a Segment-Anything / MedSAM .pth
-    file.
+    """Other backbone weights: a hub name, a folder in transformers' layout, or a file such as
+    medsam_vit_b.pth; of an ensemble NAME=PLACE,NAME=PLACE.
     """
     sam_input_size: int | None = None
     """Side that SAM enlarges crops to, px: 16, 32, 48, ... from 128 to 1024. None: 256, or what
     backbone_options or the checkpoint that it starts from say.
     """
     backbone_options: dict[str, Any] = field(default_factory=dict)
-    """Options of the backbone; from scratch also its sizes, such as {num_hidden_layers: 4}."""
-    freeze_layers: int = 6
-    """Backbone blocks, from the input on, that are not trained (0: all train, the patch embedding too)."""
+    """Options of the backbone, such as {input_size: 256}; from scratch also its sizes. Of an ensemble
+    {members: [sam, resnet50]}, or {members: {sam: {input_size: 256}, resnet50: {}}}.
+    """
+    freeze_layers: int | None = None
+    """Backbone blocks, from the input on, that are not trained (0: all train, the patch embedding too). None:
+    as many as suit published weights (half of SAM's), 0 from scratch.
+    """
     feature_channels: int = 512
     """Width of the three stages behind the backbone."""
     decoder: str = "transposed"
@@ -141,10 +147,14 @@ class Config:
     """Checkpoint to continue exactly, or auto: last.ckpt of the output folder if there."""
     init_checkpoint: str = ""
     """Start from the weights of another VAE of the same sizes."""
+    carry_over: str = ""
+    """Start from all layers that fit of a VAE with another backbone; the rest is named."""
 
 
 def main(config: Config) -> Path:
     """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
+    if config.backbone == STAGED:
+        return train_staged(config, main)
     resume = _check_inputs(config)
     from pytorch_lightning import seed_everything
 
@@ -155,7 +165,8 @@ def main(config: Config) -> Path:
     from teacher.losses import LossWeights
     from teacher.module import EarVAEModule, ReconstructionPictures
     from teacher.pictures import spread_targets
-    from teacher.trainer import build_trainer, write_best_row
+    from teacher.prefix import with_prefix
+    from teacher.trainer import build_trainer, write_best_metrics
 
     output_dir = Path(config.output_dir)
     seed_everything(config.seed, workers=True, verbose=False)
@@ -177,7 +188,7 @@ def main(config: Config) -> Path:
     )
     data.setup("fit")
     if config.prefix_dir is not None:
-        data.train_dataset = _with_prefix(config, model, data.train_dataset)
+        data.train_dataset = with_prefix(config, model.encoder.backbone, data.train_dataset)
     matched = Correspondence(config.matching_map, model.map_channels) if weights.paired else None
     module = EarVAEModule(
         model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual, matched
@@ -201,30 +212,32 @@ def main(config: Config) -> Path:
     )
     write_provenance(output_dir, config)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    write_best_row(output_dir / "metrics.json", trainer)
+    write_best_metrics(output_dir, trainer, "val/psnr")
     return output_dir
 
 
 def _check_inputs(config: Config) -> Path | None:
     """What can be wrong with files, before the slow imports; returns the checkpoint to resume from."""
     from data.manifest import read_manifest
+    from teacher.encoders import find_encoder_weights, frozen_layers
     from teacher.trainer import find_resume
-    from teacher.weights import find_sam_weights, find_vgg16_weights
+    from teacher.weights import find_vgg16_weights
 
     manifests = [config.train_npy, *config.more_train_npy, config.val_npy, config.probe_npy]
     for path in filter(None, manifests):
         read_manifest(path)
     resume = find_resume(config.resume, Path(config.output_dir))
     of_sam = [name for name in OPTIONS_OF_SAM if getattr(config, name)]
-    if config.backbone != "sam" and of_sam:
-        raise UserError(f"{', '.join(of_sam)}: the backbone sam knows that, {config.backbone!r} does not.")
-    if config.prefix_dir is not None and not (config.train_views and config.freeze_layers):
+    if of_sam and not _is_sam(config.backbone):
+        raise UserError(f"{', '.join(of_sam)}: SAM's backbones know that, {config.backbone!r} does not.")
+    frozen = frozen_layers(config.freeze_layers, config.pretrained)
+    if config.prefix_dir is not None and (not config.train_views or frozen == 0):
         raise UserError(
-            f"prefix_dir keeps what {config.freeze_layers} frozen blocks say of {config.train_views} views: "
-            "set --train-views (4, say) and --freeze-layers."
+            f"prefix_dir keeps what frozen blocks say of some views of an ear; here are {frozen or 'some'} such "
+            f"blocks and {config.train_views} views: set --train-views (4, say) and --freeze-layers."
         )
-    if config.pretrained and not resume and not config.init_checkpoint and config.backbone == "sam":
-        find_sam_weights(config.weights or None)
+    if config.pretrained and not resume and not config.init_checkpoint:
+        find_encoder_weights(config.backbone, config.weights or None, config.backbone_options)
     if config.perceptual_weight:
         find_vgg16_weights(config.vgg_weights or None)
     return resume
@@ -249,20 +262,21 @@ def _probes(config: Config) -> list[Any]:
 def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     """A new model, or one filled from a checkpoint; that one then needs no published weights."""
     from teacher.backbones.sam import with_input_size
-    from teacher.checkpoint import load_weights_into, read_checkpoint
+    from teacher.checkpoint import carry_over, load_weights_into, read_checkpoint
+    from teacher.encoders import frozen_layers
     from teacher.vae import EarVAE
 
     source = resume or config.init_checkpoint or None
     options = config.backbone_options
     if source and not options:
         options = read_checkpoint(source, "EarVAE")["hyper_parameters"]["model"]["backbone_options"]
-    if config.backbone == "sam":
+    if _is_sam(config.backbone):
         options = with_input_size(options, config.sam_input_size)
     model = EarVAE(
         latent_dim=config.latent_dim,
         image_size=config.image_size,
         backbone=config.backbone,
-        freeze_layers=config.freeze_layers,
+        freeze_layers=frozen_layers(config.freeze_layers, config.pretrained),
         pretrained=config.pretrained and not source,
         weights=config.weights or None,
         backbone_options=options,
@@ -274,24 +288,17 @@ def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     )
     if source:
         load_weights_into(model, source, "EarVAE")
-    trunk = model.encoder.backbone
-    trunk.checkpointing = config.gradient_checkpointing
-    if config.prefix_dir is not None:
-        trunk.freeze(config.freeze_layers, positions=True)
+    elif config.carry_over:
+        carry_over(model, config.carry_over, "EarVAE")
+    if _is_sam(config.backbone):
+        trunk = model.encoder.backbone
+        trunk.checkpointing = config.gradient_checkpointing
+        trunk.freeze(trunk.frozen_layers, positions=config.prefix_dir is not None)
     return model
 
 
-def _with_prefix(config: Config, model: EarVAE, views: Any) -> Any:
-    """The views, each with what the frozen blocks say of it."""
-    from configs.provenance import plain
-    from data.manifest import fingerprint
-    from teacher.prefix import keep_prefix
-
-    names = ["image_size", "seed", "geometry", "photometry", "second_geometry", "second_photometry"]
-    drawn = {name: plain(getattr(config, name)) for name in names}
-    drawn["ears_sha256"] = fingerprint(views.manifest)
-    trunk = model.encoder.backbone
-    return keep_prefix(config.prefix_dir, trunk, views, drawn, 32, config.num_workers, config.precision)
+def _is_sam(backbone: str) -> bool:
+    return backbone in PUBLISHED and PUBLISHED[backbone].family == "sam"
 
 
 if __name__ == "__main__":

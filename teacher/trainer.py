@@ -111,17 +111,17 @@ def find_resume(resume: str, output_dir: Path) -> Path | None:
     return Path(resume)
 
 
-def write_best_row(path: Path, trainer: Trainer) -> None:
-    """Write the validation measures of the epoch with the best PSNR, which `best.ckpt` holds, as JSON."""
+def write_best_metrics(output_dir: Path, trainer: Trainer, monitor: str) -> None:
+    """`metrics.json`: the measures of the epoch with the highest `monitor`, that of `best.ckpt`."""
     from configs.files import write_json
     from teacher.callbacks import MetricsTable
 
     if not trainer.is_global_zero:
         return
     (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
-    best = max(table.rows, key=lambda row: row["val/psnr"])
+    best = max(table.rows, key=lambda row: row[monitor])
     measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    write_json(path, {**measures, "epoch": best["epoch"], "epochs": len(table.rows)})
+    write_json(output_dir / "metrics.json", {**measures, "epoch": best["epoch"], "epochs": len(table.rows)})
 
 
 def quiet_lightning() -> None:

@@ -1,26 +1,25 @@
 """EarVAE: the teacher. A backbone, a variational latent and a decoder that reconstruct ear crops."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from configs.errors import UserError, did_you_mean
-from teacher.backbones import build_backbone
+from teacher.autoencoder import Autoencoder
 from teacher.decoder import DECODERS
-from teacher.encoder import Encoder
-from teacher.fusion import PyramidFusion
+from teacher.encoders import build_encoder
 
 
-class EarVAE(nn.Module):
+class EarVAE(Autoencoder):
     """Variational autoencoder of ear crops around a (pretrained) vision backbone.
 
     latent_dim: of mu and logvar.
     image_size: side of the crops, px.
-    backbone: a name of `teacher.backbones.BUILDERS`; backbone_options go to its builder.
-    freeze_layers: how many of the backbone's blocks, from the input on, are not trained.
+    backbone: a name of `teacher.backbones.published`; backbone_options go to its builder.
+    freeze_layers: how many of the backbone's blocks, from the input on, are not trained; None: as many as
+        suit it (half of SAM's).
     pretrained: load published weights (`weights`: a hub name, a folder or a file; None for the
         backbone's own). False gives random weights and never asks the network.
     feature_channels: width of the three conv stages behind the backbone.
@@ -38,7 +37,7 @@ class EarVAE(nn.Module):
         latent_dim: int = 1024,
         image_size: int = 128,
         backbone: str = "sam",
-        freeze_layers: int = 6,
+        freeze_layers: int | None = None,
         pretrained: bool = True,
         weights: str | None = None,
         backbone_options: dict[str, Any] | None = None,
@@ -64,71 +63,23 @@ class EarVAE(nn.Module):
             "logvar_start": logvar_start,
             "fusion": dict(fusion) if fusion else None,
         }
-        trunk = build_backbone(
-            backbone, pretrained=pretrained, weights=weights, options=dict(backbone_options or {})
+        self.encoder = build_encoder(
+            backbone,
+            pretrained,
+            weights,
+            dict(backbone_options or {}),
+            freeze_layers,
+            latent_dim,
+            feature_channels,
+            logvar_start,
         )
-        trunk.freeze(freeze_layers)
-        self.hparams["backbone_options"] = dict(trunk.options)  # in full: weights bring their own sizes
-        self.encoder = Encoder(trunk, latent_dim, feature_channels, logvar_start)
+        # in full: weights bring their own sizes
+        self.hparams["backbone_options"] = self.encoder.backbone_options
         self.decoder = DECODERS[decoder](latent_dim, image_size, decoder_channels)
         self.fusion = self.build_fusion(self.encoder.map_channels, **fusion) if fusion else None
-
-    @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "EarVAE":
-        """The model of a training or shipped checkpoint, in eval mode on the CPU.
-
-        Raises UserError for a file that is missing, truncated or holds no EarVAE.
-        """
-        from teacher.checkpoint import load_model
-
-        return load_model(checkpoint_path, kind="EarVAE")
-
-    @property
-    def map_channels(self) -> dict[str, int]:
-        """Channels of each of `feature_maps`, by name."""
-        fused = {} if self.fusion is None else {"fused": self.hparams["fusion"]["width"]}
-        return {**self.encoder.map_channels, **fused}
-
-    def build_fusion(
-        self, channels: Mapping[str, int], width: int, cells: int, stem_channels: int
-    ) -> PyramidFusion:
-        """Random weights for fusing the maps named in `channels`; sizes as `teacher.fusion` names them."""
-        backbone = self.encoder.backbone
-        input_size = getattr(backbone, "input_size", self.hparams["image_size"])
-        grid_cells = min(max(input_size // backbone.stride, 1), cells)
-        return PyramidFusion(channels, grid_cells, cells, width, stem_channels)
-
-    def feature_maps(self, images: Tensor, tokens: Tensor | None = None) -> dict[str, Tensor]:
-        """The encoder's pyramid (`Encoder.extract_features`), and `fused` (B, width, cells, cells) if there.
-
-        images: (B, 3, image_size, image_size) in [-1, 1]; tokens: as `Encoder.extract_features` takes them.
-        """
-        maps = self.encoder.extract_features(images, tokens)
-        return maps if self.fusion is None else {**maps, "fused": self.fusion(maps, images)}
-
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images: (B, 3, image_size, image_size) in [-1, 1]. Returns mu, logvar, each (B, latent_dim)."""
-        return self.encoder(images)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """latents: (B, latent_dim). Returns images (B, 3, image_size, image_size) in [-1, 1]."""
-        return self.decoder(latents)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Images decoded from `count` draws of the prior: (count, 3, image_size, image_size) in [-1, 1]."""
         parameter = next(self.decoder.parameters())
         latents = torch.randn(count, self.hparams["latent_dim"], generator=generator)
         return self.decode(latents.to(parameter))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """images: (B, 3, image_size, image_size) in [-1, 1]. Returns reconstruction, mu, logvar.
-
-        In training the latent is drawn by the reparameterisation trick; in eval mode it is mu.
-        """
-        return self.reconstruct(self.encoder.extract_features(images)["feat3"])
-
-    def reconstruct(self, feat3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, from the deepest map of `encoder.extract_features`."""
-        mu, logvar = self.encoder.latent(feat3)
-        latents = mu + torch.randn_like(mu) * (0.5 * logvar).exp() if self.training else mu
-        return self.decode(latents), mu, logvar

@@ -16,10 +16,10 @@ from pathlib import Path
 from torch import Tensor
 
 from configs.errors import UserError
+from teacher.backbones.published import PUBLISHED, Published
 from teacher.checkpoint import misfits, read_torch
 
-SAM_REPOSITORY = "facebook/sam-vit-base"
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+HUB_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's VGG16_Weights.IMAGENET1K_V1
 VGG16_URL = f"https://download.pytorch.org/models/{VGG16_FILE}"
 REACH_TIMEOUT_S = 1.5  # the hub's own client retries for 23 s without a network
@@ -42,38 +42,39 @@ class SamWeights:
             raise UserError(f"{self.origin}: its keys do not fit SAM's image encoder: {faults}.")
 
 
-def load_sam_weights(weights: str | None = None) -> SamWeights:
-    """SAM's image encoder from `weights`: a folder in transformers' layout, a file (.pth, .bin,
-    .safetensors), a hub name (None: facebook/sam-vit-base; the local cache first, then the network).
-
-    Raises UserError, within two seconds where there is no network, naming the files to get and where to
-    put them.
-    """
+def load_sam_weights(weights: str | None = None, published: Published = PUBLISHED["sam"]) -> SamWeights:
+    """SAM's image encoder from what `find_weights` finds."""
     from teacher.backbones.sam_layouts import sizes_of, to_vision_encoder
 
-    path = find_sam_weights(weights)
-    state = to_vision_encoder(_read_tensors(path), f"{path}")
+    path = find_weights(weights, published)
+    state = to_vision_encoder(read_tensors(path), f"{path}")
     return SamWeights(f"{path}", sizes_of(state, f"{path}"), state)
 
 
-def find_sam_weights(weights: str | None = None) -> Path:
-    """The file `load_sam_weights` reads, downloaded if need be."""
-    name = str(weights or SAM_REPOSITORY)
+def find_weights(weights: str | None, published: Published, flag: str = "--weights") -> Path:
+    """The file that `weights` means: a folder in transformers' layout, a file (.pth, .bin, .safetensors), a
+    hub name (None: the published one; the local cache first, then the network, from where it is downloaded).
+
+    flag: how the user gives `weights`, for messages.
+    Raises UserError, within two seconds where there is no network, naming the files to get and where to
+    put them.
+    """
+    name = str(weights or published.repository)
     path = Path(name).expanduser()
     if path.is_file():
         return path
     if path.is_dir():
-        return _file_of_folder(path)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.suffix in (".pth", ".bin", ".safetensors"):
+        return _file_of_folder(path, published)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
         raise UserError(
-            f"--weights {name}: no such file or folder, and not a hub name such as {SAM_REPOSITORY}."
+            f"{flag} {name}: no such file or folder, and not a hub name such as {published.repository}."
         )
-    return _from_cache(name) or _from_hub(name)
+    return _from_cache(name) or _from_hub(name, published, flag)
 
 
 def load_vgg16_weights(weights: str | None = None) -> dict[str, Tensor]:
     """VGG16's state dict in torchvision's layout; see `find_vgg16_weights`."""
-    return _read_tensors(find_vgg16_weights(weights))
+    return read_tensors(find_vgg16_weights(weights))
 
 
 def find_vgg16_weights(weights: str | None = None) -> Path:
@@ -106,7 +107,8 @@ def find_vgg16_weights(weights: str | None = None) -> Path:
     return path
 
 
-def _read_tensors(path: Path) -> dict:
+def read_tensors(path: Path) -> dict:
+    """What a weights file holds, no code run. Raises UserError for a file that is none."""
     if path.suffix != ".safetensors":
         return read_torch(path)
     from safetensors import SafetensorError
@@ -120,14 +122,13 @@ def _read_tensors(path: Path) -> dict:
         ) from None
 
 
-def _file_of_folder(folder: Path) -> Path:
+def _file_of_folder(folder: Path, published: Published) -> Path:
     for name in HUB_FILES:
         if (folder / name).is_file():
             return folder / name
     raise UserError(
-        f"{folder}: no weights in this folder. Put {HUB_FILES[0]} (or {HUB_FILES[1]}) of "
-        f"{SAM_REPOSITORY} there, or give "
-        "a Segment-Anything .pth file itself."
+        f"{folder}: no weights in this folder. Put {' or '.join(HUB_FILES)} of {published.repository} there, "
+        f"or give a file itself: {published.files}."
     )
 
 
@@ -141,35 +142,37 @@ def _from_cache(repository: str) -> Path | None:
     return None
 
 
-def _from_hub(repository: str) -> Path:
+def _from_hub(repository: str, published: Published, flag: str) -> Path:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
     offline = constants.HF_HUB_OFFLINE
     if offline or not _reachable(constants.ENDPOINT):
         reason = "HF_HUB_OFFLINE is set" if offline else f"{constants.ENDPOINT} cannot be reached"
-        raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE))
-    try:
+        raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE, published, flag))
+    reason = f"it has none of {', '.join(HUB_FILES)}"
+    for name in HUB_FILES:
         try:
-            return Path(hf_hub_download(repository, HUB_FILES[0]))
-        except LocalEntryNotFoundError:
-            raise
-        except EntryNotFoundError:
-            return Path(hf_hub_download(repository, HUB_FILES[1]))
-    except (HfHubHTTPError, OSError) as error:
-        raise UserError(_what_to_put_where(repository, _short(error), constants.HF_HUB_CACHE)) from None
+            return Path(hf_hub_download(repository, name))
+        except EntryNotFoundError as error:
+            if isinstance(error, LocalEntryNotFoundError):  # the network went away
+                reason = _short(error)
+                break
+        except (HfHubHTTPError, OSError) as error:
+            reason = _short(error)
+            break
+    raise UserError(_what_to_put_where(repository, reason, constants.HF_HUB_CACHE, published, flag))
 
 
-def _what_to_put_where(repository: str, reason: str, cache: str) -> str:
+def _what_to_put_where(repository: str, reason: str, cache: str, published: Published, flag: str) -> str:
     return (
         f"the weights of {repository} are not on this machine ({reason}; looked in {cache}). Do one "
         "of these:\n"
-        f"  - get {HUB_FILES[0]} of https://huggingface.co/{repository} on a machine with network, "
+        f"  - get {' or '.join(HUB_FILES)} of https://huggingface.co/{repository} on a machine with network, "
         "put it into any folder and "
-        "give --weights FOLDER;\n"
-        "  - give a Segment-Anything checkpoint: --weights sam_vit_b_01ec64.pth (or MedSAM's "
-        "medsam_vit_b.pth);\n"
-        "  - start from random weights: --no-pretrained --freeze-layers 0."
+        f"give {flag} FOLDER;\n"
+        f"  - give another file that holds them with {flag} FILE: {published.files};\n"
+        "  - start from random weights: --no-pretrained."
     )
 
 

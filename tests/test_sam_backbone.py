@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.backbones import BUILDERS, build_backbone
+from teacher.backbones import build_backbone
 from teacher.backbones.sam import IMAGE_MEAN, IMAGE_STD, SamBackbone, resize_position_tables
 from teacher.vae import EarVAE
 
@@ -41,19 +41,6 @@ def test_published_sizes_have_the_published_counts():
     assert count(model.encoder, trainable=False) == 43_164_160
     assert count(model) == 148_101_036
     assert model.encoder.backbone.vision_encoder.pos_embed.requires_grad
-
-
-@pytest.mark.parametrize("name", BUILDERS)
-def test_a_backbone_keeps_its_contract(name):
-    backbone = build_backbone(name, pretrained=False, options=SMALL)
-    images = torch.rand(2, 3, 128, 128) * 2 - 1
-    maps = backbone(images)
-    cells = backbone.input_size // backbone.stride
-    assert maps.shape == (2, backbone.channels, cells, cells)
-    assert maps.isfinite().all()
-    assert maps.std() > 1e-3  # transformers' own initialisation makes it 0
-    maps.square().mean().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in backbone.parameters())
 
 
 def test_normalises_as_segment_anything_does():

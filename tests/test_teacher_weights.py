@@ -11,8 +11,9 @@ import torch
 from configs.errors import UserError
 from teacher import weights as weights_module
 from teacher.backbones import build_backbone
+from teacher.backbones.published import PUBLISHED
 from teacher.perceptual import TAPS, PerceptualDistance, load_vgg16
-from teacher.weights import find_sam_weights, load_sam_weights, load_vgg16_weights
+from teacher.weights import find_weights, load_sam_weights, load_vgg16_weights
 from tests.test_sam_backbone import SMALL, original_names, randomise, small
 
 
@@ -110,7 +111,7 @@ def test_offline_says_at_once_what_to_put_where(offline):
 
     start = time.monotonic()
     with pytest.raises(UserError) as raised:
-        find_sam_weights()
+        find_weights(None, PUBLISHED["sam"])
     assert time.monotonic() - start < 2
     for word in (
         "facebook/sam-vit-base",
@@ -130,7 +131,7 @@ def test_a_name_server_that_never_answers_costs_no_more_than_the_limit(offline, 
     monkeypatch.setattr(socket, "create_connection", hang)
     start = time.monotonic()
     with pytest.raises(UserError, match="cannot be reached"):
-        find_sam_weights("facebook/sam-vit-large")
+        find_weights("facebook/sam-vit-large", PUBLISHED["sam"])
     assert time.monotonic() - start < 2
 
 

@@ -13,20 +13,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from configs.errors import UserError, did_you_mean
+from teacher.backbones.freezing import FreezableBackbone
+from teacher.backbones.published import SAM_BASE, Published
 from teacher.backbones.sam_blocks import run_block
 
-# sam-vit-base; `input_size` is the side in pixels the images are resized to.
-SAM_BASE = {
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "patch_size": 16,
-    "window_size": 14,
-    "global_attn_indexes": [2, 5, 8, 11],
-    "output_channels": 256,
-    "mlp_ratio": 4.0,
-    "input_size": 1024,
-}
 # SAM was trained with the ImageNet statistics on 0..255 (segment_anything/modeling/sam.py); here of [0, 1].
 IMAGE_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
 IMAGE_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
@@ -38,7 +28,7 @@ NATIVE_INPUT_PX = 256
 INPUT_PX_RANGE = (128, 1024)
 
 
-class SamBackbone(nn.Module):
+class SamBackbone(FreezableBackbone):
     """SAM's image encoder: images (B,3,H,W) in [-1,1] -> (B,output_channels,input_size/patch_size, same).
 
     Images of another size than `input_size` are resized bilinearly (antialiased when they shrink).
@@ -75,7 +65,6 @@ class SamBackbone(nn.Module):
         self.channels = output_channels
         self.stride = patch_size
         self.input_size = input_size
-        self.frozen_layers = 0
         self.checkpointing = False  # recompute blocks in the backward pass instead of keeping what they saw
         config = SamVisionConfig(
             image_size=input_size,
@@ -117,30 +106,16 @@ class SamBackbone(nn.Module):
         return self.vision_encoder.neck(tokens)
 
     def freeze(self, layers: int, positions: bool = False) -> None:
-        """Freeze the patch embedding and the first `layers` blocks for good; 0 freezes nothing.
-
-        The position table stays trainable unless `positions`. Raises UserError when there are fewer blocks.
-        """
-        blocks = self.options["num_hidden_layers"]
-        if not 0 <= layers <= blocks:
-            raise UserError(f"freeze_layers={layers}, but this SAM has {blocks} blocks: use 0 to {blocks}")
-        self.frozen_layers = layers
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
+        """As every backbone's; positions: the position table too, so that `begin` never changes."""
+        super().freeze(layers)
         if positions:
             self.vision_encoder.pos_embed.requires_grad_(False)
-        self.train(self.training)
 
-    def train(self, mode: bool = True) -> SamBackbone:
-        super().train(mode)
-        for module in self._frozen_modules():
-            module.eval()
-        return self
+    def stem(self) -> list[nn.Module]:
+        return [self.vision_encoder.patch_embed]
 
-    def _frozen_modules(self) -> list[nn.Module]:
-        if self.frozen_layers == 0:
-            return []
-        return [self.vision_encoder.patch_embed, *self.vision_encoder.layers[: self.frozen_layers]]
+    def blocks(self) -> nn.ModuleList:
+        return self.vision_encoder.layers
 
 
 def with_input_size(options: dict, input_px: int | None) -> dict:
@@ -164,9 +139,9 @@ def with_input_size(options: dict, input_px: int | None) -> dict:
     return {**options, "input_size": input_px}
 
 
-def build_sam(pretrained: bool, weights: str | None, options: dict) -> SamBackbone:
-    """SAM with published weights (their own sizes; `options` may only choose input_size) or from scratch
-    (any sizes).
+def build_sam(published: Published, path: str | None, options: dict) -> SamBackbone:
+    """SAM with the weights of the file `path` (their own sizes; `options` may only choose input_size), or
+    from scratch (None; any sizes).
     """
     for key in options:
         if key not in SAM_BASE:
@@ -174,11 +149,11 @@ def build_sam(pretrained: bool, weights: str | None, options: dict) -> SamBackbo
                 f"backbone option {key!r} is unknown to sam; allowed: "
                 f"{', '.join(SAM_BASE)}.{did_you_mean(key, SAM_BASE)}"
             )
-    if not pretrained:
-        return SamBackbone(**_from_scratch_options(options))
+    if path is None:
+        return SamBackbone(**_from_scratch_options(published.options, options))
     from teacher.weights import load_sam_weights
 
-    found = load_sam_weights(weights)
+    found = load_sam_weights(path, published)
     for key, value in options.items():
         if key != "input_size" and found.options[key] != value:
             raise UserError(
@@ -218,12 +193,12 @@ def resize_position_tables(
     return resized
 
 
-def _from_scratch_options(options: dict) -> dict:
-    """Published base sizes with `options` over them; global attention then falls on every quarter of the
+def _from_scratch_options(published: dict, options: dict) -> dict:
+    """Published sizes with `options` over them; global attention then falls on every quarter of the
     blocks.
     """
-    sizes = {**SAM_BASE, **options}
-    if "global_attn_indexes" not in options:
+    sizes = {**published, **options}
+    if "num_hidden_layers" in options and "global_attn_indexes" not in options:
         blocks = sizes["num_hidden_layers"]
         sizes["global_attn_indexes"] = sorted({max(blocks * quarter // 4 - 1, 0) for quarter in (1, 2, 3, 4)})
     return sizes
