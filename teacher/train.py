@@ -233,8 +233,8 @@ def _check_inputs(config: Config) -> Path | None:
     frozen = frozen_layers(config.freeze_layers, config.pretrained)
     if config.prefix_dir is not None and (not config.train_views or frozen == 0):
         raise UserError(
-            f"prefix_dir keeps what frozen blocks say of some views of an ear; here are {frozen or 'some'} such "
-            f"blocks and {config.train_views} views: set --train-views (4, say) and --freeze-layers."
+            f"prefix_dir keeps what frozen blocks say of some views of an ear; here are {frozen or 'some'} "
+            f"such blocks and {config.train_views} views: set --train-views (4, say) and --freeze-layers."
         )
     if config.pretrained and not resume and not config.init_checkpoint:
         find_encoder_weights(config.backbone, config.weights or None, config.backbone_options)
