@@ -253,7 +253,7 @@ def sample_seed(seed: int, epoch: int, index: int, part: str) -> int:
 
 
 class Photographs:
-    """Which ears lie in one photograph. Three numbers an ear; a list for each photograph takes far more.
+    """Which ears lie in one photograph. Three numbers an ear: a list for each photograph takes far more.
 
     number: (N,) of each ear's photograph, counted from 0 in the order of the manifest.
     """
