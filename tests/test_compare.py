@@ -50,7 +50,7 @@ def tiny(ears, output_dir, **changes):
             "resnet50": {"backbone_options": TINY_BACKBONES["resnet50"]},
             "margin": {**margin, "decoder_channels": list(TINY_MARGIN["decoder_channels"])},
         },
-        "maps": {"grid": 4, "views": 1, "num_workers": 0},
+        "maps": {"grid": 4, "views": 2, "num_workers": 0},
         "student": {
             "steps": 1, "rounds": 1, "batch_size": 4, "num_workers": 0,
             "student_options": {"trunk": "mobilenetv3_small_050", "width": 8},
