@@ -50,7 +50,7 @@ def tiny(ears, output_dir, **changes):
             "resnet50": {"backbone_options": TINY_BACKBONES["resnet50"]},
             "margin": {**margin, "decoder_channels": list(TINY_MARGIN["decoder_channels"])},
         },
-        "maps": {"grid": 4, "views": 1, "num_workers": 0},
+        "maps": {"grid": 4, "views": 2, "num_workers": 0},
         "student": {
             "steps": 1, "rounds": 1, "batch_size": 4, "num_workers": 0,
             "student_options": {"trunk": "mobilenetv3_small_050", "width": 8},
@@ -118,8 +118,11 @@ def test_a_row_is_what_its_stages_say(tmp_path):
     write_json(tmp_path / "sam_cost" / "metrics.json", cost)
     quality = {"psnr": 21.0, "ssim": 0.6, "edge": 0.02, "latent_cosine": 0.1}
     write_json(tmp_path / "sam_eval" / "metrics.json", quality)
-    explained = [0.3, 0.2, 0.1, 0.05, 0.05, 0.01]
-    write_json(tmp_path / "sam_eigenears" / "variance.json", {"explained": explained})
+    variance = {
+        "explained": [0.3, 0.2, 0.1, 0.06, 0.04, 0.01],
+        "cumulative": [0.3, 0.5, 0.6, 0.66, 0.7, 0.71],
+    }
+    write_json(tmp_path / "sam_eigenears" / "variance.json", variance)
     probe = {"backbone": 0.08, "feat1": 0.06, "feat3": 0.2, "pyramid": 0.05, "dec16": 0.04}
     write_json(tmp_path / "sam_probe" / "metrics.json", {"nme": probe})
     write_json(tmp_path / "sam_score" / "metrics.json", {"landmarker": {"nme": 0.033}})

@@ -50,7 +50,7 @@ def gather(stages: Path, name: str) -> dict[str, Any]:
     """One teacher's row: COLUMNS, and `probe_MAP` of each map. Raises UserError for missing stages."""
     cost = read_json(stages / f"{name}_cost" / "metrics.json")
     quality = read_json(stages / f"{name}_eval" / "metrics.json")
-    explained = read_json(stages / f"{name}_eigenears" / "variance.json")["explained"]
+    variance = read_json(stages / f"{name}_eigenears" / "variance.json")
     probe = read_json(stages / f"{name}_probe" / "metrics.json")["nme"]
     (batch,) = cost["batches"]
     return {
@@ -59,8 +59,8 @@ def gather(stages: Path, name: str) -> dict[str, Any]:
         "images_per_s": batch["images_per_s"],
         "peak_mb": batch["peak_mb"],
         **{key: quality[key] for key in ("psnr", "ssim", "edge", "latent_cosine")},
-        "pc1": explained[0],
-        "pc1_5": sum(explained[:5]),
+        "pc1": variance["explained"][0],
+        "pc1_5": variance["cumulative"][:5][-1],
         "probe_map": best_map(probe),
         "probe_nme": probe[best_map(probe)],
         "student_nme": student_nme(stages, name),
