@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from configs.errors import UserError
 from teacher.autoencoder import Autoencoder
-from teacher.checkpoint import TEACHERS, build_model, load_model, load_teacher, read_checkpoint
+from teacher.checkpoint import build_model, load_model, load_teacher
 from teacher.fusion import ResidualStep
 from teacher.heatmaps import soft_argmax, spatial_softmax
 
@@ -117,9 +117,12 @@ class EarDetector(nn.Module):
 
     @classmethod
     def from_scratch(cls, checkpoint_path: str | Path, **options: Any) -> "EarDetector":
-        """The twin of `from_vae_checkpoint`: the same architecture, every weight random."""
-        named = read_checkpoint(checkpoint_path, TEACHERS)["hyper_parameters"]
-        return cls(vae=named["model"], kind=named["kind"], **options)
+        """The twin of `from_vae_checkpoint`: the same architecture, every weight random.
+
+        The checkpoint is loaded though only its sizes are wanted: so the heads of both draw the same weights.
+        """
+        teacher = load_teacher(checkpoint_path)
+        return cls(vae=teacher.hparams, kind=type(teacher).__name__, **options)
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "EarDetector":

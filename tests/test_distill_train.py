@@ -140,11 +140,13 @@ def test_a_twins_batch_is_as_large_and_all_of_it_labelled(kept, tmp_path):
     twin = build_landmarker_material(_landmarker(kept, tmp_path, distill=False, maps=None), 128).batches[0]
     assert set(twin) == {"image", "points_px", "visibility"}
     assert len(twin["image"]) == len(twin["points_px"]) == 4
-    student = build_landmarker_material(_landmarker(kept, tmp_path), 128).batches[0]
+    student = build_landmarker_material(_landmarker(kept, tmp_path, labels=2), 128).batches[0]
     assert len(student["image"]) == 4
     assert len(student["points_px"]) == 2
     assert len(student["predicted_px"]) == 2
     assert len(student["maps"]) == 4  # the labelled crops are among those whose maps were kept
+    many = build_landmarker_material(_landmarker(kept, tmp_path, labels=4), 128).batches[0]
+    assert len(many["points_px"]) == 3  # of 4: as large a part of the batch as of the 6 crops, rounded
 
 
 @pytest.mark.parametrize("arm", [{"prediction_weight": 0.0}, {"map_weight": 0.0}, {}])
