@@ -62,7 +62,7 @@ def write_large_manifest(folder: Path, rows: int) -> dict[str, Any]:
     corners = rng.uniform(0, 500, (rows, 2)).astype(np.float32)
     boxes = np.concatenate((corners, corners + 100), axis=1)
     landmarks = corners[:, None] + rng.uniform(0, 100, (rows, 17, 2)).astype(np.float32)
-    paths = np.array([f"images/ears/photograph_{row:07d}.jpg" for row in range(rows)])
+    paths = np.array([f"{folder}/images/ears/photograph_{row:07d}.jpg" for row in range(rows)])
     sources = np.array([f"person_{row // 3:06d}" for row in range(rows)])
     write_manifest(folder / f"{rows}.npy", Manifest(paths, boxes, landmarks, sources=sources))
     return {}
