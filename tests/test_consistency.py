@@ -16,7 +16,7 @@ from teacher.finetune import Config, main
 from teacher.finetune_data import LabelledViews
 from teacher.heatmaps import gaussian_targets
 from tests.drawn_ears import draw_ears
-from tests.tiny_teacher import tiny_vae
+from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
 
 SIDE_PX, CELLS = 64, 16
 FLIP = [1, 0, 2]
@@ -35,17 +35,7 @@ def folder(tmp_path_factory):
 
 
 def config(folder, output_dir, **changes):
-    small = {
-        "epochs": 2,
-        "min_steps_per_epoch": 3,
-        "batch_size": 4,
-        "num_workers": 0,
-        "width": 16,
-        "heatmap_cells": 16,
-        "stem_channels": 8,
-        "warmup_steps": 2,
-        "ema_decay": 0.9,
-    }
+    small = {**SMALL_FINETUNING, "batch_size": 4, "ema_decay": 0.9}
     files = {name: folder / f"{name}.npy" for name in ("train", "val", "unlabelled")}
     files = {f"{name}_npy": path for name, path in files.items()}
     return Config(

@@ -19,7 +19,7 @@ from teacher.finetune import Config, main
 from teacher.finetune_data import LabelledViews, choose_labels
 from teacher.finetune_module import targets_of
 from tests.drawn_ears import draw_ears
-from tests.tiny_teacher import tiny_vae
+from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +35,7 @@ def folder(tmp_path_factory):
 
 
 def config(folder, output_dir, **changes):
-    small = {
-        "epochs": 2,
-        "min_steps_per_epoch": 3,
-        "batch_size": 6,
-        "num_workers": 0,
-        "width": 16,
-        "heatmap_cells": 16,
-        "stem_channels": 8,
-        "warmup_steps": 2,
-        "scheme": None,
-        "val_npy": folder / "val.npy",
-    }
+    small = {**SMALL_FINETUNING, "batch_size": 6, "val_npy": folder / "val.npy"}
     files = {"checkpoint": folder / "vae.ckpt", "train_npy": folder / "train.npy"}
     return Config(**{**files, "output_dir": output_dir, **small, **changes})
 

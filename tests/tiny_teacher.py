@@ -22,6 +22,16 @@ TINY_VAE = {
     "decoder": "residual",
     "decoder_channels": (32, 32, 16, 16),
 }
+# settings of teacher.finetune that train a tiny EarDetector in seconds
+SMALL_FINETUNING = {
+    "epochs": 2,
+    "min_steps_per_epoch": 3,
+    "num_workers": 0,
+    "width": 16,
+    "heatmap_cells": 16,
+    "stem_channels": 8,
+    "warmup_steps": 2,
+}
 
 
 def tiny_vae(seed=0, **changes):
