@@ -15,8 +15,8 @@ from typing import Any
 
 from configs.errors import UserError
 
-# what numpy (an OSError without number) and torch (a RuntimeError) say when the disk takes only a part
 _BLOCK_BYTES = 2**24
+# what numpy (an OSError without number) and torch (a RuntimeError) say when the disk takes only a part
 _SHORT_WRITE = re.compile(r"requested and \d+ written|PytorchStreamWriter failed writing|No space left", re.I)
 
 

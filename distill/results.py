@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from configs.files import write_json
 from distill.picture import predictions_picture
 from students.checkpoint import load_student
-from teacher.callbacks import MetricsTable
 from teacher.pictures import write_picture
+from teacher.trainer import best_measures
 
 if TYPE_CHECKING:
     from distill.material import Material
@@ -19,10 +19,8 @@ def write_results(
     config: Config, material: Material, trainer: Any, steps: int, monitor: str, mode: str
 ) -> None:
     """Measures of the round that student.pt holds, the one with the best `monitor` (mode: min or max)."""
-    (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
-    best = (min if mode == "min" else max)(table.rows, key=lambda row: row[monitor])
-    measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    counts = {"round": best["epoch"], "steps": steps, "images": steps * config.batch_size}
+    measures, best_round, _ = best_measures(trainer, monitor, mode)
+    counts = {"round": best_round, "steps": steps, "images": steps * config.batch_size}
     kept = material.kept
     teacher = None if kept is None else {"layer": kept.layer, "gate": kept.index.get("gate")}
     start = str(config.init_checkpoint or "random weights")

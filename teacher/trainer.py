@@ -114,14 +114,23 @@ def find_resume(resume: str, output_dir: Path) -> Path | None:
 def write_best_metrics(output_dir: Path, trainer: Trainer, monitor: str) -> None:
     """`metrics.json`: the measures of the epoch with the highest `monitor`, that of `best.ckpt`."""
     from configs.files import write_json
-    from teacher.callbacks import MetricsTable
 
     if not trainer.is_global_zero:
         return
+    measures, epoch, epochs = best_measures(trainer, monitor, "max")
+    write_json(output_dir / "metrics.json", {**measures, "epoch": epoch, "epochs": epochs})
+
+
+def best_measures(trainer: Trainer, monitor: str, mode: str) -> tuple[dict[str, float], int, int]:
+    """The validation measures of the epoch with the best `monitor` (mode: min or max), without their `val/`;
+    which epoch it was, and of how many.
+    """
+    from teacher.callbacks import MetricsTable
+
     (table,) = (callback for callback in trainer.callbacks if isinstance(callback, MetricsTable))
-    best = max(table.rows, key=lambda row: row[monitor])
+    best = (min if mode == "min" else max)(table.rows, key=lambda row: row[monitor])
     measures = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    write_json(output_dir / "metrics.json", {**measures, "epoch": best["epoch"], "epochs": len(table.rows)})
+    return measures, best["epoch"], len(table.rows)
 
 
 def quiet_lightning() -> None:
