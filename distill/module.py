@@ -18,7 +18,7 @@ from students.checkpoint import kind_of
 from students.coco_ap import coco_ap
 from students.losses import detection_loss, landmark_loss
 from teacher.averaging import averaged_model
-from teacher.module import LOGGED_EVERY, fused_step, parameter_groups, schedule
+from teacher.module import LOGGED_EVERY, adamw, parameter_groups, schedule
 
 VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
 
@@ -75,7 +75,7 @@ class StudentModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = nn.ModuleList([self.student] if self.matcher is None else [self.student, self.matcher])
         groups = parameter_groups(trained, self.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.lr, fused=fused_step(self.trainer.precision))
+        return adamw(groups, self.lr, self.trainer.precision)
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         rate = self.lr * schedule(self.global_step / self.steps, self.global_step, self.warmup_steps)

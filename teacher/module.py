@@ -83,7 +83,7 @@ class EarVAEModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [self.model] if self.correspondence is None else [self.model, self.correspondence]
         groups = parameter_groups(nn.ModuleList(trained), self.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.lr, fused=fused_step(self.trainer.precision))
+        return adamw(groups, self.lr, self.trainer.precision)
 
     def on_fit_start(self) -> None:
         if isinstance(self._perceptual[0], nn.Module):
@@ -132,11 +132,14 @@ def in_precision_of_now(function: Callable | None, device_type: str) -> Callable
     return called
 
 
-def fused_step(precision: str) -> bool:
-    """Whether AdamW may do its step in one kernel: not under 16-mixed, where it would unscale by itself and
-    Lightning could not clip.
+def adamw(groups: list[dict[str, Any]], lr: float, precision: str) -> torch.optim.AdamW:
+    """AdamW whose step is one kernel, except under 16-mixed, where it would unscale by itself and Lightning
+    could not clip.
     """
-    return precision != "16-mixed"
+    optimizer = torch.optim.AdamW(groups, lr=lr, fused=precision != "16-mixed")
+    # Nothing is scaled in bf16, but Lightning clips under no mixed precision if the step could unscale.
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

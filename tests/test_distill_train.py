@@ -89,6 +89,10 @@ def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_
     assert (tmp_path / "some" / "predictions.png").is_file()
 
 
+def test_students_train_in_bf16(kept, tmp_path):
+    assert read_json(main(_landmarker(kept, tmp_path, precision="bf16-mixed")) / "metrics.json")["nme"] > 0
+
+
 def test_nothing_of_teacher_or_adapter_is_in_the_students_file(kept, tmp_path):
     folder = main(_landmarker(kept, tmp_path))
     plain = build_student("landmarker", SMALL)

@@ -51,6 +51,11 @@ def test_train_leaves_what_later_stages_need(trained):
     assert load_model(trained / "best.ckpt", "EarVAE").hparams["latent_dim"] == 32
 
 
+def test_a_teacher_trains_in_bf16(rendered, tmp_path):
+    folder = train.main(train_config(rendered, tmp_path, epochs=1, precision="bf16-mixed"))
+    assert json.loads((folder / "metrics.json").read_text())["psnr"] > 5
+
+
 def test_a_killed_training_resumes_to_what_it_would_have_been(rendered, trained, tmp_path, monkeypatch):
     """Order, augmentation, noise, optimizer and learning rate are those of the uninterrupted training."""
     from teacher.module import EarVAEModule
