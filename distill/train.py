@@ -107,7 +107,7 @@ class Config:
     scheme: Path | None = None
     """Landmark description (names, curves, what mirroring swaps); without one, the project's 17 points."""
     precision: str = "32"
-    """32 or bf16-mixed; 16 bit does not pay in nets this small."""
+    """32, or bf16-mixed, which is faster where the processor multiplies bf16."""
     devices: int = 1
     """GPUs (or processes on the CPU) that share each batch, on each node."""
     num_nodes: int = 1
