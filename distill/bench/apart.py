@@ -26,15 +26,20 @@ def apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str,
         return pool.submit(_watched, function, arguments).result()
 
 
-def timed(step: Callable[[], Any], repeats: int, warm_up: int = 1) -> float:
-    """Median seconds of a step; the device has finished it."""
-    seconds = []
-    for number in range(warm_up + repeats):
+def timed(step: Callable[[], Any], repeats: int, warm_up: int = 1, least_s: float = 0) -> float:
+    """Median seconds of a step; the device has finished it.
+
+    repeats: at least so many, and as many more as go into `least_s` seconds.
+    """
+    for _ in range(warm_up):
+        step()
+    _wait_for_device()
+    seconds: list[float] = []
+    while len(seconds) < repeats or sum(seconds) < least_s:
         start = time.perf_counter()
         step()
         _wait_for_device()
-        if number >= warm_up:
-            seconds.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
 
