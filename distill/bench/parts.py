@@ -21,8 +21,8 @@ ROOMY_BATCH = 8  # crops of a step that activations fill, not the optimizer's st
 
 
 def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
-    """The usual step at 1024 px against native 256, bf16; checkpointing and the prefix, with a batch that only
-    the latter can hold; SAM's part of the machine.
+    """The usual step at 1024 px against native 256, bf16; checkpointing and the prefix with a larger batch;
+    SAM's part of the machine.
     """
     native = _native(config)
     usual = replace(native, input_px=1024, bf16=False, plain=True)
