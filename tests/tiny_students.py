@@ -13,6 +13,7 @@ from students.losses import detection_loss
 
 OPTIONS = {"width": 32}
 FRAME_PX, CROP_PX = 96, 64
+_FOLDER = tempfile.TemporaryDirectory(prefix="pinna_tiny_")  # until the tests end
 
 
 def rectangle_frame(
@@ -65,7 +66,7 @@ def tiny_landmarker() -> torch.nn.Module:
 @functools.cache
 def tiny_files() -> Path:
     """Folder laid out like a run: export/{detector,landmarker}.onnx; and {detector,landmarker}.pt."""
-    folder = Path(tempfile.mkdtemp(prefix="pinna_tiny_"))
+    folder = Path(_FOLDER.name)
     for name, student in (("detector", tiny_detector()), ("landmarker", tiny_landmarker())):
         save_student(folder / f"{name}.pt", student)
         export_student(student, folder / "export" / f"{name}.onnx", landmark_names(student, None))
