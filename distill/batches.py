@@ -138,20 +138,23 @@ def _stacked(items: list[dict[str, Tensor]], name: str) -> Tensor:
 class FrameSource:
     """Frames that come `per_batch` a step, and the kept maps of their ears, if any.
 
-    map_rows: (N,) the row of each ear of the frames' manifest in the kept maps.
+    map_rows: (N,) the row of each ear of the frames' manifest in the kept maps. told: of unlabelled frames,
+    whether their boxes, which a detector found, teach too.
     """
 
     frames: Frames
     per_batch: int
     kept: KeptMaps | None = None
     map_rows: np.ndarray | None = None
+    told: bool = False
 
 
 class FrameBatches(StepBatches):
     """Batches of the detector, by step: see `distill.module.DetectorModule` for what they hold.
 
-    labelled: frames whose boxes are labels; unlabelled: frames that only bring the maps of their ears. All
-    views of a step have one side, a chip's or the letterbox's. From step `labelled_from` on all are labelled.
+    labelled: frames whose boxes are labels; unlabelled: frames that bring the maps of their ears, or boxes
+    that a detector found. All views of a step have one side, a chip's or the letterbox's. From step
+    `labelled_from` on all are labelled.
     """
 
     def __init__(
@@ -169,6 +172,7 @@ class FrameBatches(StepBatches):
     def __getitem__(self, step: int) -> dict[str, Any]:
         images: list[Tensor] = []
         boxes: list[Tensor] = []
+        told: list[Tensor] = []
         rois: list[Tensor] = []
         maps: list[np.ndarray] = []
         side_px = self.sources[0].frames.augmentation.side_px(sample_seed(self.seed, step, 0, "side"))
@@ -178,6 +182,8 @@ class FrameBatches(StepBatches):
                 item = source.frames.view(index, turn, side_px)
                 if source is self.sources[0]:
                     boxes.append(item["boxes_xyxy"])
+                elif source.told:
+                    told.append(item["boxes_xyxy"])
                 if source.kept is not None:
                     rows, windows = matched_windows(item, source.frames.manifest, source.kept)
                     rois.append(torch.cat((torch.full((len(rows), 1), len(images)), windows), dim=1))
@@ -185,6 +191,8 @@ class FrameBatches(StepBatches):
                     maps += [source.kept.read(int(source.map_rows[row]), view) for row in rows]
                 images.append(item["image"])
         batch: dict[str, Any] = {"image": torch.stack(images), "boxes_xyxy": boxes}
+        if told:
+            batch["told_xyxy"] = told
         if maps:
             batch |= {"rois": torch.cat(rois).float(), "maps": torch.from_numpy(np.stack(maps))}
         return batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,22 +84,30 @@ def build_detector_material(config: Config, image_px: int) -> Material:
         train=False,
         collate_fn=collate_frames,
     )
-    kept = _open_maps(config.frame_maps, "frame_maps", train) if config.distill else None
+    told = _told_frames(config)
+    with_maps = config.distill and (told is None or config.frame_maps is not None)
+    kept = _open_maps(config.frame_maps, "frame_maps", train) if with_maps else None
     if kept is not None and config.frame.flip > 0 and kept.views < 2:
         raise _no_mirrored_view(config.frame_maps, "frames", "--frame.flip 0")
     augmentation = FrameAugmentation(config.frame, image_px, config.photometry)
     labelled, map_rows, rest = _split_frames(config, train)
     labelled_count, rest_count = _shares(config, config.labelled_share)
-    if kept is None or len(rest) == 0:
+    if told is not None:
+        told = _not_labelled(told, labelled)
+    if told is None and (kept is None or len(rest) == 0):
         labelled_count, rest_count = config.batch_size, 0
     first = FrameSource(Frames(labelled, image_px, augmentation, config.seed), labelled_count)
     if map_rows is not None:
         first.kept, first.map_rows = kept, map_rows
     second = None
     if rest_count:
-        frames = Frames(train.select(rest), image_px, augmentation, config.seed + 1)
-        second = FrameSource(frames, rest_count, kept, rest)
+        others = train.select(rest) if told is None else told
+        frames = Frames(others, image_px, augmentation, config.seed + 1)
+        maps = (kept, rest) if told is None else (None, None)
+        second = FrameSource(frames, rest_count, *maps, told=told is not None)
     facts = {"labels": len(first.frames), "empty_frames": len(labelled.empty_images)}
+    if told is not None:
+        facts["told"] = len(second.frames)
     facts["held_out"] = len(val_loader.dataset)
     if kept is not None:
         facts["ears_with_maps"] = kept.crops
@@ -159,6 +167,21 @@ def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray
         return labelled.select(_rows_of_some(labelled, config), keep_empty_images=True), None, every
     chosen = _rows_of_some(train, config)
     return train.select(chosen, keep_empty_images=True), chosen, np.setdiff1d(every, chosen)
+
+
+def _told_frames(config: Config) -> Manifest | None:
+    """Frames that a detector labelled, where they are to teach."""
+    if not config.distill or config.pseudo_labelled_npy is None or config.prediction_weight == 0:
+        return None
+    return read_manifest(config.pseudo_labelled_npy)
+
+
+def _not_labelled(told: Manifest, labelled: Manifest) -> Manifest | None:
+    """The photographs that have no labels; None where all ears are in those that have."""
+    known = np.concatenate((labelled.image_paths, labelled.empty_images))
+    others = np.flatnonzero(~np.isin(told.image_paths, known))
+    empty_images = np.setdiff1d(told.empty_images, known)
+    return replace(told.select(others), empty_images=empty_images) if len(others) else None
 
 
 def _rows_of_some(manifest: Manifest, config: Config) -> np.ndarray:

@@ -136,8 +136,8 @@ class DetectorModule(StudentModule):
     """Boxes teach the detector; kept maps of ears teach the map under them.
 
     A batch (`distill.batches.FrameBatches`): image (B, 3, S, S) uint8, labelled frames first; boxes_xyxy, one
-    (n, 4) a labelled frame; with a teacher rois (R, 5), frame index and window edges in px, and maps
-    (R, C, g, g).
+    (n, 4) a labelled frame; told_xyxy, one (n, 4) a frame that a detector labelled, these coming next; with a
+    teacher rois (R, 5), frame index and window edges in px, and maps (R, C, g, g).
     """
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
@@ -148,6 +148,17 @@ class DetectorModule(StudentModule):
         )
         loss = terms["loss"]
         self.log_terms({"label": loss, "score": terms["score"], "box": terms["box"]}, labelled)
+        if "told_xyxy" in batch:
+            last = labelled + len(batch["told_xyxy"])
+            told = detection_loss(
+                logits[labelled:last],
+                boxes[labelled:last],
+                batch["told_xyxy"],
+                features.shape[-2:],
+                self.student.stride,
+            )["loss"]
+            self.log_terms({"prediction": told}, last - labelled)
+            loss = loss + self.prediction_weight * told
         if "maps" in batch and len(batch["maps"]):
             ears = align_ears(features, batch["rois"], self.student.stride, batch["maps"].shape[-1])
             loss = loss + self.map_loss(ears, batch["maps"])

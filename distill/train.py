@@ -53,6 +53,10 @@ class Config:
     """Kept maps of the crops (landmarker)."""
     frame_maps: Path | None = None
     """Kept maps of the ears of the frames (detector)."""
+    pseudo_labelled_npy: Path | None = None
+    """Frames with the boxes that another detector found in them (distill.label_frames): the detector learns
+    from those too, and needs no frame_maps then.
+    """
     map_weight: float = 1.0
     """Weight of the map loss beside the label loss."""
     loss_weights: dict[str, float] = field(default_factory=lambda: {"cosine": 0.9, "smooth_l1": 0.1})
@@ -66,7 +70,7 @@ class Config:
     fade: float = 0.3
     """Part of the training, at its end, over which the map loss fades to nothing."""
     prediction_weight: float = 1.0
-    """Weight of predicted points beside labelled ones (landmarker); 0 leaves them out."""
+    """Weight of predicted points (landmarker) or boxes (detector) beside labelled ones; 0 leaves them out."""
     agreement_limit: float = 0.05
     """Where the labeller and its mirror image differ by this part of the crop, its point counts nothing."""
 
@@ -126,6 +130,11 @@ class Config:
         for name, least in (("batch_size", 2), ("rounds", 1), ("steps", 1), ("devices", 1), ("num_nodes", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name}={getattr(self, name)}: at least {least} is needed.")
+        if self.pseudo_labelled_npy is not None and self.student == "landmarker":
+            raise UserError(
+                "pseudo_labelled_npy: of frames, for the detector. The landmarker takes predicted points "
+                "with the kept maps: distill.cache --ear-detector."
+            )
         if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
             raise UserError(
                 f"batch_size={self.batch_size}: {self.processes} processes share a batch; a multiple of "
@@ -153,6 +162,7 @@ def main(config: Config) -> Path:
     from distill.loader import StepData
     from distill.losses import check_loss_weights
     from distill.material import build_detector_material, build_landmarker_material, plan_steps
+    from distill.module import training_kind
     from distill.results import write_results
     from students.checkpoint import save_student
     from teacher.trainer import build_trainer
@@ -165,7 +175,7 @@ def main(config: Config) -> Path:
     material = build(config, student.image_px)
     rounds, steps_per_round = plan_steps(config, material.examples)
     steps = rounds * steps_per_round
-    resume, first_round = _find_resume(config, student, steps)
+    resume, first_round = _find_resume(config, training_kind(student, material.kept is not None, steps))
     if rank_zero_only.rank == 0:
         _print_plan(config, material, steps)
     module = build_module(config, student, material.kept, steps)
@@ -243,11 +253,11 @@ def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher
     return MapMatcher(channels, mean, std, kept.grid, config.loss_weights, config.masked_share)
 
 
-def _find_resume(config: Config, student: Any, steps: int) -> tuple[Path | None, int]:
-    """The checkpoint to go on from and its finished rounds. Raises UserError when it is another's."""
+def _find_resume(config: Config, wanted: dict[str, Any]) -> tuple[Path | None, int]:
+    """The checkpoint to go on from and its finished rounds. Raises UserError when it is of another than the
+    wanted kind of training.
+    """
     import torch
-
-    from distill.module import training_kind
 
     if not config.resume:
         return None, 0
@@ -261,7 +271,6 @@ def _find_resume(config: Config, student: Any, steps: int) -> tuple[Path | None,
     except Exception as error:  # torch raises classes that share no base but Exception
         raise UserError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}).") from None
     found = content.get("hyper_parameters") if isinstance(content, dict) else None
-    wanted = training_kind(student, config.distill, steps)
     if found != wanted:
         raise UserError(f"{path}: of another training: {found} there, {wanted} here. Leave out --resume.")
     return path, int(content["epoch"]) + 1
@@ -269,7 +278,9 @@ def _find_resume(config: Config, student: Any, steps: int) -> tuple[Path | None,
 
 def _print_plan(config: Config, material: Material, steps: int) -> None:
     facts = material.facts
-    teaching = "labels alone (the twin)" if material.kept is None else f"maps of {material.kept.layer}"
+    taught = [] if material.kept is None else [f"maps of {material.kept.layer}"]
+    taught += [f"{facts['told']} frames labelled by a detector"] if "told" in facts else []
+    teaching = " and ".join(taught) or "labels alone (the twin)"
     print(
         f"{config.student}: {facts['labels']} labelled, {facts['held_out']} held out, {teaching}; "
         f"{steps:,} steps, {steps * config.batch_size:,} images",

@@ -294,3 +294,7 @@ def test_frames_bring_boxes_of_the_labelled_and_maps_of_all(folder):
     assert len(batches[1]["image"]) == 5
     alone = FrameBatches(FrameSource(labelled, 3), seed=1)[0]
     assert set(alone) == {"image", "boxes_xyxy"}
+    told = FrameBatches(FrameSource(labelled, 3), FrameSource(unlabelled, 2, told=True), seed=1)[0]
+    assert set(told) == {"image", "boxes_xyxy", "told_xyxy"}
+    assert [len(boxes) for boxes in told["told_xyxy"]] == [2, 2]
+    assert len(told["boxes_xyxy"]) == 3

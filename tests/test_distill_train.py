@@ -89,6 +89,24 @@ def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_
     assert (tmp_path / "some" / "predictions.png").is_file()
 
 
+def test_a_detector_learns_from_frames_that_another_labelled(kept, tmp_path):
+    told = {"pseudo_labelled_npy": kept / "frames.npy", "frame_maps": None, "labels": 2}
+    folder = main(_detector(kept, tmp_path / "told", **told))
+    metrics = read_json(folder / "metrics.json")
+    assert (metrics["labels"], metrics["told"]) == (3, 2)  # those that are labelled themselves are left out
+    assert "train/prediction" in (folder / "metrics.csv").read_text()
+    assert read_json(main(_detector(kept, folder, resume="auto", **told)) / "metrics.json") == metrics
+    both = read_json(
+        main(_detector(kept, tmp_path / "both", **told | {"frame_maps": kept / "frame_maps"}))
+        / "metrics.json"
+    )
+    assert (both["told"], both["teacher"]["layer"]) == (2, "feat1")
+    every = read_json(main(_detector(kept, tmp_path / "every", **told | {"labels": 0})) / "metrics.json")
+    assert "told" not in every  # all have labels: nothing is left to be told
+    with pytest.raises(UserError, match="with the kept maps"):
+        _landmarker(kept, tmp_path, pseudo_labelled_npy=kept / "frames.npy")
+
+
 def test_students_train_in_bf16(kept, tmp_path):
     assert read_json(main(_landmarker(kept, tmp_path, precision="bf16-mixed")) / "metrics.json")["nme"] > 0
 
