@@ -2,6 +2,9 @@
 smallest.
 """
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -55,6 +58,33 @@ def test_memory_is_the_functions_own_and_errors_come_through():
     assert 190 < large["peak_mb"] - small["peak_mb"] < 260
     with pytest.raises(ValueError, match="as asked"):
         apart(fails)
+
+
+def writes_its_number_and_waits(path: Path) -> dict[str, float]:
+    path.with_suffix(".part").write_text(str(os.getpid()))
+    path.with_suffix(".part").rename(path)
+    time.sleep(600)
+    return {}
+
+
+def until(happened, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return happened()
+
+
+def test_a_measurement_does_not_outlive_a_killed_benchmark(tmp_path):
+    command = (
+        "from tests.test_bench import *; import sys; apart(writes_its_number_and_waits, Path(sys.argv[1]))"
+    )
+    benchmark = subprocess.Popen([sys.executable, "-c", command, str(tmp_path / "number")])
+    assert until((tmp_path / "number").exists, seconds=120)
+    measurement = Path("/proc") / (tmp_path / "number").read_text()
+    assert measurement.exists()
+    benchmark.kill()
+    benchmark.wait()
+    assert until(lambda: not measurement.exists(), seconds=20)
 
 
 def test_the_median_step_counts_or_the_mean_but_never_the_first(monkeypatch):
