@@ -17,33 +17,35 @@ if TYPE_CHECKING:
     from distill.bench.__main__ import Config
 
 IMAGES, MEMORY = "images/s", "MB"
-ROOMY_BATCH = 8  # crops of a step that activations fill, not the optimizer's state
 
 
 def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """The usual step at 1024 px against native 256, bf16; checkpointing and the prefix with a larger batch;
     SAM's part of the machine.
     """
-    native = _native(config)
+    native, often = _native(config), _often(config)
     usual = replace(native, input_px=1024, bf16=False, plain=True)
     plain = apart(teacher.step_rate, usual, 1)
-    live = apart(teacher.step_rate, native, config.repeats)
-    same_path = apart(teacher.step_rate, replace(native, plain=True), config.repeats)
+    live = apart(teacher.step_rate, native, *often)
+    same_path = apart(teacher.step_rate, replace(native, plain=True), *often)
     step = f"teacher step, native 256, bf16, batch {native.batch_size}"
     yield _faster(step, live, "enlarged to 1024, fp32, transformers", plain, goal=20)
     yield _smaller(step, live, "enlarged to 1024, fp32, transformers", plain, goal=10)
     yield _faster(step, live, "the same by transformers, optimizer not fused", same_path)
-    roomy = replace(native, batch_size=ROOMY_BATCH)
-    live = apart(teacher.step_rate, roomy, config.repeats)
-    thrifty = apart(teacher.step_rate, replace(roomy, checkpointing=True), config.repeats)
-    yield _smaller(f"with gradient checkpointing, batch {ROOMY_BATCH}", thrifty, "native 256", live)
-    for frozen, goal in ((roomy.blocks // 2, 1.6), (roomy.blocks * 3 // 4, None)):
+    roomy = replace(native, batch_size=2 if config.quick else 8)  # activations fill it, not the optimizer
+    live = apart(teacher.step_rate, roomy, *often)
+    thrifty = apart(teacher.step_rate, replace(roomy, checkpointing=True), *often)
+    yield _smaller(f"with gradient checkpointing, batch {roomy.batch_size}", thrifty, "native 256", live)
+    goals = (
+        {roomy.blocks // 2: 1.6} if config.quick else {roomy.blocks // 2: 1.6, roomy.blocks * 3 // 4: None}
+    )
+    for frozen, goal in goals.items():
         some = replace(roomy, frozen=frozen)
-        live = apart(teacher.step_rate, some, config.repeats) if goal is None else live
-        kept = apart(teacher.step_rate, replace(some, prefix=True), config.repeats)
-        what = f"with the prefix kept, {frozen} of {roomy.blocks} blocks frozen, batch {ROOMY_BATCH}"
+        live = live if frozen == roomy.frozen else apart(teacher.step_rate, some, *often)
+        kept = apart(teacher.step_rate, replace(some, prefix=True), *often)
+        what = f"with the prefix kept, {frozen} of {roomy.blocks} blocks frozen, batch {roomy.batch_size}"
         yield _faster(what, kept, "native 256 live", live, goal=goal)
-    sam = apart(teacher.sam_flops, replace(native, batch_size=4), config.repeats)
+    sam = apart(teacher.sam_flops, replace(native, batch_size=4), *often)
     share = sam["per_second"] / machine["matmul_bf16_flops"]
     note = f"{sam['step_flops'] / 1e9:,.0f} GFLOP at {sam['per_second'] / 1e9:,.0f} GFLOP/s, batch 4"
     yield Row("SAM's rate over the matrix product's, bf16", "", share, goal=0.4, note=note)
@@ -51,9 +53,9 @@ def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Itera
 
 def input_sizes(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """The step at each input size beside that at 1024."""
-    native = _native(config)
+    native, often = _native(config), _often(config)
     sides = (128, 224, 256, 512, 1024)
-    found = {side: apart(teacher.step_rate, replace(native, input_px=side), config.repeats) for side in sides}
+    found = {side: apart(teacher.step_rate, replace(native, input_px=side), *often) for side in sides}
     for side in sides[:-1]:
         note = f"{side // 16} x {side // 16} cells, {2048 / side:.3g} px of the crop each"
         step = f"teacher step at {side}, bf16"
@@ -80,7 +82,7 @@ def loader(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Ro
     npy, epochs = _rendered(config, folder) / "train_teacher.npy", 2 if config.quick else 8
     anew = apart(loading.loader_rate, npy, False, 2, epochs)
     once = apart(loading.loader_rate, npy, True, 2, epochs)
-    step = apart(teacher.step_rate, replace(_native(config), prefix=True), config.repeats)
+    step = apart(teacher.step_rate, replace(_native(config), prefix=True), *_often(config))
     yield _faster("crops decoded once, two workers", once, "decoded at every draw", anew)
     yield _faster("the same", once, "the teacher's step, prefix kept", step, goal=1)
 
@@ -136,6 +138,11 @@ def _rendered(config: Config, folder: Path) -> Path:
 
 def _native(config: Config) -> Step:
     return Step(batch_size=config.batch_size, blocks=_blocks(config), frozen=_blocks(config) // 2)
+
+
+def _often(config: Config) -> tuple[int, float]:
+    """How often a teacher's step is repeated, and for how many seconds at least."""
+    return config.repeats, 0.0 if config.quick else 10.0
 
 
 def _blocks(config: Config) -> int:

@@ -109,7 +109,7 @@ def _live_maps(teacher: FrozenTeacher, batch: dict[str, Any]) -> Tensor:
 
 
 def _teacher(blocks: int) -> FrozenTeacher:
-    vae = build_vae(Step(blocks=blocks)).to(device_name())
+    vae = build_vae(Step(blocks=blocks, frozen=0)).to(device_name())
     return FrozenTeacher(vae, 128, bf16=True)
 
 

@@ -17,7 +17,6 @@ from teacher.perceptual import PerceptualDistance
 from teacher.vae import EarVAE
 
 IMAGE_PX = 128
-LEAST_S = 10.0  # that a step is repeated, where it is short
 NOT_LOGGED = 1  # number of a batch that logs nothing, there being no trainer to log to
 
 
@@ -47,8 +46,11 @@ class PlainSam(SamBackbone):
         return self.vision_encoder(images * self._gain + self._offset).last_hidden_state
 
 
-def step_rate(step: Step, repeats: int) -> dict[str, Any]:
-    """Images a second of a whole training step: all seven losses, backward pass, clipping, optimizer."""
+def step_rate(step: Step, repeats: int, least_s: float = 0) -> dict[str, Any]:
+    """Images a second of a whole training step: all seven losses, backward pass, clipping, optimizer.
+
+    Repeated so often, and for at least so many seconds.
+    """
     device = device_name()
     model = build_vae(step).to(device)
     with torch.device(device):
@@ -70,11 +72,11 @@ def step_rate(step: Step, repeats: int) -> dict[str, Any]:
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
 
-    return {"per_second": step.batch_size / timed(train, repeats, least_s=LEAST_S)}
+    return {"per_second": step.batch_size / timed(train, repeats, least_s=least_s)}
 
 
-def sam_flops(step: Step, repeats: int) -> dict[str, Any]:
-    """Operations a second of SAM alone, forward and backward, counted by torch."""
+def sam_flops(step: Step, repeats: int, least_s: float = 0) -> dict[str, Any]:
+    """Operations a second of SAM alone, forward and backward, counted by torch; repeated likewise."""
     from torch.utils.flop_counter import FlopCounterMode
 
     device = device_name()
@@ -89,7 +91,7 @@ def sam_flops(step: Step, repeats: int) -> dict[str, Any]:
     with FlopCounterMode(display=False) as counter:
         train()
     flops = counter.get_total_flops()
-    return {"per_second": flops / timed(train, repeats, least_s=LEAST_S), "step_flops": flops}
+    return {"per_second": flops / timed(train, repeats, least_s=least_s), "step_flops": flops}
 
 
 def build_vae(step: Step) -> EarVAE:
