@@ -31,7 +31,9 @@ class Config:
     only: tuple[str, ...] = ()
     """Only these parts: teacher, sizes, students, loader, manifest, render, parity."""
     quick: bool = False
-    """Two blocks of SAM base instead of twelve, and few images; sizes and parity only if asked for."""
+    """Two blocks of SAM base instead of twelve, and few images; sizes, students, loader and parity only if
+    asked for.
+    """
     batch_size: int = 1
     """Crops a step of the teacher; the usual recipe at 1024 px needs many GB for each."""
     repeats: int = 3

@@ -25,17 +25,19 @@ def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Itera
     """
     native, often = _native(config), _often(config)
     usual = replace(native, input_px=1024, bf16=False, plain=True)
-    plain = apart(teacher.step_rate, usual, 1)
+    plain = apart(teacher.step_rate, usual, 1, 0.0, 0 if config.quick else 1)
     live = apart(teacher.step_rate, native, *often)
-    same_path = apart(teacher.step_rate, replace(native, plain=True), *often)
     step = f"teacher step, native 256, bf16, batch {native.batch_size}"
     yield _faster(step, live, "enlarged to 1024, fp32, transformers", plain, goal=20)
     yield _smaller(step, live, "enlarged to 1024, fp32, transformers", plain, goal=10)
-    yield _faster(step, live, "the same by transformers, optimizer not fused", same_path)
+    if not config.quick:
+        same_path = apart(teacher.step_rate, replace(native, plain=True), *often)
+        yield _faster(step, live, "the same by transformers, optimizer not fused", same_path)
     roomy = replace(native, batch_size=2 if config.quick else 8)  # activations fill it, not the optimizer
     live = apart(teacher.step_rate, roomy, *often)
-    thrifty = apart(teacher.step_rate, replace(roomy, checkpointing=True), *often)
-    yield _smaller(f"with gradient checkpointing, batch {roomy.batch_size}", thrifty, "native 256", live)
+    if not config.quick:
+        thrifty = apart(teacher.step_rate, replace(roomy, checkpointing=True), *often)
+        yield _smaller(f"with gradient checkpointing, batch {roomy.batch_size}", thrifty, "native 256", live)
     goals = (
         {roomy.blocks // 2: 1.6} if config.quick else {roomy.blocks // 2: 1.6, roomy.blocks * 3 // 4: None}
     )
@@ -96,8 +98,9 @@ def manifests(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator
     what = f"manifest of {million:,} ears, open"
     yield Row(what, "s", opened["seconds"], goal=5 * scale, less_is_better=True)
     yield Row(f"{what}, memory", MEMORY, opened["peak_mb"], goal=1000 * scale, less_is_better=True)
-    ears = _rendered(config, folder) / "train_teacher.npy"
-    counts = [count // (10 if config.quick else 1) for count in (1000, 2000, 4000)]
+    if config.quick:
+        return
+    ears, counts = _rendered(config, folder) / "train_teacher.npy", (1000, 2000, 4000)
     found = {}
     for count in counts:
         npy = folder / f"ears_{count}.npy"
@@ -157,7 +160,7 @@ def _smaller(what: str, one: dict, against: str, other: dict, goal: float | None
     return Row(f"{what}, memory", MEMORY, one["peak_mb"], against, other["peak_mb"], True, goal)
 
 
-NOT_QUICK = ("sizes", "parity")
+NOT_QUICK = ("sizes", "students", "loader", "parity")
 PARTS: dict[str, Callable[..., Iterator[Row]]] = {
     "teacher": teacher_step,
     "sizes": input_sizes,

@@ -46,10 +46,10 @@ class PlainSam(SamBackbone):
         return self.vision_encoder(images * self._gain + self._offset).last_hidden_state
 
 
-def step_rate(step: Step, repeats: int, least_s: float = 0) -> dict[str, Any]:
+def step_rate(step: Step, repeats: int, least_s: float = 0, warm_up: int = 1) -> dict[str, Any]:
     """Images a second of a whole training step: all seven losses, backward pass, clipping, optimizer.
 
-    Repeated so often, and for at least so many seconds.
+    Repeated so often, and for at least so many seconds, after so many steps that do not count.
     """
     device = device_name()
     model = build_vae(step).to(device)
@@ -72,7 +72,7 @@ def step_rate(step: Step, repeats: int, least_s: float = 0) -> dict[str, Any]:
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
 
-    return {"per_second": step.batch_size / timed(train, repeats, least_s=least_s)}
+    return {"per_second": step.batch_size / timed(train, repeats, warm_up, least_s)}
 
 
 def sam_flops(step: Step, repeats: int, least_s: float = 0) -> dict[str, Any]:
