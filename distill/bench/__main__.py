@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from configs.command import run_command
 from configs.errors import UserError, did_you_mean
+from distill.bench.scale import QUICK, WHOLE, Scale
 
 if TYPE_CHECKING:
     from distill.bench.table import Row
@@ -41,6 +42,11 @@ class Config:
     seeds: int = 3
     """Trainings of each switch for parity."""
 
+    @property
+    def scale(self) -> Scale:
+        """How much is measured."""
+        return QUICK if self.quick else WHOLE
+
 
 def main(config: Config) -> Path:
     """Measure, print and write; returns bench.json."""
@@ -55,7 +61,7 @@ def main(config: Config) -> Path:
         if name not in PARTS:
             raise UserError(f"only={name}: allowed are {', '.join(PARTS)}.{did_you_mean(name, PARTS)}")
     chosen = config.only or [name for name in PARTS if not (config.quick and name in NOT_QUICK)]
-    machine = apart(limits, 1024 if config.quick else 4096, config.repeats)
+    machine = apart(limits, config.scale.matrix, config.repeats)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="pinna-bench-") as folder:
         for name in chosen:

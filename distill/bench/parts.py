@@ -23,30 +23,27 @@ def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Itera
     """The usual step at 1024 px against native 256, bf16; checkpointing and the prefix with a larger batch;
     SAM's part of the machine.
     """
-    native, often = _native(config), _often(config)
+    native, often, scale = _native(config), _often(config), config.scale
     usual = replace(native, input_px=1024, bf16=False, plain=True)
-    plain = apart(teacher.step_rate, usual, 1, 0.0, 0 if config.quick else 1)
+    plain = apart(teacher.step_rate, usual, 1, 0.0, scale.slow_warmup)
     live = apart(teacher.step_rate, native, *often)
     step = f"teacher step, native 256, bf16, batch {native.batch_size}"
     yield _faster(step, live, "enlarged to 1024, fp32, transformers", plain, goal=20)
     yield _smaller(step, live, "enlarged to 1024, fp32, transformers", plain, goal=10)
-    if not config.quick:
+    if scale.variants:
         same_path = apart(teacher.step_rate, replace(native, plain=True), *often)
         yield _faster(step, live, "the same by transformers, optimizer not fused", same_path)
-    roomy = replace(native, batch_size=2 if config.quick else 8)  # activations fill it, not the optimizer
+    roomy = replace(native, batch_size=scale.roomy_batch)
     live = apart(teacher.step_rate, roomy, *often)
-    if not config.quick:
+    if scale.variants:
         thrifty = apart(teacher.step_rate, replace(roomy, checkpointing=True), *often)
         yield _smaller(f"with gradient checkpointing, batch {roomy.batch_size}", thrifty, "native 256", live)
-    goals = (
-        {roomy.blocks // 2: 1.6} if config.quick else {roomy.blocks // 2: 1.6, roomy.blocks * 3 // 4: None}
-    )
-    for frozen, goal in goals.items():
+    for frozen in scale.frozen:
         some = replace(roomy, frozen=frozen)
         live = live if frozen == roomy.frozen else apart(teacher.step_rate, some, *often)
         kept = apart(teacher.step_rate, replace(some, prefix=True), *often)
         what = f"with the prefix kept, {frozen} of {roomy.blocks} blocks frozen, batch {roomy.batch_size}"
-        yield _faster(what, kept, "native 256 live", live, goal=goal)
+        yield _faster(what, kept, "native 256 live", live, goal=1.6 if 2 * frozen == roomy.blocks else None)
     sam = apart(teacher.sam_flops, replace(native, batch_size=4), *often)
     share = sam["per_second"] / machine["matmul_bf16_flops"]
     note = f"{sam['step_flops'] / 1e9:,.0f} GFLOP at {sam['per_second'] / 1e9:,.0f} GFLOP/s, batch 4"
@@ -66,8 +63,8 @@ def input_sizes(config: Config, folder: Path, machine: dict[str, Any]) -> Iterat
 
 def student_steps(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """Steps from kept maps against the teacher live in the loop."""
-    rendered = _rendered(config, folder)
-    blocks, batch_size = _blocks(config), 8 if config.quick else 16
+    rendered, scale = _rendered(config, folder), config.scale
+    blocks, batch_size = scale.blocks, scale.student_batch
     for student, manifest, goal in (("landmarker", "train_labelled", 8), ("detector", "train_frames", 5)):
         npy, maps = rendered / f"{manifest}.npy", folder / f"maps_{student}"
         apart(students.keep_maps, npy, maps, blocks)
@@ -81,7 +78,7 @@ def student_steps(config: Config, folder: Path, machine: dict[str, Any]) -> Iter
 
 def loader(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """Crops decoded once against at every draw; and the loader against the step that it feeds."""
-    npy, epochs = _rendered(config, folder) / "train_teacher.npy", 2 if config.quick else 8
+    npy, epochs = _rendered(config, folder) / "train_teacher.npy", config.scale.loader_epochs
     anew = apart(loading.loader_rate, npy, False, 2, epochs)
     once = apart(loading.loader_rate, npy, True, 2, epochs)
     step = apart(teacher.step_rate, replace(_native(config), prefix=True), *_often(config))
@@ -91,18 +88,17 @@ def loader(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Ro
 
 def manifests(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """A manifest of a million ears, and the time of a first epoch as ears double."""
-    million = 100_000 if config.quick else 1_000_000
-    apart(loading.write_large_manifest, folder, million)
-    opened = apart(loading.open_manifest, folder, million)
-    scale = million / 1_000_000
-    what = f"manifest of {million:,} ears, open"
-    yield Row(what, "s", opened["seconds"], goal=5 * scale, less_is_better=True)
-    yield Row(f"{what}, memory", MEMORY, opened["peak_mb"], goal=1000 * scale, less_is_better=True)
-    if config.quick:
-        return
-    ears, counts = _rendered(config, folder) / "train_teacher.npy", (1000, 2000, 4000)
+    scale = config.scale
+    many, counts = scale.manifest_ears, scale.first_epochs
+    apart(loading.write_large_manifest, folder, many)
+    opened = apart(loading.open_manifest, folder, many)
+    share = many / 1_000_000
+    what = f"manifest of {many:,} ears, open"
+    yield Row(what, "s", opened["seconds"], goal=5 * share, less_is_better=True)
+    yield Row(f"{what}, memory", MEMORY, opened["peak_mb"], goal=1000 * share, less_is_better=True)
     found = {}
     for count in counts:
+        ears = _rendered(config, folder) / "train_teacher.npy"
         npy = folder / f"ears_{count}.npy"
         data.repeated_manifest(ears, npy, count)
         found[count] = apart(loading.first_epoch, npy)
@@ -111,20 +107,21 @@ def manifests(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator
 
 def rendering(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """Ears rendered by one core."""
-    found = apart(loading.rendering_rate, 25 if config.quick else 200)
+    found = apart(loading.rendering_rate, config.scale.rendering)
     yield Row("rendered ears of 128 px, one core", IMAGES, found["per_second"], goal=25)
 
 
 def psnr(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
     """PSNR with each saving on top of the ones before it, mean over seeds; less than 0.3 dB may be lost."""
-    ears, epochs, seeds = (48, 2, 1) if config.quick else (256, 8, config.seeds)
-    apart(data.render, folder / "parity", ears, 4)
+    scale = config.scale
+    apart(data.render, folder / "parity", scale.parity_ears, 4)
     means: dict[str, float] = {}
     for switch in parity.SWITCHES:
         found = []
-        for seed in range(seeds):
+        for seed in range(config.seeds):
             output = folder / "parity" / f"{switch} {seed}"
-            found.append(apart(parity.psnr, switch, folder / "parity", output, epochs, seed)["psnr"])
+            one = apart(parity.psnr, switch, folder / "parity", output, scale.parity_epochs, seed)
+            found.append(one["psnr"])
         means[switch] = statistics.mean(found)
         lost = max(means.values()) - means[switch]
         note = "seeds: " + ", ".join(f"{value:.2f}" for value in found)
@@ -135,21 +132,18 @@ def _rendered(config: Config, folder: Path) -> Path:
     """Ears and scenes, rendered for the part that asks first."""
     rendered = folder / "rendered"
     if not rendered.exists():
-        apart(data.render, rendered, 24 if config.quick else 96, 8 if config.quick else 24)
+        apart(data.render, rendered, config.scale.ears, config.scale.scenes)
     return rendered
 
 
 def _native(config: Config) -> Step:
-    return Step(batch_size=config.batch_size, blocks=_blocks(config), frozen=_blocks(config) // 2)
+    blocks = config.scale.blocks
+    return Step(batch_size=config.batch_size, blocks=blocks, frozen=blocks // 2)
 
 
 def _often(config: Config) -> tuple[int, float]:
     """How often a teacher's step is repeated, and for how many seconds at least."""
-    return config.repeats, 0.0 if config.quick else 10.0
-
-
-def _blocks(config: Config) -> int:
-    return 2 if config.quick else 12
+    return config.repeats, config.scale.seconds
 
 
 def _faster(what: str, one: dict, against: str, other: dict, goal: float | None = None) -> Row:
