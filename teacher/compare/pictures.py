@@ -31,9 +31,10 @@ def table_picture(rows: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
     for axes, (key, heading) in zip(figure.subplots(2, 3, sharey=True).flat, DRAWN.items(), strict=True):
         values = [rows[name].get(key, float("nan")) for name in names]
         bars = axes.barh(names, values)
-        axes.bar_label(bars, [f"{value:.4g}" if value == value else "" for value in values], fontsize=8)
+        numbers = [f"{value:.3g}" if value == value else "" for value in values]
+        axes.bar_label(bars, numbers, fontsize=8, padding=3)
         axes.set_title(heading, fontsize=10)
-        axes.margins(x=0.15)
+        axes.margins(x=0.22)  # room for the numbers behind the bars
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
