@@ -109,6 +109,23 @@ def normalise(maps: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (maps.float() - mean[:, None, None]) / std[:, None, None]
 
 
+def centre_and_scale(kind: str, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """What `normalise` subtracts and divides by: two of (C,), from mean and std of the teacher's channels.
+
+    channel: each by its own deviation. isotropic: all by one, the root of their mean variance, which keeps
+    what the loud channels say apart from the quiet ones. It is PHI-S (Ranzinger et al., arXiv:2410.01680)
+    without its rotation: behind a linear adapter, cosine and squared difference do not see a rotation.
+    none: as they are. Raises UserError for another kind.
+    """
+    if kind == "channel":
+        return mean, std
+    if kind == "isotropic":
+        return mean, std.square().mean().sqrt().expand_as(std)
+    if kind == "none":
+        return torch.zeros_like(mean), torch.ones_like(std)
+    raise UserError(f"normalise={kind}: channel, isotropic or none.")
+
+
 def faded(step: int, steps: int, fade: float) -> float:
     """Factor of the map weight: 1, then falling in a line to 0 over the last `fade` (0..1) of the steps.
 

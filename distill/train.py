@@ -63,8 +63,10 @@ class Config:
     """What the map loss is made of: cosine, smooth_l1, mse, pearson, relation_locations, relation_samples,
     masked.
     """
-    normalise: Literal["channel", "none"] = "channel"
-    """How the teacher's maps are brought to one scale before they are matched."""
+    normalise: Literal["channel", "isotropic", "none"] = "channel"
+    """How the teacher's maps are brought to one scale before they are matched: each channel by its own
+    deviation, all by one, or not at all.
+    """
     masked_share: float = 0.5
     """Of the locations hidden in the masked loss."""
     fade: float = 0.3
@@ -244,12 +246,11 @@ def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher
     import torch
 
     from distill.adapters import MapMatcher
+    from distill.losses import centre_and_scale
 
     if kept is None:
         return None
-    mean, std = torch.from_numpy(kept.mean), torch.from_numpy(kept.std)
-    if config.normalise == "none":
-        mean, std = torch.zeros_like(mean), torch.ones_like(std)
+    mean, std = centre_and_scale(config.normalise, torch.from_numpy(kept.mean), torch.from_numpy(kept.std))
     return MapMatcher(channels, mean, std, kept.grid, config.loss_weights, config.masked_share)
 
 

@@ -11,6 +11,7 @@ from configs.errors import UserError
 from distill.losses import (
     MAP_LOSSES,
     RELATION_TEMPERATURE,
+    centre_and_scale,
     check_loss_weights,
     cosine_loss,
     faded,
@@ -138,6 +139,30 @@ def test_normalised_maps_have_zero_mean_and_unit_deviation():
     normal = normalise(maps, mean, std)
     assert torch.allclose(normal.mean(dim=(0, 2, 3)), torch.zeros(5), atol=1e-3)
     assert torch.allclose(normal.std(dim=(0, 2, 3)), torch.ones(5), atol=1e-3)
+
+
+def test_one_scale_for_all_channels_is_phi_s_for_losses_that_see_no_rotation():
+    maps = (_maps(0, (6, 4, 8, 8)) * torch.tensor([1.0, 30, 0.1, 5])[:, None, None] + 3).double()
+    maps[:, 1] += 4 * maps[:, 3]  # channels that go together
+    rows = maps.transpose(0, 1).flatten(1)
+    variances, axes = torch.linalg.eigh(torch.cov(rows))
+    hadamard = torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]).double() / 2
+    rotation = hadamard @ axes.T / variances.mean().sqrt()
+    phi_s = rotation @ (rows - rows.mean(dim=1, keepdim=True))
+    assert torch.allclose(phi_s.std(dim=1), torch.ones(4).double())  # what PHI-S is for
+    mean, std = centre_and_scale("isotropic", rows.mean(dim=1), rows.std(dim=1))
+    ours = ((rows - mean[:, None]) / std[:, None]).T
+    assert torch.allclose(ours @ ours.T, phi_s.T @ phi_s)  # the same lengths and angles between all locations
+
+
+def test_the_other_normalisations_and_a_misspelt_one():
+    mean, std = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    assert centre_and_scale("channel", mean, std) == (mean, std)
+    assert torch.equal(
+        normalise(_maps(0, (1, 2, 3, 3)), *centre_and_scale("none", mean, std)), _maps(0, (1, 2, 3, 3))
+    )
+    with pytest.raises(UserError, match="normalise=phis: channel, isotropic or none"):
+        centre_and_scale("phis", mean, std)
 
 
 def test_the_fade_is_flat_and_then_a_line_to_zero():
