@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 from configs.errors import UserError, did_you_mean
 from distill.adapters import resize_map
+from teacher.heatmaps import spatial_softmax
 
 ENCODER_LAYERS = ("backbone", "feat1", "feat2", "feat3")
 DECODER_PREFIX = "dec"
+HEATMAPS = "heatmaps"
 
 
 class FrozenTeacher(nn.Module):
@@ -109,7 +111,16 @@ class FrozenTeacher(nn.Module):
         features = dict(self._teacher.feature_maps(images))
         if any(name.startswith(DECODER_PREFIX) and name not in features for name in names):
             features |= self._decoder_maps(features["feat3"])
+        if HEATMAPS in names:
+            features[HEATMAPS] = self._heatmaps(features)
         return features
+
+    def _heatmaps(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Where in the crop each point may be: (B, K, cells, cells), each map summing to 1."""
+        if self.kind != "EarDetector":
+            raise UserError(f"layer {HEATMAPS!r}: an EarVAE reads no points. Give an EarDetector's checkpoint.")
+        logits, margin = self._teacher.read_maps(features).point_heatmaps, self._teacher.margin_cells
+        return spatial_softmax(logits[..., margin:-margin, margin:-margin] if margin else logits)
 
     def _resized(self, images: Tensor) -> Tensor:
         if self.image_px is None or images.shape[-1] == self.image_px:

@@ -13,6 +13,7 @@ from data.metrics import nme
 from distill.adapters import MapMatcher
 from distill.alignment import align_ears, carried_back
 from distill.losses import faded
+from distill.soft_heatmaps import HeatmapMatcher
 from students.boxes import EVALUATION_SCORE, detections
 from students.checkpoint import kind_of
 from students.coco_ap import coco_ap
@@ -104,7 +105,7 @@ class LandmarkerModule(StudentModule):
         self.log_terms({"label": loss}, labelled)
         if "maps" in batch:
             maps = batch["maps"]
-            mapped = features[-len(maps) :]
+            mapped = (logits if isinstance(self.matcher, HeatmapMatcher) else features)[-len(maps) :]
             carried, seen = carried_back(mapped, batch["map_matrix"], image_px, maps.shape[-1])
             loss = loss + self.map_loss(carried, maps, seen)
         if "predicted_px" in batch:

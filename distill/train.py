@@ -246,10 +246,14 @@ def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher
     import torch
 
     from distill.adapters import MapMatcher
+    from distill.frozen import HEATMAPS
     from distill.losses import centre_and_scale
+    from distill.soft_heatmaps import HeatmapMatcher
 
     if kept is None:
         return None
+    if kept.layer == HEATMAPS:
+        return HeatmapMatcher(kept.grid)
     mean, std = centre_and_scale(config.normalise, torch.from_numpy(kept.mean), torch.from_numpy(kept.std))
     return MapMatcher(channels, mean, std, kept.grid, config.loss_weights, config.masked_share)
 
