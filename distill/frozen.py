@@ -118,7 +118,7 @@ class FrozenTeacher(nn.Module):
     def _heatmaps(self, features: Mapping[str, Tensor]) -> Tensor:
         """Where in the crop each point may be: (B, K, cells, cells), each map summing to 1."""
         if self.kind != "EarDetector":
-            raise UserError(f"layer {HEATMAPS!r}: an EarVAE reads no points. Give an EarDetector's checkpoint.")
+            raise UserError(f"layer {HEATMAPS!r}: {self.kind} reads no points; give an EarDetector.")
         logits, margin = self._teacher.read_maps(features).point_heatmaps, self._teacher.margin_cells
         return spatial_softmax(logits[..., margin:-margin, margin:-margin] if margin else logits)
 

@@ -1,4 +1,4 @@
-"""A student's heatmaps against its teacher's: where each point may be, rather than the one place it is said to be."""
+"""A student's heatmaps against its teacher's: where each point may be, rather than where it is said to be."""
 
 from torch import Tensor, nn
 
