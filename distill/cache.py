@@ -45,8 +45,8 @@ class Config:
     """Folder of the kept maps."""
 
     layer: str = "feat1"
-    """Which map: backbone, feat1, feat2, feat3, dec8, dec16, dec32, ... (fused of an EarDetector), or several
-    joined by '+'.
+    """Which map: backbone, feat1, feat2, feat3, dec8, dec16, dec32, ... (of an EarDetector also fused and its
+    heatmaps), or several joined by '+'.
     """
     grid: int = 16
     """Side of the kept maps, cells; finer ones are averaged, coarser ones interpolated."""
@@ -95,7 +95,7 @@ class Config:
 def main(config: Config) -> Path | None:
     """Keep the maps; returns the output folder, None for a dry run. Raises UserError before it starts."""
     from data.landmarks import load_scheme
-    from distill.frozen import FrozenTeacher
+    from distill.frozen import HEATMAPS, FrozenTeacher
     from distill.keeper import Keeper
     from distill.maps import MapWriter
     from distill.views import CropViews, ViewSettings, read_ears
@@ -118,6 +118,11 @@ def main(config: Config) -> Path | None:
             print_time(keeper, shape, config.batch_size, fabric.world_size)
         return None
     keeper.labeller, verdict = _admitted_labeller(config, teacher, fabric)
+    if config.layer == HEATMAPS and keeper.labeller is not teacher:
+        raise UserError(
+            "layer heatmaps: they are predictions, so only those of an admitted labeller are kept. Give the "
+            "checkpoint as ear_detector too, with gate_npy; if it was not admitted, keep its map fused."
+        )
     kept = _settings(config, settings, manifest, keeper)
     unfinished = _prepare_folder(config, kept, shape) if fabric.is_global_zero else None
     mine = fabric.broadcast(unfinished)[fabric.global_rank :: fabric.world_size]

@@ -27,7 +27,8 @@ VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
 class StudentModule(LightningModule):
     """What both students share: optimizer, averaged weights, the fading weight of the map loss.
 
-    student: trained in place. matcher: None for the twin without a teacher. steps: of the whole training.
+    student: trained in place. matcher: of its features, or of a landmarker's heatmaps; None for the twin
+    without a teacher. steps: of the whole training.
     fade: part of the steps, at the end, over which the map loss fades out. ema_decay: of the averaged weights
     that are validated and saved (`best_student`); 0 keeps none.
     """
@@ -35,7 +36,7 @@ class StudentModule(LightningModule):
     def __init__(
         self,
         student: nn.Module,
-        matcher: MapMatcher | None,
+        matcher: MapMatcher | HeatmapMatcher | None,
         steps: int,
         lr: float = 2e-3,
         weight_decay: float = 0.05,

@@ -9,14 +9,7 @@ EPSILON = 1e-6
 
 
 class HeatmapMatcher(nn.Module):
-    """Soft targets (Hinton et al., arXiv:1503.02531) with the cells of a heatmap as classes.
-
-    grid: side of the kept heatmaps, cells.
-    """
-
-    def __init__(self, grid: int) -> None:
-        super().__init__()
-        self.grid = grid
+    """Soft targets (Hinton et al., arXiv:1503.02531) with the cells of a heatmap as classes."""
 
     def forward(self, student: Tensor, teacher: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """KL(teacher || student) over the cells seen, mean over points by the part of their map that is.

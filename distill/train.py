@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from distill.maps import KeptMaps
     from distill.material import Material
     from distill.module import StudentModule
+    from distill.soft_heatmaps import HeatmapMatcher
 
 LEARNING_RATE = {"landmarker": 2e-2, "detector": 5e-3}  # docs/experiments.md
 MONITOR = {"landmarker": ("val/nme", "min"), "detector": ("val/ap", "max")}
@@ -61,7 +62,7 @@ class Config:
     """Weight of the map loss beside the label loss."""
     loss_weights: dict[str, float] = field(default_factory=lambda: {"cosine": 0.9, "smooth_l1": 0.1})
     """What the map loss is made of: cosine, smooth_l1, mse, pearson, relation_locations, relation_samples,
-    masked.
+    masked. Kept heatmaps have a loss of their own, the Kullback-Leibler divergence.
     """
     normalise: Literal["channel", "isotropic", "none"] = "channel"
     """How the teacher's maps are brought to one scale before they are matched: each channel by its own
@@ -242,7 +243,7 @@ def build_module(config: Config, student: Any, kept: KeptMaps | None, steps: int
     )
 
 
-def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher | None:
+def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher | HeatmapMatcher | None:
     import torch
 
     from distill.adapters import MapMatcher
@@ -253,7 +254,9 @@ def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher
     if kept is None:
         return None
     if kept.layer == HEATMAPS:
-        return HeatmapMatcher(kept.grid)
+        if config.student == "detector":
+            raise UserError(f"{config.frame_maps}: keeps {HEATMAPS}, and a detector has none. Keep fused.")
+        return HeatmapMatcher()
     mean, std = centre_and_scale(config.normalise, torch.from_numpy(kept.mean), torch.from_numpy(kept.std))
     return MapMatcher(channels, mean, std, kept.grid, config.loss_weights, config.masked_share)
 
