@@ -142,16 +142,19 @@ def _encoder(module: LightningModule, config: Config) -> str:
     """Maps and latents of two different crops: finite, and not the same."""
     import torch
 
-    model = module.model.eval()
+    from teacher.cost import multiply_adds
+
+    model, images = module.model.eval(), _images(config, 2, module.device)
     with torch.no_grad():
-        maps = model.feature_maps(_images(config, 2, module.device))
+        maps = model.feature_maps(images)
         mu, _ = model.encoder.latent(maps["feat3"])
     shapes = ", ".join(f"{name} {'x'.join(map(str, values.shape[1:]))}" for name, values in maps.items())
     if not all(values.isfinite().all() for values in (*maps.values(), mu)):
         return _say(FAIL, "encoder", f"its maps or latents are not finite ({shapes})")
     if (mu[0] - mu[1]).abs().max() < 1e-4:
         return _say(WARN, "encoder", f"two different crops have the same latent ({shapes})")
-    return _say(PASS, "encoder", f"latent {mu.shape[1]}, {shapes}")
+    giga = multiply_adds(lambda: model.feature_maps(images[:1])) / 1e9
+    return _say(PASS, "encoder", f"latent {mu.shape[1]}, {shapes}; {giga:.3g} G multiply-adds a crop")
 
 
 def _whole(module: LightningModule, config: Config) -> str:

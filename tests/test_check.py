@@ -7,7 +7,7 @@ import torch
 
 from configs.errors import UserError
 from teacher import check
-from teacher.cost import StepCost, memory_limit_mb, parameter_counts, step_cost
+from teacher.cost import StepCost, memory_limit_mb, multiply_adds, parameter_counts, step_cost
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN, TINY_SEVERAL
 from tests.tiny_teacher import TINY_VAE, tiny_vae
 
@@ -47,6 +47,14 @@ def test_parameters_are_counted_frozen_and_not():
     frozen = sum(p.numel() for part in (*backbone.stem(), backbone.blocks()[0]) for p in part.parameters())
     assert counts["frozen"] == frozen > 0
     assert counts["trainable"] + frozen == counts["total"] == sum(p.numel() for p in tiny_vae().parameters())
+
+
+def test_multiply_adds_by_hand():
+    conv, images = torch.nn.Conv2d(3, 5, 3, stride=2, padding=1), torch.zeros(2, 3, 8, 8)
+    assert multiply_adds(lambda: conv(images)) == 2 * 5 * 4 * 4 * 3 * 9
+    query = torch.zeros(1, 2, 7, 4)  # 2 heads, 7 tokens: a product for the weights, one for the values
+    attend = torch.nn.functional.scaled_dot_product_attention
+    assert multiply_adds(lambda: attend(query, query, query)) == 2 * (2 * 7 * 7 * 4)
 
 
 def test_a_broken_teacher_fails(monkeypatch, capsys):

@@ -141,16 +141,15 @@ def _measure_boxes(weights: Path, manifest: Any) -> dict[str, Any]:
 
 
 def _size(model: nn.Module, image_px: int) -> dict[str, Any]:
-    """Parameters, and multiply-adds of one image (convolutions and matrix products)."""
+    """Parameters, and multiply-adds of one image."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+
+    from teacher.cost import multiply_adds, parameter_counts
 
     image = torch.zeros(1, 3, image_px, image_px)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(image)
     return {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "multiply_adds": counter.get_total_flops() // 2,
+        "parameters": parameter_counts(model)["total"],
+        "multiply_adds": multiply_adds(lambda: model(image)),
     }
 
 
