@@ -1,4 +1,4 @@
-"""What made a folder: resolved configuration, seed, versions and git revision."""
+"""What made a folder: resolved configuration, seed, versions, git revision and processor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ WORK = ".work"  # the pipeline lets a stage work in run_dir/.work/STAGE and move
 
 
 def write_provenance(output_dir: str | Path, config: Any) -> Path:
-    """Write `run.yaml` into `output_dir`: command, `config` (a dataclass) in full, versions, git revision.
+    """Write `run.yaml` into `output_dir`: command, `config` (a dataclass) in full, versions, git revision,
+    processor.
 
     Returns the file's path. Call it when the command starts, so that a run that was cut off has it too.
     """
@@ -44,6 +45,7 @@ def write_provenance(output_dir: str | Path, config: Any) -> Path:
         "seed": getattr(config, "seed", None),
         "git_revision": git_revision(),
         "versions": versions(),
+        "processor": processor(),
         "config": plain(config),
     }
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
@@ -76,6 +78,14 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def processor() -> str:
+    """The processor's name, as Linux tells it; elsewhere the kind of machine."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.machine()
 
 
 def git_revision() -> str | None:

@@ -166,6 +166,8 @@ def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert content["seed"] == 4
     assert content["versions"] == versions()
     assert content["versions"]["numpy"] == __import__("numpy").__version__
+    cpuinfo = Path("/proc/cpuinfo")
+    assert content["processor"] and (not cpuinfo.exists() or content["processor"] in cpuinfo.read_text())
     assert build(Config, content["config"], "run.yaml") == config
     monkeypatch.setenv("PINNA_PIPELINE_PID", "1")
     assert plain(config)["output_dir"] == str(tmp_path / "a")  # where the result will lie

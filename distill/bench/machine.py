@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
-from pathlib import Path
 from typing import Any
 
+from configs.provenance import processor
 from distill.bench.apart import device_name, timed
 
 
@@ -26,9 +25,4 @@ def limits(side: int, repeats: int) -> dict[str, Any]:
 def _device_text(device: str) -> str:
     import torch
 
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.machine()
+    return torch.cuda.get_device_name() if device == "cuda" else processor()
