@@ -1,8 +1,9 @@
 """The manifest: one `.npy` file that says which ear lies where in which photograph.
 
 On disk it is a pickled dict (`image_paths`, `bboxes`, optional `landmarks`, `visibility`, `sources`,
-`empty_image_paths`), the layout users already have. A pickle can run any code, so reading goes through an
-unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else (`data.safe_pickle`).
+`scores`, `empty_image_paths`), the layout users already have. A pickle can run any code, so reading goes
+through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
+(`data.safe_pickle`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from configs.errors import UserError, did_you_mean
 from configs.files import write_atomic
 from data.safe_pickle import load_object
 
-KEYS = ("image_paths", "bboxes", "landmarks", "visibility", "sources", "empty_image_paths")
+KEYS = ("image_paths", "bboxes", "landmarks", "visibility", "sources", "scores", "empty_image_paths")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Manifest:
     landmarks: (N, K, 2) float32 px (pixel centres at integers), NaN where not annotated, or None.
     visibility: (N, K) uint8, 0 not annotated, 1 annotated but hidden, 2 visible; None when landmarks is.
     sources: (N,) str, what must not stand on both sides of a split (photograph, identity), or None.
+    scores: (N,) float32, 0..1, how sure of each box the detector is that found it; None: people drew them.
     empty_images: (M,) str, images without an ear, for the detector.
     """
 
@@ -39,6 +41,7 @@ class Manifest:
     landmarks: np.ndarray | None = None
     visibility: np.ndarray | None = None
     sources: np.ndarray | None = None
+    scores: np.ndarray | None = None
     empty_images: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
 
     def __post_init__(self) -> None:
@@ -58,6 +61,10 @@ class Manifest:
             raise UserError("The manifest has 'visibility' but no 'landmarks'.")
         if self.sources is not None:
             arrays["sources"] = _strings(self.sources, "sources", ears)
+        if self.scores is not None:
+            arrays["scores"] = _numbers(self.scores, "scores", (ears,))
+            if not ((arrays["scores"] >= 0) & (arrays["scores"] <= 1)).all():
+                raise UserError("scores must hold numbers from 0 to 1.")
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
 
@@ -70,7 +77,7 @@ class Manifest:
         rows = np.asarray(rows) if len(rows) else np.empty(0, dtype=int)
         picked = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
-            for name in ("image_paths", "boxes_xyxy", "landmarks", "visibility", "sources")
+            for name in ("image_paths", "boxes_xyxy", "landmarks", "visibility", "sources", "scores")
         }
         empty_images = self.empty_images if keep_empty_images else self.empty_images[:0]
         return replace(self, **picked, empty_images=empty_images)
@@ -115,6 +122,7 @@ def write_manifest(path: str | os.PathLike, manifest: Manifest) -> Path:
         "landmarks": manifest.landmarks,
         "visibility": manifest.visibility,
         "sources": manifest.sources,
+        "scores": manifest.scores,
         "empty_image_paths": _relative_below(manifest.empty_images, folder),
     }
     content = {key: value for key, value in content.items() if value is not None}
@@ -138,12 +146,14 @@ def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
     points = counts.pop() if counts else None
     filled = [_with_landmarks(m, points) for m in manifests] if points is not None else None
     has_sources = any(m.sources is not None for m in manifests)
+    has_scores = any(m.scores is not None for m in manifests)
     return Manifest(
         image_paths=np.concatenate([m.image_paths for m in manifests]),
         boxes_xyxy=np.concatenate([m.boxes_xyxy for m in manifests]),
         landmarks=filled and np.concatenate([landmarks for landmarks, _ in filled]),
         visibility=filled and np.concatenate([visibility for _, visibility in filled]),
         sources=np.concatenate([sources_of(m) for m in manifests]) if has_sources else None,
+        scores=np.concatenate([scores_of(m) for m in manifests]) if has_scores else None,
         empty_images=np.concatenate([m.empty_images for m in manifests]),
     )
 
@@ -151,6 +161,11 @@ def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
 def sources_of(manifest: Manifest) -> np.ndarray:
     """(N,) str: the given sources, or else the photograph each ear was seen in."""
     return manifest.image_paths if manifest.sources is None else manifest.sources
+
+
+def scores_of(manifest: Manifest) -> np.ndarray:
+    """(N,) float32: the given scores, or 1 for boxes that people drew."""
+    return np.ones(len(manifest), np.float32) if manifest.scores is None else manifest.scores
 
 
 def require_landmarks(manifest: Manifest, num_landmarks: int, where: str | os.PathLike) -> None:
@@ -214,6 +229,7 @@ def _from_dict(content: dict, folder: Path) -> Manifest:
         landmarks=content.get("landmarks"),
         visibility=content.get("visibility"),
         sources=content.get("sources"),
+        scores=content.get("scores"),
         empty_images=_below(_strings(content.get("empty_image_paths", ()), "empty_image_paths"), folder),
     )
 

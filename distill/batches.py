@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from data import crops
 from data.dataset import EarCrops, Frames, sample_seed
-from data.manifest import Manifest
+from data.manifest import Manifest, scores_of
 from distill.maps import KeptMaps
 from distill.taught import TaughtEars
 from distill.views import MIRRORED, PLAIN
@@ -138,15 +138,15 @@ def _stacked(items: list[dict[str, Tensor]], name: str) -> Tensor:
 class FrameSource:
     """Frames that come `per_batch` a step, and the kept maps of their ears, if any.
 
-    map_rows: (N,) the row of each ear of the frames' manifest in the kept maps. told: of unlabelled frames,
-    whether their boxes, which a detector found, teach too.
+    map_rows: (N,) the row of each ear of the frames' manifest in the kept maps. sure_from: of unlabelled
+    frames whose boxes a detector found, the score from which on one is an ear; None: the boxes do not teach.
     """
 
     frames: Frames
     per_batch: int
     kept: KeptMaps | None = None
     map_rows: np.ndarray | None = None
-    told: bool = False
+    sure_from: float | None = None
 
 
 class FrameBatches(StepBatches):
@@ -173,6 +173,7 @@ class FrameBatches(StepBatches):
         images: list[Tensor] = []
         boxes: list[Tensor] = []
         told: list[Tensor] = []
+        unsure: list[Tensor] = []
         rois: list[Tensor] = []
         maps: list[np.ndarray] = []
         side_px = self.sources[0].frames.augmentation.side_px(sample_seed(self.seed, step, 0, "side"))
@@ -182,8 +183,11 @@ class FrameBatches(StepBatches):
                 item = source.frames.view(index, turn, side_px)
                 if source is self.sources[0]:
                     boxes.append(item["boxes_xyxy"])
-                elif source.told:
-                    told.append(item["boxes_xyxy"])
+                elif source.sure_from is not None:
+                    scores = scores_of(source.frames.manifest)[item["rows"]]
+                    sure = torch.from_numpy(scores >= source.sure_from)
+                    told.append(item["boxes_xyxy"][sure])
+                    unsure.append(item["boxes_xyxy"][~sure])
                 if source.kept is not None:
                     rows, windows = matched_windows(item, source.frames.manifest, source.kept)
                     rois.append(torch.cat((torch.full((len(rows), 1), len(images)), windows), dim=1))
@@ -192,7 +196,7 @@ class FrameBatches(StepBatches):
                 images.append(item["image"])
         batch: dict[str, Any] = {"image": torch.stack(images), "boxes_xyxy": boxes}
         if told:
-            batch["told_xyxy"] = told
+            batch |= {"told_xyxy": told, "unsure_xyxy": unsure}
         if maps:
             batch |= {"rois": torch.cat(rois).float(), "maps": torch.from_numpy(np.stack(maps))}
         return batch

@@ -3,8 +3,9 @@
     python -m distill.label_frames --detector runs/twin/student.pt --npy frames.npy
 
 A detector that learnt from few frames labels the others for the next (`distill.train --student detector
---pseudo-labelled-npy`): STAC (Sohn et al., arXiv 2005.04757) with plain augmentation. Frames in which it is
-unsure of a box are left out, since an ear that is taken for background teaches the opposite.
+--pseudo-labelled-npy`): STAC (Sohn et al., arXiv 2005.04757) with plain augmentation. Each box keeps its
+score: what the detector is unsure of is then neither ear nor background, since an ear that is taken for
+background teaches the opposite.
 
 Writes `pseudo_labelled.npy` into the output folder.
 """
@@ -35,15 +36,13 @@ class Config:
     """Manifest of the photographs."""
     output_dir: Path = Path("runs/frame_labels")
     """Folder of the manifest."""
-    sure: float = 0.5
-    """Boxes with at least this score are ears."""
-    unsure: float = 0.15
-    """A photograph with a box from this score on, but below `sure`, is left out."""
+    score: float = 0.3
+    """Boxes with at least this score are kept; what scores less is background."""
 
     def __post_init__(self) -> None:
-        """Raise UserError for scores that make no sense."""
-        if not 0 < self.unsure <= self.sure < 1:
-            raise UserError(f"unsure={self.unsure}, sure={self.sure}: 0 < unsure <= sure < 1 is needed.")
+        """Raise UserError for a score that makes no sense."""
+        if not 0 < self.score < 1:
+            raise UserError(f"score={self.score}: a number between 0 and 1 is needed.")
 
 
 def main(config: Config) -> Path:
@@ -56,25 +55,21 @@ def main(config: Config) -> Path:
 
     detector = load_student(config.detector, "detector").eval()
     manifest = read_manifest(config.npy)
-    labelled, photographs, left_out = label(detector, manifest, config.sure, config.unsure)
+    labelled, photographs = label(detector, manifest, config.score)
     if len(labelled) == 0:
         raise UserError(
-            f"{config.detector}: finds no ear with a score of {config.sure} in {photographs:,} photographs "
-            f"of {config.npy}. Lower --sure, or train it for longer."
+            f"{config.detector}: finds no ear with a score of {config.score} in {photographs:,} photographs "
+            f"of {config.npy}. Lower --score, or train it for longer."
         )
     write_provenance(config.output_dir, config)
     write_manifest(config.output_dir / LABELLED, labelled)
-    print(
-        f"{len(labelled):,} ears in {photographs - left_out:,} photographs; {left_out:,} left out as unsure"
-    )
+    print(f"{len(labelled):,} boxes in {photographs:,} photographs")
     return config.output_dir
 
 
-def label(
-    detector: torch.nn.Module, manifest: Manifest, sure: float, unsure: float
-) -> tuple[Manifest, int, int]:
-    """The ears found, with the photographs that show none; how many photographs there were, and how many of
-    them are left out.
+def label(detector: torch.nn.Module, manifest: Manifest, least: float) -> tuple[Manifest, int]:
+    """The boxes found that score `least` or more, with the photographs that show none; and how many
+    photographs there were.
     """
     import numpy as np
     from tqdm import tqdm
@@ -86,20 +81,22 @@ def label(
     paths: list[str] = []
     empty: list[str] = []
     boxes: list[np.ndarray] = []
-    left_out = 0
+    all_scores: list[np.ndarray] = []
     for part, images in tqdm(photographs(frames), desc="frames", unit="batch"):
         for frame, (found, scores) in zip(frames[part], find_boxes(detector, images), strict=True):
-            certain = scores >= sure
-            if (~certain & (scores >= unsure)).any():
-                left_out += 1
-            elif certain.any():
-                paths += [frame.path] * int(certain.sum())
-                boxes.append(found[certain])
-            else:
+            kept = scores >= least
+            paths += [frame.path] * int(kept.sum())
+            boxes.append(found[kept])
+            all_scores.append(scores[kept])
+            if not kept.any():
                 empty.append(frame.path)
-    found_xyxy = np.concatenate(boxes) if boxes else np.empty((0, 4), np.float32)
-    labelled = Manifest(np.array(paths, dtype=str), found_xyxy, empty_images=np.array(empty, dtype=str))
-    return labelled, len(frames), left_out
+    labelled = Manifest(
+        np.array(paths, dtype=str),
+        np.concatenate(boxes),
+        scores=np.concatenate(all_scores),
+        empty_images=np.array(empty, dtype=str),
+    )
+    return labelled, len(frames)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def build_detector_material(config: Config, image_px: int) -> Material:
         others = train.select(rest) if told is None else told
         frames = Frames(others, image_px, augmentation, config.seed + 1)
         maps = (kept, rest) if told is None else (None, None)
-        second = FrameSource(frames, rest_count, *maps, told=told is not None)
+        second = FrameSource(frames, rest_count, *maps, None if told is None else config.sure_from)
     facts = {"labels": len(first.frames), "empty_frames": len(labelled.empty_images)}
     if told is not None:
         facts["told"] = len(second.frames)

@@ -138,8 +138,9 @@ class DetectorModule(StudentModule):
     """Boxes teach the detector; kept maps of ears teach the map under them.
 
     A batch (`distill.batches.FrameBatches`): image (B, 3, S, S) uint8, labelled frames first; boxes_xyxy, one
-    (n, 4) a labelled frame; told_xyxy, one (n, 4) a frame that a detector labelled, these coming next; with a
-    teacher rois (R, 5), frame index and window edges in px, and maps (R, C, g, g).
+    (n, 4) a labelled frame; told_xyxy, one (n, 4) a frame that a detector labelled, these coming next, and
+    unsure_xyxy, what it was not sure of there, which is neither ear nor background; with a teacher rois
+    (R, 5), frame index and window edges in px, and maps (R, C, g, g).
     """
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
@@ -158,6 +159,7 @@ class DetectorModule(StudentModule):
                 batch["told_xyxy"],
                 features.shape[-2:],
                 self.student.stride,
+                batch["unsure_xyxy"],
             )["loss"]
             self.log_terms({"prediction": told}, last - labelled)
             loss = loss + self.prediction_weight * told

@@ -58,6 +58,8 @@ class Config:
     """Frames with the boxes that another detector found in them (distill.label_frames): the detector learns
     from those too, and needs no frame_maps then.
     """
+    sure_from: float = 0.5
+    """Score from which on such a box is an ear; below, it is neither ear nor background."""
     map_weight: float = 1.0
     """Weight of the map loss beside the label loss."""
     loss_weights: dict[str, float] = field(default_factory=lambda: {"cosine": 0.9, "smooth_l1": 0.1})
@@ -143,7 +145,7 @@ class Config:
                 f"batch_size={self.batch_size}: {self.processes} processes share a batch; a multiple of "
                 f"{self.processes} from {2 * self.processes} on is needed."
             )
-        for name in ("labelled_share", "labelled_last", "fade", "masked_share", "ema_decay"):
+        for name in ("labelled_share", "labelled_last", "fade", "masked_share", "ema_decay", "sure_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name}={getattr(self, name)}: a number from 0 to 1 is needed.")
         for name in ("map_weight", "prediction_weight", "epochs", "agreement_limit"):

@@ -30,29 +30,37 @@ def landmark_loss(
 
 
 def detection_loss(
-    logits: Tensor, boxes_xyxy: Tensor, targets_xyxy: list[Tensor], map_shape: tuple[int, int], stride: int
+    logits: Tensor,
+    boxes_xyxy: Tensor,
+    targets_xyxy: list[Tensor],
+    map_shape: tuple[int, int],
+    stride: int,
+    ignored_xyxy: list[Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Loss of the detector: {"loss", "score", "box"}, scalars with `loss` their sum.
 
     logits: (B, M); boxes_xyxy: (B, M, 4) px; targets_xyxy: B tensors (n, 4) px, n = 0 for a frame without
     ears. Scores: focal loss (Lin et al., ICCV 2017, without its alpha), divided by the number of positive
     cells, at least 1. Boxes: GIoU (Rezatofighi et al., CVPR 2019) and distance in size-free terms, the mean
-    over ears of the mean over their cells.
+    over ears of the mean over their cells. ignored_xyxy: B tensors (n, 4) of what may be an ear or not: the
+    scores of cells with their centre in one, and no ear's own, count nothing.
     """
     logits, boxes_xyxy = logits.float(), boxes_xyxy.float()
-    target_scores = torch.zeros_like(logits)
+    target_scores, counts = torch.zeros_like(logits), torch.ones_like(logits)
     box_loss, positives = logits.new_zeros(()), 0
     for image, targets in enumerate(targets_xyxy):
+        if ignored_xyxy is not None and len(ignored_xyxy[image]):
+            counts[image] = (~covered(ignored_xyxy[image], map_shape, stride)).float()
         if len(targets) == 0:
             continue
         cells, ears = assign(targets, map_shape, stride)
         found, true = boxes_xyxy[image, cells], targets[ears].float()
-        target_scores[image, cells] = 1.0
+        target_scores[image, cells] = counts[image, cells] = 1.0
         cells_of_ear = torch.bincount(ears, minlength=len(targets))[ears]
         box_loss = box_loss + (box_distance(found, true) / cells_of_ear).sum()
         positives += len(cells)
-    score_loss = sigmoid_focal_loss(logits, target_scores, alpha=-1, gamma=FOCAL_POWER, reduction="sum")
-    score_loss = score_loss / max(positives, 1)
+    score_loss = sigmoid_focal_loss(logits, target_scores, alpha=-1, gamma=FOCAL_POWER)
+    score_loss = (score_loss * counts).sum() / max(positives, 1)
     box_loss = box_loss / max(sum(map(len, targets_xyxy)), 1)
     return {"loss": score_loss + box_loss, "score": score_loss, "box": box_loss}
 
@@ -69,6 +77,13 @@ def box_distance(found_xyxy: Tensor, true_xyxy: Tensor) -> Tensor:
     terms = torch.cat((offset, (found_size / true_size).log()), dim=1)
     smooth_l1 = F.smooth_l1_loss(terms, torch.zeros_like(terms), beta=SMOOTH_BELOW, reduction="none")
     return GIOU_WEIGHT * generalized_box_iou_loss(found_xyxy, true_xyxy) + SIZE_WEIGHT * smooth_l1.sum(dim=1)
+
+
+def covered(boxes_xyxy: Tensor, map_shape: tuple[int, int], stride: int) -> Tensor:
+    """(n, 4) px -> (h * w,) bool: cells whose centre lies in one of the boxes."""
+    x, y = cell_centres_px(map_shape, stride, boxes_xyxy.device).unbind(dim=-1)
+    left, top, right, bottom = boxes_xyxy.unsqueeze(-1).unbind(dim=1)
+    return ((x > left) & (x < right) & (y > top) & (y < bottom)).any(dim=0)
 
 
 def assign(targets_xyxy: Tensor, map_shape: tuple[int, int], stride: int) -> tuple[Tensor, Tensor]:

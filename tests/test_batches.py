@@ -294,7 +294,23 @@ def test_frames_bring_boxes_of_the_labelled_and_maps_of_all(folder):
     assert len(batches[1]["image"]) == 5
     alone = FrameBatches(FrameSource(labelled, 3), seed=1)[0]
     assert set(alone) == {"image", "boxes_xyxy"}
-    told = FrameBatches(FrameSource(labelled, 3), FrameSource(unlabelled, 2, told=True), seed=1)[0]
-    assert set(told) == {"image", "boxes_xyxy", "told_xyxy"}
-    assert [len(boxes) for boxes in told["told_xyxy"]] == [2, 2]
+    told = FrameBatches(FrameSource(labelled, 3), FrameSource(unlabelled, 2, sure_from=0.5), seed=1)[0]
+    assert set(told) == {"image", "boxes_xyxy", "told_xyxy", "unsure_xyxy"}
+    assert [len(boxes) for boxes in told["told_xyxy"]] == [2, 2]  # people's boxes are sure
     assert len(told["boxes_xyxy"]) == 3
+
+
+def test_boxes_of_low_score_are_told_apart(tmp_path):
+    draw_ears(tmp_path, "frames", photographs=1, seed=0, ears_each=2)
+    manifest = read_manifest(tmp_path / "frames.npy")
+    manifest = dataclasses.replace(manifest, scores=np.array([0.4, 0.6], np.float32))
+    manifest = dataclasses.replace(manifest, empty_images=manifest.empty_images[:0])
+    whole = FrameConfig(chips=0, focus=0, scale_min=0.9, scale_max=1.0, shift=0.0, flip=0)
+    frames = Frames(manifest, 320, FrameAugmentation(whole, 320, NO_LIGHT))
+    source = FrameSource(frames, 2, sure_from=0.5)
+    batch = FrameBatches(FrameSource(frames, 2), source, seed=1)[0]
+    for labels, sure, unsure in zip(
+        batch["boxes_xyxy"], batch["told_xyxy"], batch["unsure_xyxy"], strict=True
+    ):
+        assert (len(labels), len(sure), len(unsure)) == (2, 1, 1)
+        assert (sure[0, 0] > unsure[0, 0]) == (manifest.boxes_xyxy[1, 0] > manifest.boxes_xyxy[0, 0])

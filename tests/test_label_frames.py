@@ -30,11 +30,12 @@ def test_found_boxes_take_the_place_of_those_that_were_there(frames, tmp_path, c
     assert [path[-5] for path in labelled.image_paths] == ["0", "2"]
     np.testing.assert_allclose(labelled.boxes_xyxy, [EARS[0], EARS[2]], atol=5)
     assert [path[-5] for path in labelled.empty_images] == ["1"]
-    assert "2 ears in 3 photographs; 0 left out" in capsys.readouterr().out
+    assert labelled.scores.shape == (2,) and (labelled.scores > 0.3).all()
+    assert "2 boxes in 3 photographs" in capsys.readouterr().out
 
 
-def test_photographs_with_an_unsure_box_are_left_out(frames, tmp_path):
+def test_a_detector_that_finds_nothing_and_a_senseless_score_are_refused(frames, tmp_path):
     with pytest.raises(UserError, match=r"finds no ear with a score of 0.999"):
-        main(Config(tiny_files() / "detector.pt", frames, tmp_path, sure=0.999, unsure=0.02))
-    with pytest.raises(UserError, match="0 < unsure <= sure < 1"):
-        Config(tiny_files() / "detector.pt", frames, tmp_path, sure=0.1)
+        main(Config(tiny_files() / "detector.pt", frames, tmp_path, score=0.999))
+    with pytest.raises(UserError, match="score=0: a number between 0 and 1"):
+        Config(tiny_files() / "detector.pt", frames, tmp_path, score=0)

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,21 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert np.isfinite(read.landmarks[:, 1:]).all()
     assert read.boxes_xyxy.dtype == np.float32
     assert read.visibility.dtype == np.uint8
+
+
+def test_scores_of_boxes_are_kept(tmp_path: Path) -> None:
+    found = replace(example(), scores=np.array([0.25, 1.0, 0.5]))
+    read = read_manifest(write_manifest(tmp_path / "found.npy", found))
+    assert read.scores.tolist() == [0.25, 1.0, 0.5]
+    assert read.select([2, 0]).scores.tolist() == [0.5, 0.25]
+    assert join_manifests([read, example()]).scores.tolist() == [0.25, 1.0, 0.5, 1, 1, 1]
+    assert join_manifests([example(), example()]).scores is None
+    for scores, complaint in (
+        (np.array([0.5, 0.5, 1.5]), "from 0 to 1"),
+        (np.array([0.5]), r"expected \(3\)"),
+    ):
+        with pytest.raises(UserError, match=complaint):
+            replace(example(), scores=scores)
 
 
 def test_numpy_reads_it_as_the_dict_users_know(tmp_path: Path) -> None:

@@ -80,6 +80,24 @@ def test_frames_without_ears_push_scores_down_only():
     assert loss["score"].item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_what_may_be_an_ear_or_not_teaches_neither():
+    torch.manual_seed(0)
+    logits, boxes = torch.zeros(2, 64, requires_grad=True), _boxes_around_cells(20.0).expand(2, 64, 4).clone()
+    ear = torch.tensor([[8.0, 8.0, 24.0, 24.0]])
+    unsure = torch.tensor([[0.0, 0.0, 32.0, 16.0], [40.0, 40.0, 56.0, 56.0]])
+    ears, nothing = [ear, torch.zeros(0, 4)], torch.zeros(0, 4)
+    detection_loss(logits, boxes, ears, MAP_SHAPE, STRIDE, [unsure, nothing])["score"].backward()
+    in_doubt = torch.zeros(8, 8, dtype=torch.bool)
+    in_doubt[:2, :4] = in_doubt[5:7, 5:7] = True  # rows, columns of cells of 8 px
+    own = torch.zeros(8, 8, dtype=torch.bool)
+    own[1:3, 1:3] = True  # the ear's own cells count, though two of them lie in doubt
+    slope = logits.grad[0].reshape(8, 8)
+    assert (slope[in_doubt & ~own] == 0).all()
+    assert (slope[own] < 0).all()
+    assert (slope[~in_doubt & ~own] > 0).all()
+    assert (logits.grad[1] > 0).all()
+
+
 def test_detection_loss_is_normalised_by_positives():
     """The same frame twice costs as much as once."""
     torch.manual_seed(0)
