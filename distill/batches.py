@@ -184,7 +184,7 @@ class FrameBatches(StepBatches):
                 if source is self.sources[0]:
                     boxes.append(item["boxes_xyxy"])
                 elif source.sure_from is not None:
-                    scores = scores_of(source.frames.manifest)[item["rows"]]
+                    scores = scores_of(source.frames.manifest)[item["rows"].numpy()]
                     sure = torch.from_numpy(scores >= source.sure_from)
                     told.append(item["boxes_xyxy"][sure])
                     unsure.append(item["boxes_xyxy"][~sure])

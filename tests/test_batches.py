@@ -314,3 +314,8 @@ def test_boxes_of_low_score_are_told_apart(tmp_path):
     ):
         assert (len(labels), len(sure), len(unsure)) == (2, 1, 1)
         assert (sure[0, 0] > unsure[0, 0]) == (manifest.boxes_xyxy[1, 0] > manifest.boxes_xyxy[0, 0])
+    one = FrameSource(
+        Frames(manifest.select([0]), 320, FrameAugmentation(whole, 320, NO_LIGHT)), 2, sure_from=0.5
+    )
+    batch = FrameBatches(FrameSource(frames, 2), one, seed=1)[0]
+    assert [len(boxes) for boxes in batch["told_xyxy"] + batch["unsure_xyxy"]] == [0, 0, 1, 1]
