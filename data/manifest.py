@@ -32,8 +32,8 @@ class Manifest:
     landmarks: (N, K, 2) float32 px (pixel centres at integers), NaN where not annotated, or None.
     visibility: (N, K) uint8, 0 not annotated, 1 annotated but hidden, 2 visible; None when landmarks is.
     sources: (N,) str, what must not stand on both sides of a split (photograph, identity), or None.
-    scores: (N,) float32, 0..1, how sure of each box the detector is that found it; None: people drew them.
     empty_images: (M,) str, images without an ear, for the detector.
+    scores: (N,) float32, 0..1, how sure of each box the detector is that found it; None: people drew them.
     """
 
     image_paths: np.ndarray
@@ -41,8 +41,8 @@ class Manifest:
     landmarks: np.ndarray | None = None
     visibility: np.ndarray | None = None
     sources: np.ndarray | None = None
-    scores: np.ndarray | None = None
     empty_images: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
+    scores: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Bring every field to its type and check that the lengths agree. Raises UserError."""

@@ -92,7 +92,7 @@ def test_chosen_cells_and_what_is_missing(study: Path) -> None:
     assert set(stage_runs()) == {"data", "landmarker_twin_all_seed1", "landmarker_twin_all_seed1_score"}
     page = (RUN / "study.md").read_text()
     assert "1 of 10 cells are there" in page
-    assert "- landmarker.both.5.0: never ran" in page
+    assert "- landmarker.both, never ran: 5.0, " in page
     (RUN / "cells/left_over.json").write_text("{}")
     os.utime("outside.txt", (1, 1))  # touched, but the content is the same
     run(study, models=("landmarker",), arms=("twin",), budgets=("all",), seeds=(1,))

@@ -31,8 +31,17 @@ def study_page(study: dict[str, Any]) -> str:
     for name, model in study["models"].items():
         parts += _model_section(name, model)
     if missing:
-        parts += ["## Missing cells", "", *(f"- {cell}: {why}" for cell, why in missing.items()), ""]
+        parts += ["## Missing cells", "", *_missing_lines(missing), ""]
     return "\n".join(parts)
+
+
+def _missing_lines(missing: dict[str, str]) -> list[str]:
+    """A line an arm and reason: `- landmarker.both, never ran: 25.0, 25.1` (budget and seed)."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for cell, why in missing.items():
+        model, arm, place = cell.split(".", 2)
+        places.setdefault((f"{model}.{arm}", why), []).append(place)
+    return [f"- {arm}, {why}: {', '.join(found)}" for (arm, why), found in places.items()]
 
 
 def _model_section(name: str, model: dict[str, Any]) -> list[str]:
