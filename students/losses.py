@@ -50,7 +50,7 @@ def detection_loss(
     box_loss, positives = logits.new_zeros(()), 0
     for image, targets in enumerate(targets_xyxy):
         if ignored_xyxy is not None and len(ignored_xyxy[image]):
-            counts[image] = (~covered(ignored_xyxy[image], map_shape, stride)).float()
+            counts[image] = (~cells_inside(ignored_xyxy[image], map_shape, stride).any(dim=0)).float()
         if len(targets) == 0:
             continue
         cells, ears = assign(targets, map_shape, stride)
@@ -79,11 +79,11 @@ def box_distance(found_xyxy: Tensor, true_xyxy: Tensor) -> Tensor:
     return GIOU_WEIGHT * generalized_box_iou_loss(found_xyxy, true_xyxy) + SIZE_WEIGHT * smooth_l1.sum(dim=1)
 
 
-def covered(boxes_xyxy: Tensor, map_shape: tuple[int, int], stride: int) -> Tensor:
-    """(n, 4) px -> (h * w,) bool: cells whose centre lies in one of the boxes."""
+def cells_inside(boxes_xyxy: Tensor, map_shape: tuple[int, int], stride: int) -> Tensor:
+    """(n, 4) px -> (n, h * w) bool: cells whose centre lies in each box."""
     x, y = cell_centres_px(map_shape, stride, boxes_xyxy.device).unbind(dim=-1)
     left, top, right, bottom = boxes_xyxy.unsqueeze(-1).unbind(dim=1)
-    return ((x > left) & (x < right) & (y > top) & (y < bottom)).any(dim=0)
+    return (x > left) & (x < right) & (y > top) & (y < bottom)
 
 
 def assign(targets_xyxy: Tensor, map_shape: tuple[int, int], stride: int) -> tuple[Tensor, Tensor]:
@@ -97,7 +97,7 @@ def assign(targets_xyxy: Tensor, map_shape: tuple[int, int], stride: int) -> tup
     x, y = cell_centres_px(map_shape, stride, targets_xyxy.device).unbind(dim=-1)
     left, top, right, bottom = targets_xyxy.unsqueeze(-1).unbind(dim=1)
     across, down = (x - (left + right) / 2).abs(), (y - (top + bottom) / 2).abs()
-    inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+    inside = cells_inside(targets_xyxy, map_shape, stride)
     candidates = inside & (torch.maximum(across, down) < CENTRE_RADIUS_STRIDES * stride)
     distance = across.square() + down.square()
     candidates = candidates.scatter(1, distance.argmin(dim=1, keepdim=True), True)
