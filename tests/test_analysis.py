@@ -130,7 +130,7 @@ def test_the_page_and_the_pictures(tmp_path):
         "-20.0",
         "39, 1.56 x",
         "1.050",
-        "- landmarker.both.50.0: never",
+        "- landmarker.both, never ran: 50.0",
     ):
         assert part in page
     model = content["models"]["landmarker"]
