@@ -16,6 +16,7 @@ from configs.recipe import recipe_from
 from distill.report.__main__ import Config, main
 from distill.report.figures import figures, merged
 from distill.report.inputs import COMMANDS, Inputs
+from distill.report.provenance import made_by
 from tests.made_up_run import MEAN_ERRORS, make_run
 
 VOID = {"meta", "link", "img", "br", "path", "circle", "rect", "use"}
@@ -150,6 +151,19 @@ def test_an_empty_run_says_which_stages_make_it(tmp_path: Path) -> None:
         assert re.search(rf"The stage {stage} makes it\s+\(python -m {re.escape(command)}\)", page.text), (
             stage
         )
+
+
+def test_stages_without_a_section_are_listed_where_they_ran(tmp_path: Path) -> None:
+    run = make_run(tmp_path)  # whose own stages began at 10
+    for stage, hour in (("said_by_twin", "11"), ("prepared", "09"), ("report", "12")):
+        (run / stage).mkdir()
+        record = f"command: made.{stage}\nstarted: 2026-11-21T{hour}:00:00+0000\n"
+        (run / stage / "run.yaml").write_text(record)
+    made = made_by(Inputs(run, {}))
+    stages = [row.label for row in made["stages"]]
+    assert stages[0] == "prepared"
+    assert stages[-1] == "said_by_twin"
+    assert set(stages) == {*COMMANDS, "prepared", "said_by_twin"}
 
 
 def test_a_missing_run_folder_is_an_error(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def main(config: Config) -> Path:
     from configs.files import write_atomic
     from configs.provenance import write_provenance
     from distill.report.figures import figures, merge_into
-    from distill.report.inputs import COMMANDS, Inputs
+    from distill.report.inputs import COMMANDS, REPORT, Inputs
 
     if not config.run.is_dir():
         raise UserError(
@@ -78,7 +78,7 @@ def main(config: Config) -> Path:
     inputs = Inputs(config.run, {stage: getattr(config, stage) for stage in COMMANDS})
     found = figures(inputs)
     page = render(inputs, found, config.title, config.landmarks)
-    output_dir = config.output_dir or config.run / "report"
+    output_dir = config.output_dir or config.run / REPORT
     path = write_atomic(
         output_dir / "index.html", lambda temporary: temporary.write_text(page, encoding="utf-8")
     )

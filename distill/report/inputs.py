@@ -12,7 +12,7 @@ import numpy as np
 from configs.errors import UserError
 from configs.files import read_json
 
-# name of a stage in configs/demo.yaml -> the command that makes its folder
+# stages of configs/demo.yaml that a section shows -> the command that makes their folder
 COMMANDS = {
     "data": "data.render or data.prepare",
     "teacher": "teacher.train",
@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "students.evaluate",
     "export": "students.export",
 }
+REPORT = "report"  # the folder that the report itself is written to
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,14 @@ class Inputs:
         self.folders = {stage: folders.get(stage) or run_dir / stage for stage in COMMANDS}
         self.damaged: list[Absent] = []
 
+    def stages(self) -> list[str]:
+        """Those that a section shows, then whatever other stage of the run recorded what it did."""
+        others = {path.parent.name for path in self.run_dir.glob("*/run.yaml")}
+        return [*self.folders, *sorted(others - self.folders.keys() - {REPORT})]
+
     def path(self, stage: str, name: str) -> Path | Absent:
         """A file of a stage; `name` may be a pattern, then the last match in alphabetical order."""
-        folder = self.folders[stage]
+        folder = self.folders.get(stage, self.run_dir / stage)
         if not folder.is_dir():
             return Absent(stage, name, f"there is no folder {folder}")
         found = sorted(folder.glob(name))

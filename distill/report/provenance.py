@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from distill.report.inputs import COMMANDS, Inputs
+from distill.report.inputs import Inputs
 from distill.report.tables import Cell, Row
 
 
 def made_by(inputs: Inputs) -> dict[str, Any]:
-    """recipe (text), stages (rows), options [(stage, YAML text)], versions (rows), revisions, name."""
+    """recipe (text), name, revisions, versions (rows); stages (rows) in the order they began, and the options
+    [(stage, YAML text)] of each."""
     import yaml
 
-    records = {stage: inputs.yaml(stage) for stage in COMMANDS}
-    records = {stage: record for stage, record in records.items() if record}
+    records = {stage: record for stage in inputs.stages() if (record := inputs.yaml(stage))}
+    records = dict(sorted(records.items(), key=lambda item: str(item[1].get("started") or "")))
     stages = []
     for stage, record in records.items():
         published = inputs.json(stage, "stage.json") or {}
