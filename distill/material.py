@@ -61,12 +61,9 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
         facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     if taught is not None and taught.trust is not None:
         facts["trusted_share"] = taught.trusted_share
-    if taught is None:  # a twin, or the gate left nothing to learn from
-        batches = CropBatches(labelled, config.batch_size, seed=config.seed)
-    else:
-        counts = _shares(config, max(config.labelled_share, len(chosen.train) / len(unlabelled)))
-        last = _labelled_from(config, len(unlabelled))
-        batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
+    counts = _crop_counts(config, taught, chosen.train, len(unlabelled))
+    last = _labelled_from(config, len(unlabelled))
+    batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
     return Material(batches, val_loader, kept, len(unlabelled), facts)
 
 
@@ -94,8 +91,8 @@ def build_detector_material(config: Config, image_px: int) -> Material:
     labelled_count, rest_count = _shares(config, config.labelled_share)
     if told is not None:
         told = _not_labelled(told, labelled)
-    if told is None and (kept is None or len(rest) == 0):
-        labelled_count, rest_count = config.batch_size, 0
+    if told is None and (kept is None or map_rows is not None or len(rest) == 0):
+        labelled_count, rest_count = config.batch_size, 0  # maps alone take no labelled frame's place
     first = FrameSource(Frames(labelled, image_px, augmentation, config.seed), labelled_count)
     if map_rows is not None:
         first.kept, first.map_rows = kept, map_rows
@@ -155,6 +152,17 @@ def _taught_ears(
         return None
     limit = config.agreement_limit if with_points else None
     return TaughtEars(kept, views, geometry, photometry, flip, limit, with_maps)
+
+
+def _crop_counts(
+    config: Config, taught: TaughtEars | None, labelled: Manifest, others: int
+) -> tuple[int, int]:
+    """Labelled and other crops of a batch. Crops of which maps alone are known take no labelled one's place,
+    unless no labelled ear has a map.
+    """
+    if taught is None or (not taught.teaches_points and taught.rows_of(labelled) is not None):
+        return config.batch_size, 0
+    return _shares(config, max(config.labelled_share, len(labelled) / others))
 
 
 def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None, np.ndarray]:

@@ -12,6 +12,7 @@ from data import crops
 from data.dataset import EarCrops
 from data.manifest import Manifest
 from data.transforms import Geometry, Photometry
+from distill.frozen import HEATMAPS
 from distill.gate import trust
 from distill.maps import KeptMaps
 from distill.views import PLAIN, CropViews
@@ -49,6 +50,11 @@ class TaughtEars:
     def __len__(self) -> int:
         """Number of ears."""
         return len(self.crops)
+
+    @property
+    def teaches_points(self) -> bool:
+        """Whether a labeller says where the points lie, as points or as heatmaps."""
+        return self.trust is not None or (self.with_maps and self.kept.layer == HEATMAPS)
 
     @property
     def trusted_share(self) -> float | None:

@@ -1,8 +1,9 @@
 """Train a student: `python -m distill.train --student landmarker --train-npy ... --maps ...`.
 
-The labels teach the task; the teacher's kept maps (and the points its EarDetector predicted, if they were
-admitted) teach on everything else. --no-distill trains the twin to compare with: the same weights at the
-start, seeds, number of steps, images and augmentation, and the labels alone.
+The labels teach the task. Points that an EarDetector predicted, if they were admitted, teach on everything
+else, and the teacher's kept maps on all of it; maps alone teach beside the labels, not in their place.
+--no-distill trains the twin to compare with: the same weights at the start, seeds, number of steps, images
+and augmentation, and the labels alone.
 
 Writes `student.pt` (the best by validation, what later stages take), `last.ckpt` (to resume), the three best
 checkpoints, `metrics.csv`, `metrics.json`, `tensorboard/` and `predictions.png`.
@@ -92,8 +93,8 @@ class Config:
     batch_size: int = 64
     """Images a step, of all devices together. The twin has as many, all of them labelled."""
     labelled_share: float = 0.5
-    """Of a batch, when there are others beside the labelled; the landmarker's is at least as large as the
-    labelled part of its crops.
+    """Of a batch, where others teach points or boxes: where they only have maps, all of it is labelled, and
+    maps teach beside the labels. The landmarker's is at least as large as the labelled part of its crops.
     """
     labelled_last: float = 0.0
     """Part of the training, at its end, whose batches are labelled alone, as the twin's are throughout."""

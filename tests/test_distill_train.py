@@ -8,7 +8,7 @@ import torch
 from configs.errors import UserError
 from configs.files import read_json
 from distill import cache
-from distill.material import build_landmarker_material, plan_steps
+from distill.material import build_detector_material, build_landmarker_material, plan_steps
 from distill.train import Config, build_module, main
 from students.checkpoint import build_student, load_student
 from teacher import finetune
@@ -169,6 +169,25 @@ def test_a_twins_batch_is_as_large_and_all_of_it_labelled(kept, tmp_path):
     assert len(student["maps"]) == 4  # the labelled crops are among those whose maps were kept
     many = build_landmarker_material(_landmarker(kept, tmp_path, labels=4), 128).batches[0]
     assert len(many["points_px"]) == 3  # of 4: as large a part of the batch as of the 6 crops, rounded
+
+
+def test_maps_alone_take_no_labelled_crops_place(kept, tmp_path):
+    config = _landmarker(kept, tmp_path, labels=2, prediction_weight=0.0)
+    batch = build_landmarker_material(config, 128).batches[0]
+    assert set(batch) == {"image", "points_px", "visibility", "maps", "map_matrix"}
+    assert len(batch["image"]) == len(batch["points_px"]) == len(batch["maps"]) == 4
+    strangers = dataclasses.replace(config, labelled_npy=kept / "val.npy")  # without maps of their own
+    batch = build_landmarker_material(strangers, 128).batches[0]
+    assert len(batch["image"]) == 4
+    assert len(batch["points_px"]) == len(batch["maps"]) == 2
+
+
+def test_maps_alone_take_no_labelled_frames_place(kept, tmp_path):
+    batches = build_detector_material(_detector(kept, tmp_path, labels=2), 160).batches
+    assert all(len(batches[step]["boxes_xyxy"]) == 3 for step in range(5))
+    assert any(len(batches[step].get("maps", ())) for step in range(5))
+    strangers = _detector(kept, tmp_path, labelled_npy=kept / "val.npy")
+    assert len(build_detector_material(strangers, 160).batches[0]["boxes_xyxy"]) == 2
 
 
 @pytest.mark.parametrize("arm", [{"prediction_weight": 0.0}, {"map_weight": 0.0}, {}])

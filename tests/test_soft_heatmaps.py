@@ -1,6 +1,7 @@
 """Soft heatmaps: the divergence against a loop, what was not seen teaches nothing, and a whole training."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from configs.files import read_json
 from distill import cache
 from distill.frozen import FrozenTeacher
 from distill.maps import KeptMaps
+from distill.material import build_landmarker_material
 from distill.soft_heatmaps import HeatmapMatcher
 from distill.train import Config, main
 from distill.views import CropViews, ViewSettings, read_ears
@@ -114,6 +116,8 @@ def test_a_landmarker_learns_from_them_and_a_detector_cannot(ears, tmp_path):
         val_npy=ears / "val.npy", maps=maps, output_dir=tmp_path / "student", steps=4, rounds=2, batch_size=4,
         student_options={"trunk": "mobilenetv4_conv_small_035", "width": 8}, num_workers=0,
     )  # fmt: skip
+    alone = replace(config, prediction_weight=0.0)  # heatmaps say where points lie, without the points too
+    assert len(build_landmarker_material(alone, 128).batches[0]["points_px"]) < 4
     folder = main(config)
     assert "train/map_heatmaps" in (folder / "metrics.csv").read_text()
     assert read_json(folder / "metrics.json")["teacher"]["layer"] == "heatmaps"
