@@ -19,7 +19,7 @@ from data import crops
 from data.dataset import EarCrops, Frames, sample_seed
 from data.manifest import Manifest, scores_of
 from distill.maps import KeptMaps
-from distill.taught import TaughtEars
+from distill.taught import TaughtEars, rows_within
 from distill.views import MIRRORED, PLAIN
 
 NEVER = 2**62  # a step that no training reaches
@@ -96,7 +96,7 @@ class CropBatches(StepBatches):
         self.seed = seed
         self._labelled_order = EndlessOrder(len(labelled), seed)
         self._taught_order = EndlessOrder(len(taught), seed + 1) if taught else None
-        self._taught_rows = taught.rows_of(labelled.manifest) if taught else None
+        self._taught_rows = rows_within(labelled.manifest, taught.crops.manifest) if taught else None
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         slots = list(enumerate(self.part.positions(step)))[self._dealt]

@@ -17,7 +17,7 @@ from data.manifest import Manifest, fingerprint, join_manifests, read_manifest
 from data.transforms import FrameAugmentation, Geometry, Photometry
 from distill.batches import CropBatches, FrameBatches, FrameSource
 from distill.maps import KeptMaps
-from distill.taught import TaughtEars
+from distill.taught import TaughtEars, rows_within
 from distill.views import CropViews, ViewSettings, check_views, read_ears
 from teacher.finetune_data import choose_labels
 
@@ -61,7 +61,7 @@ def build_landmarker_material(config: Config, image_px: int) -> Material:
         facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     if taught is not None and taught.trust is not None:
         facts["trusted_share"] = taught.trusted_share
-    counts = _crop_counts(config, taught, chosen.train, len(unlabelled))
+    counts = _crop_counts(config, taught, chosen.train, unlabelled)
     last = _labelled_from(config, len(unlabelled))
     batches = CropBatches(labelled, counts[0], taught, counts[1], config.seed, last)
     return Material(batches, val_loader, kept, len(unlabelled), facts)
@@ -87,20 +87,19 @@ def build_detector_material(config: Config, image_px: int) -> Material:
     if kept is not None and config.frame.flip > 0 and kept.views < 2:
         raise _no_mirrored_view(config.frame_maps, "frames", "--frame.flip 0")
     augmentation = FrameAugmentation(config.frame, image_px, config.photometry)
-    labelled, map_rows, rest = _split_frames(config, train)
-    labelled_count, rest_count = _shares(config, config.labelled_share)
+    labelled, map_rows = _split_frames(config, train)
     if told is not None:
         told = _not_labelled(told, labelled)
-    if told is None and (kept is None or map_rows is not None or len(rest) == 0):
+    labelled_count, rest_count = _shares(config, config.labelled_share)
+    if told is None and (kept is None or map_rows is not None):
         labelled_count, rest_count = config.batch_size, 0  # maps alone take no labelled frame's place
     first = FrameSource(Frames(labelled, image_px, augmentation, config.seed), labelled_count)
     if map_rows is not None:
         first.kept, first.map_rows = kept, map_rows
     second = None
     if rest_count:
-        others = train.select(rest) if told is None else told
-        frames = Frames(others, image_px, augmentation, config.seed + 1)
-        maps = (kept, rest) if told is None else (None, None)
+        frames = Frames(train if told is None else told, image_px, augmentation, config.seed + 1)
+        maps = (kept, np.arange(len(train))) if told is None else (None, None)
         second = FrameSource(frames, rest_count, *maps, None if told is None else config.sure_from)
     facts = {"labels": len(first.frames), "empty_frames": len(labelled.empty_images)}
     if told is not None:
@@ -155,26 +154,21 @@ def _taught_ears(
 
 
 def _crop_counts(
-    config: Config, taught: TaughtEars | None, labelled: Manifest, others: int
+    config: Config, taught: TaughtEars | None, labelled: Manifest, unlabelled: Manifest
 ) -> tuple[int, int]:
     """Labelled and other crops of a batch. Crops of which maps alone are known take no labelled one's place,
     unless no labelled ear has a map.
     """
-    if taught is None or (not taught.teaches_points and taught.rows_of(labelled) is not None):
+    if taught is None or not (taught.teaches_points or rows_within(labelled, unlabelled) is None):
         return config.batch_size, 0
-    return _shares(config, max(config.labelled_share, len(labelled) / others))
+    return _shares(config, max(config.labelled_share, len(labelled) / len(unlabelled)))
 
 
-def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None, np.ndarray]:
-    """The frames whose boxes are labels, the rows of their ears in `train` (None: they are others), and the
-    rows of `train` that only bring maps.
-    """
-    every = np.arange(len(train))
-    if config.labelled_npy is not None:
-        labelled = read_manifest(config.labelled_npy)
-        return labelled.select(_rows_of_some(labelled, config), keep_empty_images=True), None, every
-    chosen = _rows_of_some(train, config)
-    return train.select(chosen, keep_empty_images=True), chosen, np.setdiff1d(every, chosen)
+def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None]:
+    """The frames whose boxes are labels, and the rows of their ears in `train` (None: they are others)."""
+    labelled = train if config.labelled_npy is None else read_manifest(config.labelled_npy)
+    labelled = labelled.select(_rows_of_some(labelled, config), keep_empty_images=True)
+    return labelled, rows_within(labelled, train)
 
 
 def _told_frames(config: Config) -> Manifest | None:

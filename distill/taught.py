@@ -89,11 +89,13 @@ class TaughtEars:
         maps = np.array(self.kept.read(row, number))
         return {"maps": torch.from_numpy(maps), "map_matrix": torch.from_numpy(matrix)}
 
-    def rows_of(self, manifest: Manifest) -> np.ndarray | None:
-        """Rows (N,) of another manifest's ears among these; None where one is not among them."""
-        row_of = {place: row for row, place in enumerate(_places(self.crops.manifest))}
-        wanted = _places(manifest)
-        return np.array([row_of[key] for key in wanted]) if row_of.keys() >= set(wanted) else None
+
+def rows_within(part: Manifest, whole: Manifest) -> np.ndarray | None:
+    """Rows (N,) of a manifest's ears in another; None where one is not there."""
+    row_of = {place: row for row, place in enumerate(_places(whole))}
+    wanted = _places(part)
+    known = row_of.keys() >= set(wanted)
+    return np.array([row_of[key] for key in wanted], dtype=int) if known else None
 
 
 def _places(manifest: Manifest) -> list[tuple[str, bytes]]:
