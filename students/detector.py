@@ -13,7 +13,7 @@ PRIOR_SCORE = (
     0.01  # Lin et al., Focal Loss, ICCV 2017, sec. 3.3: start with every cell nearly sure of "no ear"
 )
 PRIOR_SIDE_PX = 48.0  # a middling ear in a 320 px frame
-MAX_LOG_DISTANCE = 5.0  # exp(5) strides = 1187 px: beyond any frame the student sees, below overflow
+LOG_DISTANCES = (-5.0, 5.0)  # in strides: 0.05 px, so that no box is empty; 1187 px, beyond any frame seen
 
 
 class StudentDetector(nn.Module):
@@ -65,9 +65,12 @@ class StudentDetector(nn.Module):
 
 
 def boxes_from_distances(log_distances: Tensor, map_shape: tuple[int, int], stride: int) -> Tensor:
-    """(B, M, 4) log of left, top, right, bottom distances in strides -> (B, M, 4) boxes_xyxy, px."""
-    distances_px = log_distances.clamp(max=MAX_LOG_DISTANCE).exp() * stride
-    centres = cell_centres_px(map_shape, stride, log_distances.device).to(log_distances.dtype)
+    """(B, M, 4) log of left, top, right, bottom distances in strides -> (B, M, 4) boxes_xyxy, px, float32 or
+    finer: in bfloat16 the sides of a box at 300 px would be even numbers, and a narrow one empty.
+    """
+    wide = torch.promote_types(log_distances.dtype, torch.float32)
+    distances_px = log_distances.to(wide).clamp(*LOG_DISTANCES).exp() * stride
+    centres = cell_centres_px(map_shape, stride, log_distances.device).to(wide)
     return torch.cat((centres - distances_px[..., :2], centres + distances_px[..., 2:]), dim=-1)
 
 

@@ -45,7 +45,7 @@ def detection_loss(
     over ears of the mean over their cells. ignored_xyxy: B tensors (n, 4) of what may be an ear or not: the
     scores of cells with their centre in one, and no ear's own, count nothing.
     """
-    logits, boxes_xyxy = logits.float(), boxes_xyxy.float()
+    logits = logits.float()
     target_scores, counts = torch.zeros_like(logits), torch.ones_like(logits)
     box_loss, positives = logits.new_zeros(()), 0
     for image, targets in enumerate(targets_xyxy):

@@ -13,10 +13,11 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from configs.errors import UserError
 from configs.files import write_atomic
 from teacher.checkpoint import write_torch
 
-ASKED_EVERY = 20  # steps, after which several processes ask each other whether time is up: they wait for it
+ASKED_EVERY = 20  # steps, after which is asked what a device or another process has to be waited for
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -86,6 +87,24 @@ class MetricsTable(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
+
+
+class NumbersOnly(Callback):
+    """Ends a training that has lost its weights, before it overwrites a checkpoint with them.
+
+    Raises UserError where the loss is no number any more, and some weight neither.
+    """
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        if trainer.global_step % ASKED_EVERY and not trainer.is_last_batch:
+            return
+        if torch.isfinite(outputs["loss"]) or all(p.isfinite().all() for p in pl_module.parameters()):
+            return
+        raise UserError(
+            f"the training has diverged: after step {trainer.global_step} the loss is "
+            f"{float(outputs['loss'])} and weights are no numbers either. What was saved before stays. Train "
+            f"with a lower lr, or in precision 32 instead of {trainer.precision}."
+        )
 
 
 class MinutesBudget(Callback):

@@ -43,7 +43,14 @@ def build_trainer(
     from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    from teacher.callbacks import AtomicCheckpointIO, BestWeights, MetricsTable, MinutesBudget, ReseedEachStep
+    from teacher.callbacks import (
+        AtomicCheckpointIO,
+        BestWeights,
+        MetricsTable,
+        MinutesBudget,
+        NumbersOnly,
+        ReseedEachStep,
+    )
 
     if precision not in PRECISIONS:
         hint = did_you_mean(precision, PRECISIONS)
@@ -60,7 +67,7 @@ def build_trainer(
         **keep,
     )
     last = ModelCheckpoint(filename="last", **keep)  # after the others, so that it holds their state
-    watching: list[Callback] = [ReseedEachStep(seed), *callbacks]
+    watching: list[Callback] = [ReseedEachStep(seed), NumbersOnly(), *callbacks]
     if progress:
         watching.append(TQDMProgressBar(refresh_rate=10))
     if max_minutes:

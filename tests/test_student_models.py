@@ -89,6 +89,16 @@ def test_boxes_are_measured_from_the_centres_of_their_cells():
     torch.testing.assert_close(boxes[0, 5], torch.tensor([16.0, 4.0, 36.0, 14.0]))
 
 
+def test_boxes_are_fine_and_never_empty_in_bfloat16():
+    logs = torch.full((1, 1600, 4), -20.0, dtype=torch.bfloat16)
+    logs[0, 1599] = torch.tensor([0.5, 0.25, 0.125, 0.0])
+    boxes = boxes_from_distances(logs, (40, 40), stride=8)
+    assert boxes.dtype == torch.float32
+    assert (boxes[..., 2:] > boxes[..., :2]).all()
+    expected = [316 - 8 * 1.6487, 316 - 8 * 1.2840, 316 + 8 * 1.1331, 316 + 8]
+    torch.testing.assert_close(boxes[0, 1599], torch.tensor(expected), atol=1e-3, rtol=0)
+
+
 def test_a_shifted_frame_gives_shifted_boxes():
     """A whole step of the deepest stride, far from the borders: the same scores, 32 px further on."""
     torch.manual_seed(0)
