@@ -89,6 +89,26 @@ def test_a_killed_training_resumes_exactly(whole, tmp_path):
     assert (tmp_path / "metrics.csv").read_text() == (folder / "metrics.csv").read_text()
 
 
+class PoisonAt(pl.Callback):
+    """What an infinite gradient leaves."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            next(p for p in pl_module.parameters() if p.requires_grad).data.fill_(torch.nan)
+
+
+def test_a_diverged_training_stops_and_keeps_what_was_saved(whole, tmp_path):
+    folder, _, _ = whole
+    with pytest.raises(UserError, match=r"diverged: after step 8 the loss is nan .* in precision 32"):
+        fit(tmp_path, epochs=3, callbacks=[PoisonAt(epoch=1)])
+    assert read_rows(tmp_path) == read_rows(folder)[:1]
+    fit(tmp_path, epochs=3, resume="auto")  # from epoch 0, as if nothing had been
+    assert read_rows(tmp_path) == read_rows(folder)
+
+
 def test_what_lies_in_the_folder(whole):
     folder, model, trainer = whole
     kept = sorted(path.name for path in folder.glob("epoch=*-psnr=*.ckpt"))
