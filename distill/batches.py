@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,11 @@ class FrameSource:
     map_rows: np.ndarray | None = None
     sure_from: float | None = None
 
+    @cached_property
+    def sure(self) -> np.ndarray:
+        """(N,) bool: which of the boxes that a detector found are ears."""
+        return scores_of(self.frames.manifest) >= self.sure_from
+
 
 class FrameBatches(StepBatches):
     """Batches of the detector, by step: see `distill.module.DetectorModule` for what they hold.
@@ -184,8 +190,7 @@ class FrameBatches(StepBatches):
                 if source is self.sources[0]:
                     boxes.append(item["boxes_xyxy"])
                 elif source.sure_from is not None:
-                    scores = scores_of(source.frames.manifest)[item["rows"].numpy()]
-                    sure = torch.from_numpy(scores >= source.sure_from)
+                    sure = torch.from_numpy(source.sure[item["rows"].numpy()])
                     told.append(item["boxes_xyxy"][sure])
                     unsure.append(item["boxes_xyxy"][~sure])
                 if source.kept is not None:

@@ -166,7 +166,10 @@ def _crop_counts(
 
 def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None]:
     """The frames whose boxes are labels, and the rows of their ears in `train` (None: they are others)."""
-    labelled = train if config.labelled_npy is None else read_manifest(config.labelled_npy)
+    if config.labelled_npy is None:
+        rows = _rows_of_some(train, config)
+        return train.select(rows, keep_empty_images=True), rows
+    labelled = read_manifest(config.labelled_npy)
     labelled = labelled.select(_rows_of_some(labelled, config), keep_empty_images=True)
     return labelled, rows_within(labelled, train)
 
