@@ -57,10 +57,12 @@ def test_a_whole_study_and_then_only_its_analysis(study: Path, capsys: pytest.Ca
     changed["models"]["landmarker"]["arms"]["both"]["options"]["word"] = "other"
     study.write_text(yaml.safe_dump(changed))
     run(study, dry_run=True, budgets=("5",))
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("run")]
+    plan = capsys.readouterr().out
+    lines = [line for line in plan.splitlines() if line.startswith("run")]
     assert [line.split()[1] for line in lines] == [
         f"landmarker_both_5_seed{seed}{score}" for seed in (0, 1) for score in ("", "_score")
     ]
+    assert "not chosen" not in plan  # the other stages of a study are hundreds
 
 
 def test_a_study_cut_off_goes_on(study: Path, capsys: pytest.CaptureFixture) -> None:

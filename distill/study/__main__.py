@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
@@ -28,9 +28,6 @@ from distill.selection import with_needs
 from distill.stages import plan_stages
 from distill.study.expand import Cell, choose_cells, expand
 from distill.study.recipe import Study, load_study
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass
@@ -65,7 +62,7 @@ def main(config: Config) -> Path | None:
     chosen = with_needs(recipe, [cell.score_stage for cell in wanted])
     plans = plan_stages(recipe, _fingerprints(recipe), chosen)
     if config.dry_run:
-        print("\n".join(describe(plans, chosen)))
+        print("\n".join(describe({name: plans[name] for name in chosen}, chosen)))
         print(f"{len(wanted)} of {len(cells)} cells, {len(chosen)} of {len(plans)} stages are chosen")
         return None
     failed: dict[str, str] = {}
