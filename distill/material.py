@@ -143,7 +143,7 @@ def _taught_ears(
         )
     views = CropViews(unlabelled, settings)
     check_views(kept, views)
-    with_points = config.weight_of_predictions > 0 and kept.predictions is not None
+    with_points = config.prediction_weight > 0 and kept.predictions is not None
     with_maps = config.map_weight > 0
     if with_maps and config.geometry.flip > 0 and kept.views < 2:
         raise _no_mirrored_view(config.maps, "crops", "--geometry.flip 0")
@@ -176,7 +176,7 @@ def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray
 
 def _told_frames(config: Config) -> Manifest | None:
     """Frames that a detector labelled, where they are to teach."""
-    if not config.distill or config.pseudo_labelled_npy is None or config.weight_of_predictions == 0:
+    if not config.distill or config.pseudo_labelled_npy is None or config.prediction_weight == 0:
         return None
     return read_manifest(config.pseudo_labelled_npy)
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from distill.soft_heatmaps import HeatmapMatcher
 
 LEARNING_RATE = {"landmarker": 2e-2, "detector": 5e-3}  # docs/experiments.md
-PREDICTION_WEIGHT = {"landmarker": 3.0, "detector": 1.0}  # the ladder there
 MONITOR = {"landmarker": ("val/nme", "min"), "detector": ("val/ap", "max")}
 
 
@@ -76,9 +75,9 @@ class Config:
     """Of the locations hidden in the masked loss."""
     fade: float = 0.3
     """Part of the training, at its end, over which the map loss fades to nothing."""
-    prediction_weight: float | None = None
-    """Weight of predicted points (landmarker) or boxes (detector) beside labelled ones; 0 leaves them out;
-    None: 3 (landmarker) or 1 (detector).
+    prediction_weight: float = 1.0
+    """Weight of predicted points (landmarker) or boxes (detector) beside labelled ones; 0 leaves them out. More
+    than 1 pays where the labeller errs far less than the twin, or the training is short: docs/experiments.md.
     """
     agreement_limit: float = 0.05
     """Where the labeller and its mirror image differ by this part of the crop, its point counts nothing."""
@@ -153,14 +152,8 @@ class Config:
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name}={getattr(self, name)}: a number from 0 to 1 is needed.")
         for name in ("map_weight", "prediction_weight", "epochs", "agreement_limit"):
-            if (getattr(self, name) or 0) < 0:
+            if getattr(self, name) < 0:
                 raise UserError(f"{name}={getattr(self, name)}: 0 or more is needed.")
-
-    @property
-    def weight_of_predictions(self) -> float:
-        """prediction_weight, or the student's usual one."""
-        given = self.prediction_weight
-        return PREDICTION_WEIGHT[self.student] if given is None else given
 
     @property
     def processes(self) -> int:
@@ -249,7 +242,7 @@ def build_module(config: Config, student: Any, kept: KeptMaps | None, steps: int
         weight_decay=config.weight_decay,
         warmup_steps=config.warmup_steps,
         map_weight=config.map_weight,
-        prediction_weight=config.weight_of_predictions,
+        prediction_weight=config.prediction_weight,
         fade=config.fade,
         ema_decay=config.ema_decay,
     )
@@ -309,7 +302,7 @@ def _print_plan(config: Config, material: Material, steps: int) -> None:
     share = facts.get("trusted_share")
     if share is not None:
         print(f"predicted points: {share:.1%} of them are trusted and used", flush=True)
-    elif config.student == "landmarker" and config.distill and config.weight_of_predictions > 0:
+    elif config.student == "landmarker" and config.distill and config.prediction_weight > 0:
         print("predicted points: none are kept with these maps", flush=True)
 
 
