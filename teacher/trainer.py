@@ -40,7 +40,7 @@ def build_trainer(
     every parameter need then take part in every step.
     """
     from pytorch_lightning import Trainer
-    from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+    from pytorch_lightning.callbacks import TQDMProgressBar
     from pytorch_lightning.loggers import TensorBoardLogger
 
     from teacher.callbacks import (
@@ -56,17 +56,6 @@ def build_trainer(
         hint = did_you_mean(precision, PRECISIONS)
         raise UserError(f"precision {precision!r} is unknown; allowed: {', '.join(PRECISIONS)}.{hint}")
     quiet_lightning()
-    name = monitor.rpartition("/")[2]
-    keep = {"dirpath": output_dir, "save_on_train_epoch_end": True, "enable_version_counter": False}
-    best_three = ModelCheckpoint(
-        filename=f"epoch={{epoch:03d}}-{name}={{{monitor}:.3f}}",
-        auto_insert_metric_name=False,
-        monitor=monitor,
-        mode=mode,
-        save_top_k=3,
-        **keep,
-    )
-    last = ModelCheckpoint(filename="last", **keep)  # after the others, so that it holds their state
     watching: list[Callback] = [ReseedEachStep(seed), NumbersOnly(), *callbacks]
     if progress:
         watching.append(TQDMProgressBar(refresh_rate=10))
@@ -75,8 +64,7 @@ def build_trainer(
     watching += [
         MetricsTable(output_dir / "metrics.csv"),
         BestWeights(monitor, mode, save_best),
-        best_three,
-        last,
+        *_checkpoints(output_dir, monitor, mode),  # after the others, so that they hold their state
     ]
     return Trainer(
         max_epochs=epochs,
@@ -96,6 +84,23 @@ def build_trainer(
         enable_progress_bar=progress,
         default_root_dir=output_dir,
     )
+
+
+def _checkpoints(output_dir: Path, monitor: str, mode: str) -> tuple[Callback, Callback]:
+    """What saves the three best by `monitor`; and the last, after it, so that it holds its state."""
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    name = monitor.rpartition("/")[2]
+    keep = {"dirpath": output_dir, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    best_three = ModelCheckpoint(
+        filename=f"epoch={{epoch:03d}}-{name}={{{monitor}:.3f}}",
+        auto_insert_metric_name=False,
+        monitor=monitor,
+        mode=mode,
+        save_top_k=3,
+        **keep,
+    )
+    return best_three, ModelCheckpoint(filename="last", **keep)
 
 
 def find_resume(resume: str, output_dir: Path) -> Path | None:
