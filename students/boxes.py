@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCORE_THRESHOLD = 0.4  # for use; evaluation keeps all above EVALUATION_SCORE, since AP needs the tail
+BOX_THRESHOLD = 0.4  # for use without points; evaluation keeps all above EVALUATION_SCORE: AP needs the tail
 EVALUATION_SCORE = 0.01
 NMS_IOU = 0.5
 MAX_CANDIDATES = 300  # the best cells that enter NMS: one ear claims some 10 of them
@@ -18,7 +19,7 @@ MAX_CANDIDATES = 300  # the best cells that enter NMS: one ear claims some 10 of
 def detections(
     logits: Tensor,
     boxes_xyxy: Tensor,
-    score_threshold: float = SCORE_THRESHOLD,
+    score_threshold: float = BOX_THRESHOLD,
     nms_iou: float = NMS_IOU,
 ) -> list[tuple[Tensor, Tensor]]:
     """What the detector's forward returns, batch of B, to B pairs of boxes (n, 4) px and scores (n,), best
@@ -42,7 +43,7 @@ def detections(
 def detections_numpy(
     scores: np.ndarray,
     boxes_xyxy: np.ndarray,
-    score_threshold: float = SCORE_THRESHOLD,
+    score_threshold: float = BOX_THRESHOLD,
     nms_iou: float = NMS_IOU,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same for one image without torch: scores (M,), boxes (M, 4) -> boxes (n, 4), scores (n,)."""
@@ -50,6 +51,22 @@ def detections_numpy(
     order = order[scores[order] >= score_threshold]
     kept = order[nms_numpy(boxes_xyxy[order], nms_iou)]
     return boxes_xyxy[kept], scores[kept]
+
+
+def merged(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], nms_iou: float = NMS_IOU
+) -> tuple[np.ndarray, np.ndarray]:
+    """What was found in several views of one frame, pairs of boxes (n, 4), frame px, and scores (n,), as one.
+
+    Empty boxes and doubles are left out; best first, float32.
+    """
+    boxes = np.concatenate([boxes for boxes, _ in parts], dtype=np.float32)
+    scores = np.concatenate([scores for _, scores in parts], dtype=np.float32)
+    whole = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    boxes, scores = boxes[whole], scores[whole]
+    order = np.argsort(-scores, kind="stable")
+    kept = order[nms_numpy(boxes[order], nms_iou)]
+    return boxes[kept], scores[kept]
 
 
 def nms_numpy(boxes_xyxy: np.ndarray, nms_iou: float) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Measure landmarkers, EarDetector and detectors on ground-truth crops and end to end.
 
 Points are measured on crops of the true boxes (box + 10 %; students also on tighter and looser ones), boxes
-by COCO's average precision, and both together end to end: the detector finds the ear in the frame and the
-points are read from its box; ears that are not found are counted and reported beside the error of those that
-are. Writes metrics.json, tables.md, curves.json (error and precision curves) and per_image.npz.
+by COCO's average precision, and both together end to end, as `students.pipeline` does: points are read in
+what the detector proposes, and have a say in what is an ear and where its box ends; ears that are not found
+are counted and reported beside the error of those that are.
+
+Writes metrics.json, tables.md, curves.json (error and precision curves) and per_image.npz.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import numpy as np
 
 from configs.command import run_command
 from configs.errors import UserError
-from students.boxes import SCORE_THRESHOLD
+from students.boxes import BOX_THRESHOLD
+from students.second_look import EAR_THRESHOLD
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from students.frames import Frame
     from students.readers import PointReader, Reading
 
-VERSION = 3  # 2: tightness; 3: ears are read twice
+VERSION = 4  # 2: tightness; 3: ears are read twice; 4: points have a say in boxes end to end
 # Which detector feeds which reader of points end to end, when both are given; the first that is there.
 DETECTOR_FOR = {
     "landmarker": ("detector", "detector_twin"),
@@ -57,8 +60,8 @@ class Config:
     """Manifest of whole photographs, test_frames.npy: for boxes, and end to end if it has landmarks."""
     landmarks: Path | None = None
     """YAML with the points' names, if they are not the 17 of data/landmarks_17.yaml."""
-    score_threshold: float = SCORE_THRESHOLD
-    """Boxes with a lower score do not count as found end to end, 0 to 1."""
+    score_threshold: float = EAR_THRESHOLD
+    """Ears with a lower score do not count as found end to end, 0 to 1."""
     match_iou: float = 0.5
     """A found box is an ear's if they overlap at least so much, 0 to 1."""
 
@@ -78,7 +81,11 @@ def main(config: Config) -> Path:
     if config.frames_npy is not None and detectors:
         _evaluate_frames(config, readers, detectors, metrics, per_image, names)
     curves = _take_curves(metrics)
-    metrics["settings"] = {"score_threshold": config.score_threshold, "match_iou": config.match_iou}
+    metrics["settings"] = {
+        "score_threshold": config.score_threshold,
+        "box_threshold": BOX_THRESHOLD,
+        "match_iou": config.match_iou,
+    }
     text = tables(metrics)
     print(text)
     write_json(config.output_dir / "metrics.json", metrics)
@@ -160,17 +167,21 @@ def _evaluate_frames(
     frames = frames_of(manifest)
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in detectors}
     chains = [
-        EndToEnd(name, next(d for d in DETECTOR_FOR[name] if d in detectors), reader, manifest)
+        EndToEnd(
+            name,
+            next(d for d in DETECTOR_FOR[name] if d in detectors),
+            reader,
+            manifest,
+            config.score_threshold,
+            config.match_iou,
+        )
         for name, reader in readers.items()
-        if manifest.landmarks is not None and manifest.landmarks.shape[1] == reader.num_landmarks
     ]
     for part, images in photographs(frames):
         for name, detector in detectors.items():
             found[name] += find_boxes(detector, images)
         for chain in chains:
-            chain.add(
-                frames[part], images, found[chain.detector][part], config.score_threshold, config.match_iou
-            )
+            chain.add(frames[part], images, found[chain.detector][part])
     per_image["frames_image_paths"] = np.array([frame.path for frame in frames])
     for name, boxes_and_scores in found.items():
         metrics[name] = coco_ap(boxes_and_scores, [frame.boxes_xyxy for frame in frames])
@@ -188,12 +199,12 @@ def _evaluate_frames(
 def _at_threshold(
     config: Config, found: list[tuple[np.ndarray, np.ndarray]], frames: list[Frame]
 ) -> dict[str, float]:
-    """What a user of the pipeline meets: precision, recall and false alarms at the score threshold."""
+    """What a user of the detector alone meets: precision, recall and false alarms at BOX_THRESHOLD."""
     from students.frames import match
 
     hits = boxes_kept = 0
     for (boxes, scores), frame in zip(found, frames, strict=True):
-        kept = boxes[scores >= config.score_threshold]
+        kept = boxes[scores >= BOX_THRESHOLD]
         hits += int((match(kept, frame.boxes_xyxy, config.match_iou) >= 0).sum())
         boxes_kept += len(kept)
     ears = sum(len(frame.rows) for frame in frames)

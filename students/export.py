@@ -2,7 +2,8 @@
 
 Writes detector.onnx and landmarker.onnx (float32, one file each, batch 1) and export.json. Both take
 `image`, (1, 3, S, S) float32 RGB in [0, 1]. The detector gives `boxes_xyxy` (M, 4) in pixels of its input
-and `scores` (M,), one for each cell of its map, before non-maximum suppression (`students.boxes`); the
+and `scores` (M,), one for each cell of its map, before non-maximum suppression (`students.boxes`), and takes
+squares of any multiple of 32, since a frame is seen in two sizes (`students.views.frame_sizes`); the
 landmarker gives `points_unit` (1, K, 2) and `confidence` (1, K). What a user of the files has to know is in
 their metadata.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +63,7 @@ def main(config: Config) -> Path:
     from configs.files import write_json
     from configs.provenance import write_provenance
     from students.checkpoint import load_student
+    from students.views import frame_sizes
 
     students = [
         ("detector", config.detector, config.frames_npy),
@@ -80,12 +83,13 @@ def main(config: Config) -> Path:
             flag = "--frames-npy" if kind == "detector" else "--ears-npy"
             raise UserError(f"The exported {kind} is checked on real inputs: give {flag} MANIFEST.npy.")
         student = load_student(checkpoint, kind)
-        views = real_views(kind, manifest_path, student.image_px, config.check_images)
+        sizes = frame_sizes(student.image_px) if kind == "detector" else (student.image_px,)
+        views = [real_views(kind, manifest_path, side_px, config.check_images) for side_px in sizes]
         path = config.output_dir / f"{kind}.onnx"
         export_student(student, path, landmark_names(student, config.landmarks))
         report[kind] = {
             **check(student, path, views, config.tolerance_px, config.tolerance_score),
-            **measure(path, views[:1], config.timing_runs),
+            **measure(path, [view[:1] for view in views], config.timing_runs),
             "parameters": sum(parameter.numel() for parameter in student.parameters()),
         }
         _print_row(kind, report[kind])
@@ -106,11 +110,15 @@ def export_student(student: torch.nn.Module, path: Path, landmark_names: list[st
 
     kind = kind_of(student)
     example = torch.rand(1, 3, student.image_px, student.image_px)
+    any_size = None
+    if kind == "detector":
+        side = 32 * torch.export.Dim("side_32", min=1, max=1024)
+        any_size = {"image": {2: side, 3: side}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecations
         program = torch.onnx.export(
             exportable(student), (example,), input_names=["image"], output_names=OUTPUTS[kind],
-            dynamo=True, external_data=False, verbose=False,
+            dynamo=True, external_data=False, verbose=False, dynamic_shapes=any_size,
         )  # fmt: skip
     model = program.model_proto
     _drop_traces(model)
@@ -147,9 +155,14 @@ def exportable(student: torch.nn.Module) -> torch.nn.Module:
 
 
 def check(
-    student: torch.nn.Module, path: Path, views: np.ndarray, tolerance_px: float, tolerance_score: float
+    student: torch.nn.Module,
+    path: Path,
+    views: Sequence[np.ndarray],
+    tolerance_px: float,
+    tolerance_score: float,
 ) -> dict[str, Any]:
-    """Largest differences between torch and the ONNX file on views (N, 3, S, S), in pixels and in score.
+    """Largest differences between torch and the ONNX file, in pixels and in score, on views (N, 3, S, S) of
+    one size or several.
 
     Raises UserError beyond the tolerances; the file stays for inspection, named .rejected.
     """
@@ -163,29 +176,32 @@ def check(
     model = exportable(student)
     pixels_per_unit = 1.0 if kind == "detector" else float(student.image_px)
     difference_px = difference_score = 0.0
-    for view in views:
+    for view in (view for of_a_size in views for view in of_a_size):
         with torch.no_grad():
             places, scores = (output.numpy() for output in model(torch.from_numpy(view[None])))
         onnx_places, onnx_scores = session.run(OUTPUTS[kind], {"image": view[None]})
         difference_px = max(difference_px, float(np.abs(places - onnx_places).max()) * pixels_per_unit)
         difference_score = max(difference_score, float(np.abs(scores - onnx_scores).max()))
+    images = len(views[0])
     # Written so that NaN fails too.
     if not (difference_px <= tolerance_px and difference_score <= tolerance_score):
         rejected = path.replace(path.with_suffix(".onnx.rejected"))
         raise UserError(
             f"The exported {kind} differs from torch by {difference_px:.3g} px and {difference_score:.3g} in "
-            f"score on {len(views)} images; allowed are {tolerance_px:g} px and {tolerance_score:g}. "
+            f"score on {images} images; allowed are {tolerance_px:g} px and {tolerance_score:g}. "
             f"The file is kept as {rejected}."
         )
     return {
         "max_difference_px": difference_px,
         "max_difference_score": difference_score,
-        "checked_images": len(views),
+        "checked_images": images,
     }
 
 
-def measure(path: Path, view: np.ndarray, runs: int) -> dict[str, Any]:
-    """Size in MB (10^6 bytes) and milliseconds a run on one thread, batch 1: median, and 10th percentile.
+def measure(path: Path, views: Sequence[np.ndarray], runs: int) -> dict[str, Any]:
+    """Size in MB (10^6 bytes) and milliseconds an image on one thread: median, and 10th percentile.
+
+    views: of one image, (1, 3, S, S), in each size that is run; the first is the model's own.
 
     Of the quickest of several blocks of `runs`: what else the machine does can only make a block slower.
     """
@@ -197,7 +213,8 @@ def measure(path: Path, view: np.ndarray, runs: int) -> dict[str, Any]:
     seconds = []
     for _ in range(WARM_UP_RUNS + BLOCKS * runs):
         start_s = time.perf_counter()
-        session.run(None, {"image": view})
+        for view in views:
+            session.run(None, {"image": view})
         seconds.append(time.perf_counter() - start_s)
     blocks = 1000 * np.array(seconds[WARM_UP_RUNS:]).reshape(BLOCKS, runs)
     milliseconds = min(blocks, key=np.median)
@@ -206,7 +223,7 @@ def measure(path: Path, view: np.ndarray, runs: int) -> dict[str, Any]:
         "ms_1_thread": float(np.median(milliseconds)),
         "ms_1_thread_p10": float(np.percentile(milliseconds, 10)),
         "timing_runs": runs,
-        "image_px": view.shape[-1],
+        "image_px": views[0].shape[-1],
     }
 
 

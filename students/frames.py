@@ -10,8 +10,8 @@ import torch
 
 from data.images import read_image
 from data.manifest import Manifest
-from students.boxes import EVALUATION_SCORE, box_iou_numpy, detections
-from students.views import boxes_in_frame, frame_view
+from students.boxes import EVALUATION_SCORE, box_iou_numpy, detections, merged
+from students.views import boxes_in_frame, frame_sizes, frame_view
 
 BATCH_FRAMES = 16
 
@@ -49,17 +49,16 @@ def find_boxes(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """StudentDetector on B photographs -> B pairs of boxes (n, 4), px of the photograph, and scores (n,).
 
-    All with a score of at least EVALUATION_SCORE, best first.
+    All with a score of at least EVALUATION_SCORE in either size of the frame, best first.
     """
-    views, matrices = zip(*(frame_view(rgb, detector.image_px) for rgb in images), strict=True)
-    with torch.inference_mode():
-        found = detections(*detector(torch.from_numpy(np.stack(views))), score_threshold=EVALUATION_SCORE)
-    result = []
-    for (boxes, scores), matrix, rgb in zip(found, matrices, images, strict=True):
-        frame_boxes = boxes_in_frame(boxes.numpy(), matrix, rgb.shape)
-        whole = (frame_boxes[:, 2:] > frame_boxes[:, :2]).all(axis=1)
-        result.append((frame_boxes[whole], scores.numpy()[whole]))
-    return result
+    parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in images]
+    for side_px in frame_sizes(detector.image_px):
+        views, matrices = zip(*(frame_view(rgb, side_px) for rgb in images), strict=True)
+        with torch.inference_mode():
+            found = detections(*detector(torch.from_numpy(np.stack(views))), score_threshold=EVALUATION_SCORE)
+        for part, (boxes, scores), matrix, rgb in zip(parts, found, matrices, images, strict=True):
+            part.append((boxes_in_frame(boxes.numpy(), matrix, rgb.shape), scores.numpy()))
+    return [merged(part) for part in parts]
 
 
 def match(found_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float) -> np.ndarray:

@@ -11,8 +11,9 @@ import numpy as np
 
 from configs.errors import UserError
 from data.crops import MARGIN
-from students.boxes import NMS_IOU, SCORE_THRESHOLD, detections_numpy
-from students.views import boxes_in_frame, ear_view, frame_view, points_in_frame, second_box
+from students.boxes import BOX_THRESHOLD, NMS_IOU, detections_numpy, merged
+from students.second_look import EAR_THRESHOLD, proposal_threshold, second_box, settle
+from students.views import boxes_in_frame, ear_view, frame_sizes, frame_view, points_in_frame
 
 _SHIPPED = Path(__file__).parent / "pretrained"
 PRETRAINED = (_SHIPPED / "detector.onnx", _SHIPPED / "landmarker.onnx")
@@ -24,7 +25,7 @@ class Ear:
     """One ear of a photograph, in its pixels."""
 
     box_xyxy: np.ndarray  # (4,) float32; edges, pixel i covers [i, i + 1]
-    score: float  # 0..1
+    score: float  # 0..1, as of second_look.ear_score
     points_px: np.ndarray  # (K, 2) float32; pixel centres at integers; may lie outside the photograph
     point_confidence: np.ndarray  # (K,) float32, 0..1
 
@@ -34,7 +35,7 @@ class EarPipeline:
 
     >>> ears = EarPipeline.pretrained()(rgb)  # rgb: (H, W, 3) uint8 of any size
 
-    detector_onnx, landmarker_onnx: files of `students.export`. score_threshold: boxes below it are dropped.
+    detector_onnx, landmarker_onnx: files of `students.export`. score_threshold: ears below it are dropped.
     threads: of ONNX Runtime, 0 for its own choice. `landmark_names` names the points, in order.
     """
 
@@ -42,13 +43,18 @@ class EarPipeline:
         self,
         detector_onnx: str | Path,
         landmarker_onnx: str | Path,
-        score_threshold: float = SCORE_THRESHOLD,
+        score_threshold: float = EAR_THRESHOLD,
         nms_iou: float = NMS_IOU,
         threads: int = 0,
     ):
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
         self._detector, detector = open_model(detector_onnx, "detector", threads)
         self._landmarker, landmarker = open_model(landmarker_onnx, "landmarker", threads)
+        if isinstance(side_px := self._detector.get_inputs()[0].shape[-1], int):
+            raise UserError(
+                f"{detector_onnx}: takes squares of {side_px} px alone, as students.export wrote it "
+                "before frames were seen in two sizes. Export its student.pt again."
+            )
         self._frame_px, self._crop_px = int(detector["image_px"]), int(landmarker["image_px"])
         self._margin = float(landmarker.get("margin", MARGIN))
         self.landmark_names: tuple[str, ...] = tuple(json.loads(landmarker["landmark_names"]))
@@ -80,34 +86,48 @@ class EarPipeline:
         return cls(*paths, **options)
 
     def __call__(self, rgb: np.ndarray) -> list[Ear]:
-        """(H, W, 3) uint8 RGB of any size -> ears, best first; an empty list when there are none."""
-        rgb = checked_image(rgb)
-        ears = []
-        for *box, score in self._boxes(rgb):
-            box_xyxy = np.array(box, dtype=np.float32)
-            points_px, confidence = self._points(rgb, box_xyxy)
-            ears.append(Ear(box_xyxy, float(score), points_px, confidence))
-        return ears
+        """(H, W, 3) uint8 RGB of any size -> ears, best first; an empty list when there are none.
 
-    def boxes(self, rgb: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB -> (N, 5) float32: x1, y1, x2, y2 in pixels and score, best first."""
-        return self._boxes(checked_image(rgb))
+        The points are read in all that the detector proposes, and have their say in what is an ear and where
+        its box ends (`students.second_look`).
+        """
+        rgb = checked_image(rgb)
+        proposals = self._boxes(rgb, proposal_threshold(self.score_threshold))
+        if not len(proposals):
+            return []
+        found, box_scores = proposals[:, :4], proposals[:, 4]
+        points_px, confidence = map(np.stack, zip(*(self._points(rgb, box) for box in found), strict=True))
+        settled = settle(found, box_scores, points_px, confidence, rgb.shape, self.nms_iou)
+        return [
+            Ear(box, float(score), points_px[row], confidence[row])
+            for box, score, row in zip(*settled, strict=True)
+            if score >= self.score_threshold
+        ]
+
+    def boxes(self, rgb: np.ndarray, score_threshold: float = BOX_THRESHOLD) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> (N, 5) float32: x1, y1, x2, y2 in pixels and score, best first.
+
+        The detector's word alone: quicker than the call, and less sure. score_threshold: of its scores, which
+        are not those of the ears.
+        """
+        return self._boxes(checked_image(rgb), score_threshold)
 
     def landmarks(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
         """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph.
 
-        Read twice, the second time in the box of the points (`students.views.second_box`).
+        Read twice, the second time in the box of the points (`students.second_look.second_box`).
         """
         rgb = checked_image(rgb)
         return self._points(rgb, checked_box(box_xyxy, rgb.shape))[0]
 
-    def _boxes(self, rgb: np.ndarray) -> np.ndarray:
-        view, matrix = frame_view(rgb, self._frame_px)
-        boxes_view, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": view[None]})
-        boxes_view, scores = detections_numpy(scores, boxes_view, self.score_threshold, self.nms_iou)
-        boxes = boxes_in_frame(boxes_view, matrix, rgb.shape)
-        not_empty = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        return np.concatenate((boxes, scores[:, None]), axis=1, dtype=np.float32)[not_empty]
+    def _boxes(self, rgb: np.ndarray, score_threshold: float) -> np.ndarray:
+        parts = []
+        for side_px in frame_sizes(self._frame_px):
+            view, matrix = frame_view(rgb, side_px)
+            boxes_view, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": view[None]})
+            boxes_view, scores = detections_numpy(scores, boxes_view, score_threshold, self.nms_iou)
+            parts.append((boxes_in_frame(boxes_view, matrix, rgb.shape), scores))
+        return np.column_stack(merged(parts, self.nms_iou))
 
     def _points(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points_px, confidence = self._read(rgb, box_xyxy)

@@ -20,8 +20,8 @@ import tyro
 
 from configs.command import run_command
 from configs.errors import UserError
-from students.boxes import SCORE_THRESHOLD
 from students.inputs import Input
+from students.second_look import EAR_THRESHOLD
 
 if TYPE_CHECKING:
     from students.pipeline import Ear, EarPipeline
@@ -45,8 +45,8 @@ class Config:
     """ONNX file of the detector, instead of the run's or the shipped one."""
     landmarker: Path | None = None
     """ONNX file of the landmarker, instead of the run's or the shipped one."""
-    score_threshold: float = SCORE_THRESHOLD
-    """Boxes with a lower score are dropped, 0 to 1."""
+    score_threshold: float = EAR_THRESHOLD
+    """Ears with a lower score are dropped, 0 to 1."""
     landmarks: Path | None = None
     """YAML with the curves to draw, if the points are not the 17 of data/landmarks_17.yaml."""
     overlays: bool = True

@@ -11,7 +11,8 @@ import torch
 
 from data.crops import MARGIN
 from students.checkpoint import load_student
-from students.views import boxes_in_frame, ear_view, points_in_frame, second_box
+from students.second_look import second_box
+from students.views import boxes_in_frame, ear_view, points_in_frame
 
 BATCH_EARS = 32
 

@@ -22,6 +22,7 @@ BOX_HEADINGS = (
     "model", "AP50", "AP50:95", "AP75", "small", "medium", "large", "recall .50", "recall", "precision*",
     "recall*", "false alarms*",
 )  # fmt: skip
+EAR_HEADINGS = ("models", "AP50", "AP50:95", "AP75", "recall .50", "precision*", "recall*", "false alarms*")
 
 
 def tables(metrics: dict[str, Any]) -> str:
@@ -29,6 +30,9 @@ def tables(metrics: dict[str, Any]) -> str:
     points = {name: metrics[name] for name in MODEL_NAMES if "nme" in metrics.get(name, {})}
     chains = {
         name: metrics[name]["end_to_end"] for name in MODEL_NAMES if "end_to_end" in metrics.get(name, {})
+    }
+    labels = {
+        name: f"{MODEL_NAMES[name]} on {MODEL_NAMES[chain['detector']]}" for name, chain in chains.items()
     }
     boxes = {name: metrics[name] for name in MODEL_NAMES if "ap50" in metrics.get(name, {})}
     parts = []
@@ -39,13 +43,16 @@ def tables(metrics: dict[str, Any]) -> str:
     if tightness:
         parts += ["## NME by the border around the box", "", _tightness_table(tightness), ""]
     if boxes:
-        threshold = metrics["settings"]["score_threshold"]
-        parts += ["## Boxes", "", _box_table(boxes), "", f"\\* at the score threshold {threshold:g}", ""]
+        threshold = metrics["settings"]["box_threshold"]
+        parts += ["## Boxes of the detector alone", "", _box_table(boxes), ""]
+        parts += [f"\\* at the score threshold {threshold:g}", ""]
     if chains:
-        labels = {
-            name: f"{MODEL_NAMES[name]} on {MODEL_NAMES[chain['detector']]}" for name, chain in chains.items()
-        }
-        parts += ["## End to end: points on the boxes found", "", _point_table(chains, labels), ""]
+        threshold = metrics["settings"]["score_threshold"]
+        parts += ["## End to end: boxes, the points having their say", "", _ear_table(chains, labels), ""]
+        parts += [f"\\* at the score threshold {threshold:g}", ""]
+    chains = {name: chain for name, chain in chains.items() if "nme" in chain}
+    if chains:
+        parts += ["## End to end: points of the ears found", "", _point_table(chains, labels), ""]
         parts += ["Missed ears count in PCK, AUC and failures, not in the NME.", ""]
     return "\n".join(parts)
 
@@ -120,6 +127,20 @@ def _box_table(reports: dict[str, dict[str, Any]]) -> str:
         for name, report in reports.items()
     ]
     return markdown_table(BOX_HEADINGS, rows)
+
+
+def _ear_table(chains: dict[str, dict[str, Any]], labels: dict[str, str]) -> str:
+    rows = [
+        (
+            labels[name],
+            *(number(chain[column], 3) for column in ("ap50", "ap", "ap75", "recall50")),
+            percent(chain["precision"]),
+            percent(chain["recall"]),
+            number(chain["false_alarms_per_image"], 3),
+        )
+        for name, chain in chains.items()
+    ]
+    return markdown_table(EAR_HEADINGS, rows)
 
 
 def number(value: float | None, digits: int) -> str:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from configs.errors import UserError
 from data.manifest import Manifest, write_manifest
+from students.boxes import paired_iou_numpy
 from students.checkpoint import save_student
 from students.end_to_end import EndToEnd
 from students.evaluate import Config, main
@@ -97,7 +98,9 @@ class _Oracle(PointReader):
 
 
 def test_end_to_end_counts_what_was_missed_and_measures_what_was_found(frames_npy):
-    """Found: ears 0 and 2, one false alarm; ear 1 is below the threshold. By hand: 3 px over the diagonal."""
+    """Found: ears 0 and 2, one false alarm; ear 1 is below the threshold: the root of 0.1 is 0.32. By hand: 3
+    px over the diagonal.
+    """
     manifest = _manifest(frames_npy)
     frames = frames_of(manifest)
     assert [len(frame.rows) for frame in frames] == [1, 2, 0]
@@ -106,18 +109,61 @@ def test_end_to_end_counts_what_was_missed_and_measures_what_was_found(frames_np
         (np.stack([BOXES[2], BOXES[1]]), np.array([0.8, 0.1])),
         (np.array([[0.0, 0, 30, 30]]), np.array([0.7])),
     ]
-    chain = EndToEnd("landmarker", "detector", _Oracle(manifest, offset_px=3), manifest)
+    chain = EndToEnd("landmarker", "detector", _Oracle(manifest, offset_px=3), manifest, 0.4, 0.5)
     blank = [np.zeros((96, 120, 3), np.uint8)] * 3
-    chain.add(frames, blank, found, score_threshold=0.4, min_iou=0.5)
+    chain.add(frames, blank, found)
     report = chain.report()
     assert (report["ears"], report["missed"], report["false_alarms"]) == (3, 1, 1)
+    assert report["precision"] == report["recall"] == pytest.approx(2 / 3)
+    assert report["ap50"] == pytest.approx(2 / 3, abs=0.01)  # both above the false alarm, one never found
     extent = manifest.landmarks.max(axis=1) - manifest.landmarks.min(axis=1)
     expected = 3 / np.linalg.norm(extent, axis=1)
     assert report["nme"] == pytest.approx(expected[[0, 2]].mean(), rel=1e-5)
     assert report["fr"] == pytest.approx(1 / 3)  # the missed one
     per_image = chain.per_image()
     assert per_image["end_to_end_landmarker_nme"][1] == np.inf
-    assert per_image["end_to_end_landmarker_box_iou"][2] == pytest.approx(1)
+    assert per_image["end_to_end_landmarker_box_iou"][2] > 0.7  # its points are at random in it
+    assert per_image["end_to_end_landmarker_box_iou"][1] == 0
+
+
+def test_end_to_end_measures_boxes_where_there_are_no_points(frames_npy):
+    manifest = _manifest(frames_npy)
+    bare = Manifest(manifest.image_paths, manifest.boxes_xyxy, empty_images=manifest.empty_images)
+    chain = EndToEnd("landmarker", "detector", _Oracle(manifest, offset_px=0), bare, 0.4, 0.5)
+    frames = frames_of(bare)
+    blank = [np.zeros((96, 120, 3), np.uint8)] * 3
+    nothing = (np.empty((0, 4), np.float32), np.empty(0))
+    chain.add(frames[:1], blank[:1], [nothing])
+    chain.add(frames[1:], blank[1:], [(BOXES[1:], np.array([0.9, 0.8])), nothing])
+    report = chain.report()
+    assert "nme" not in report
+    assert report["recall"] == pytest.approx(2 / 3)
+    assert report["false_alarms"] == 0
+    assert list(chain.per_image()) == ["end_to_end_landmarker_box_iou"]
+
+
+def test_ears_measured_are_those_of_the_pipeline(frames_npy, tmp_path):
+    from students import EarPipeline
+
+    run = tiny_files()
+    main(
+        Config(
+            output_dir=tmp_path / "out",
+            landmarker=run / "landmarker.pt",
+            detector=run / "detector.pt",
+            frames_npy=frames_npy,
+        )
+    )
+    manifest, pipeline = _manifest(frames_npy), EarPipeline.from_run(run, threads=1)
+    with np.load(tmp_path / "out" / "per_image.npz") as per_image:
+        measured = per_image["end_to_end_landmarker_box_iou"]
+    for frame in frames_of(manifest)[:2]:
+        ears = pipeline(np.asarray(Image.open(frame.path)))
+        boxes = np.array([ear.box_xyxy for ear in ears])
+        owner = match(boxes, frame.boxes_xyxy, 0.5)
+        assert (owner >= 0).all()
+        expected = paired_iou_numpy(boxes[owner], frame.boxes_xyxy)
+        np.testing.assert_allclose(measured[frame.rows], expected, atol=0.02)
 
 
 def test_matching_by_hand():
@@ -136,10 +182,10 @@ def test_boxes_found_are_those_of_the_pipeline(frames_npy):
     from students.boxes import EVALUATION_SCORE
     from students.checkpoint import load_student
 
-    pipeline = EarPipeline.from_run(tiny_files(), score_threshold=EVALUATION_SCORE, threads=1)
+    pipeline = EarPipeline.from_run(tiny_files(), threads=1)
     image = rectangle_frame((60, 40, 110, 130), 200, 260)
     ((boxes, scores),) = find_boxes(load_student(tiny_files() / "detector.pt", "detector"), [image])
-    expected = pipeline.boxes(image)
+    expected = pipeline.boxes(image, EVALUATION_SCORE)
     np.testing.assert_allclose(np.column_stack([boxes, scores]), expected, atol=2e-3)
 
 

@@ -88,8 +88,8 @@ def test_the_default_students_stay_below_two_megabytes(kind, tmp_path):
     path = export_student(student, tmp_path / "student.onnx")
     assert path.stat().st_size <= 2e6
     views = np.random.default_rng(0).random((2, 3, student.image_px, student.image_px), dtype=np.float32)
-    assert check(student, path, views, 0.05, 1e-3)["checked_images"] == 2
-    assert measure(path, views[:1], 50)["image_px"] == student.image_px
+    assert check(student, path, [views], 0.05, 1e-3)["checked_images"] == 2
+    assert measure(path, [views[:1]], 50)["image_px"] == student.image_px
 
 
 def test_a_file_that_differs_from_torch_is_rejected(tmp_path):
@@ -99,7 +99,7 @@ def test_a_file_that_differs_from_torch_is_rejected(tmp_path):
         student.heatmap.weight.mul_(50)
     views = np.random.default_rng(0).random((2, 3, 128, 128), dtype=np.float32)
     with pytest.raises(UserError, match=r"differs from torch by .* px"):
-        check(student, path, views, tolerance_px=0.05, tolerance_score=1e-3)
+        check(student, path, [views], tolerance_px=0.05, tolerance_score=1e-3)
     assert not path.exists()
     assert path.with_suffix(".onnx.rejected").exists()
 

@@ -26,8 +26,8 @@ MEASURES = (
     Measure("ap_large", "AP, above 96 px", "{:.3f}"),
     Measure("recall50", "recall at IoU 0.50", "{:.3f}", "of all ears, with every box counted"),
     Measure("recall", "recall, mean over IoU", "{:.3f}"),
-    Measure("threshold_precision", "precision in use", "{:.3f}", "of the boxes above the score threshold"),
-    Measure("threshold_recall", "recall in use", "{:.3f}", "of all ears, by boxes above the score threshold"),
+    Measure("threshold_precision", "precision", "{:.3f}", "of the boxes above the score threshold"),
+    Measure("threshold_recall", "recall", "{:.3f}", "of all ears, by boxes above the score threshold"),
     Measure("threshold_false_alarms_per_image", "false alarms a frame", "{:.3f}"),
 )
 TILES = 8  # of the best frames, and of the worst
@@ -49,8 +49,8 @@ def box_accuracy(inputs: Inputs) -> dict[str, Any]:
         "images": first.get("images"),
         "ears": first.get("ears"),
         "charts": _precision_charts(inputs, models),
-        "frames": _frames(inputs, models[0], lookup(metrics, "settings.score_threshold") or 0.4),
-        "threshold": lookup(metrics, "settings.score_threshold"),
+        "frames": _frames(inputs, models[0], lookup(metrics, "settings.box_threshold") or 0.4),
+        "threshold": lookup(metrics, "settings.box_threshold"),
     }
 
 

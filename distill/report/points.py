@@ -34,6 +34,8 @@ MEASURES = (
     Measure("box_iou", "IoU of the box", "{:.3f}", "only the EarDetector reads one here"),
 )
 END_TO_END = (
+    Measure("end_to_end.ap50", "AP50 of the boxes", "{:.3f}", "the points having their say in them"),
+    Measure("end_to_end.ap", "AP of the boxes", "{:.3f}", "mean over IoU 0.50, 0.55 ... 0.95"),
     Measure("end_to_end.ears", "ears", "{:,d}"),
     Measure("end_to_end.missed", "of them not found", "{:,d}"),
     Measure("end_to_end.false_alarms", "boxes on no ear", "{:,d}"),
