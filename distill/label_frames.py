@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from data.manifest import Manifest
 
+VERSION = 2  # 2: frames are seen in two sizes
+
 
 @dataclass
 class Config:

@@ -26,6 +26,7 @@ from configs.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+VERSION = 2  # 2: a detector of frames of any size
 MAX_ONNX_MB = 2.0
 OUTPUTS = {"detector": ["boxes_xyxy", "scores"], "landmarker": ["points_unit", "confidence"]}
 WARM_UP_RUNS = 20
