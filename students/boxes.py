@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-BOX_THRESHOLD = 0.4  # for use without points; evaluation keeps all above EVALUATION_SCORE: AP needs the tail
+BOX_THRESHOLD = 0.5  # for use without points; evaluation keeps all above EVALUATION_SCORE: AP needs the tail
 EVALUATION_SCORE = 0.01
 NMS_IOU = 0.5
 MAX_CANDIDATES = 300  # the best cells that enter NMS: one ear claims some 10 of them

@@ -152,7 +152,7 @@ def _evaluate(folder: Path) -> None:
         "crops_visibility": visibility,
         "frames_image_paths": np.array([str(images / f"frame_{number}.jpg") for number in range(FRAMES)]),
     }
-    metrics: dict = {"settings": {"score_threshold": 0.5, "box_threshold": 0.4, "match_iou": 0.5}}
+    metrics: dict = {"settings": {"score_threshold": 0.5, "box_threshold": 0.5, "match_iou": 0.5}}
     curves: dict = {}
     for model, error in MEAN_ERRORS.items():
         shift = np.zeros((EARS, 1, 2))

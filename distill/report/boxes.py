@@ -49,7 +49,7 @@ def box_accuracy(inputs: Inputs) -> dict[str, Any]:
         "images": first.get("images"),
         "ears": first.get("ears"),
         "charts": _precision_charts(inputs, models),
-        "frames": _frames(inputs, models[0], lookup(metrics, "settings.box_threshold") or 0.4),
+        "frames": _frames(inputs, models[0], lookup(metrics, "settings.box_threshold") or 0.5),
         "threshold": lookup(metrics, "settings.box_threshold"),
     }
 
