@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from students.frames import Frame
     from students.readers import PointReader, Reading
 
-VERSION = 4  # 2: tightness; 3: ears are read twice; 4: points have a say in boxes end to end
+VERSION = 5  # 2: tightness; 3: ears are read twice; 4: points have a say in boxes; 5: read mirrored too
 # Which detector feeds which reader of points end to end, when both are given; the first that is there.
 DETECTOR_FOR = {
     "landmarker": ("detector", "detector_twin"),
@@ -232,7 +232,7 @@ def _load_models(config: Config) -> tuple[dict[str, PointReader], dict[str, torc
     from students.readers import load_point_reader
 
     readers = {
-        name: load_point_reader(path, is_teacher=name == "ear_detector")
+        name: load_point_reader(path, name == "ear_detector", config.landmarks)
         for name, path in point_paths.items()
         if path is not None
     }

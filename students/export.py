@@ -26,7 +26,9 @@ from configs.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-VERSION = 2  # 2: a detector of frames of any size
+    from data.landmarks import Scheme
+
+VERSION = 2  # 2: a detector of frames of any size; what mirroring does to the points
 MAX_ONNX_MB = 2.0
 OUTPUTS = {"detector": ["boxes_xyxy", "scores"], "landmarker": ["points_unit", "confidence"]}
 WARM_UP_RUNS = 20
@@ -87,7 +89,7 @@ def main(config: Config) -> Path:
         sizes = frame_sizes(student.image_px) if kind == "detector" else (student.image_px,)
         views = [real_views(kind, manifest_path, side_px, config.check_images) for side_px in sizes]
         path = config.output_dir / f"{kind}.onnx"
-        export_student(student, path, landmark_names(student, config.landmarks))
+        export_student(student, path, landmark_scheme(student, config.landmarks))
         report[kind] = {
             **check(student, path, views, config.tolerance_px, config.tolerance_score),
             **measure(path, [view[:1] for view in views], config.timing_runs),
@@ -99,8 +101,8 @@ def main(config: Config) -> Path:
     return config.output_dir
 
 
-def export_student(student: torch.nn.Module, path: Path, landmark_names: list[str] | None = None) -> Path:
-    """Write one student as a single ONNX file, atomically. landmark_names: for a landmarker."""
+def export_student(student: torch.nn.Module, path: Path, scheme: Scheme | None = None) -> Path:
+    """Write one student as a single ONNX file, atomically. scheme: of a landmarker's points, if known."""
     import onnx
     import torch
 
@@ -130,7 +132,9 @@ def export_student(student: torch.nn.Module, path: Path, landmark_names: list[st
             "boxes": "xyxy pixels of the input",
         }
     else:
-        metadata |= {"margin": str(MARGIN), "landmark_names": json.dumps(landmark_names or _numbers(student))}
+        names = _numbers(student) if scheme is None else scheme.names
+        metadata |= {"margin": str(MARGIN), "landmark_names": json.dumps(list(names))}
+        metadata |= {} if scheme is None else {"flip": json.dumps(list(scheme.flip))}
         metadata |= {"preprocessing": "square window: longer side of the box times 1 + 2 * margin"}
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
@@ -247,20 +251,22 @@ def real_views(kind: str, manifest_path: Path, image_px: int, count: int) -> np.
     return np.stack(views)
 
 
-def landmark_names(student: torch.nn.Module, scheme_path: Path | None) -> list[str] | None:
-    """Names of a landmarker's points; None for a detector. UserError when their number does not fit."""
+def landmark_scheme(student: torch.nn.Module, path: Path | None) -> Scheme | None:
+    """What a landmarker's points are; None for a detector, and where nothing is known of them.
+
+    path: a scheme file; without one, the project's 17 points, if there are 17. UserError when the number of
+    those in the file does not fit.
+    """
     from data.landmarks import load_scheme
 
     if not hasattr(student, "num_landmarks"):
         return None
-    names = list(load_scheme(scheme_path).names)
-    if len(names) != student.num_landmarks:
-        if scheme_path is None:
-            return _numbers(student)
-        raise UserError(
-            f"{scheme_path} names {len(names)} points, the landmarker finds {student.num_landmarks}."
-        )
-    return names
+    scheme = load_scheme(path)
+    if len(scheme) == student.num_landmarks:
+        return scheme
+    if path is None:
+        return None
+    raise UserError(f"{path} names {len(scheme)} points, the landmarker finds {student.num_landmarks}.")
 
 
 def _numbers(student: torch.nn.Module) -> list[str]:

@@ -13,7 +13,14 @@ from configs.errors import UserError
 from data.crops import MARGIN
 from students.boxes import BOX_THRESHOLD, NMS_IOU, detections_numpy, merged
 from students.second_look import EAR_THRESHOLD, proposal_threshold, second_box, settle
-from students.views import boxes_in_frame, ear_view, frame_sizes, frame_view, points_in_frame
+from students.views import (
+    boxes_in_frame,
+    ear_view,
+    frame_sizes,
+    frame_view,
+    points_in_frame,
+    unmirrored,
+)
 
 _SHIPPED = Path(__file__).parent / "pretrained"
 PRETRAINED = (_SHIPPED / "detector.onnx", _SHIPPED / "landmarker.onnx")
@@ -57,6 +64,7 @@ class EarPipeline:
             )
         self._frame_px, self._crop_px = int(detector["image_px"]), int(landmarker["image_px"])
         self._margin = float(landmarker.get("margin", MARGIN))
+        self._flip: list[int] | None = json.loads(landmarker.get("flip", "null"))
         self.landmark_names: tuple[str, ...] = tuple(json.loads(landmarker["landmark_names"]))
 
     @classmethod
@@ -115,7 +123,8 @@ class EarPipeline:
     def landmarks(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
         """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph.
 
-        Read twice, the second time in the box of the points (`students.second_look.second_box`).
+        Read in the box, then again in the box of its points (`students.second_look.second_box`), plain and
+        mirrored, of which the mean is given.
         """
         rgb = checked_image(rgb)
         return self._points(rgb, checked_box(box_xyxy, rgb.shape))[0]
@@ -132,12 +141,26 @@ class EarPipeline:
     def _points(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points_px, confidence = self._read(rgb, box_xyxy)
         box = second_box(points_px, box_xyxy)
-        return (points_px, confidence) if box is None else self._read(rgb, box)
+        if box is None:
+            return points_px, confidence
+        plain = self._read(rgb, box)
+        if self._flip is None:
+            return plain
+        mirrored = self._read(rgb, box, mirrored=True)
+        return (plain[0] + mirrored[0]) / 2, (plain[1] + mirrored[1]) / 2
 
-    def _read(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _read(
+        self, rgb: np.ndarray, box_xyxy: np.ndarray, mirrored: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         view, matrix = ear_view(rgb, box_xyxy, self._crop_px, self._margin)
-        points_unit, confidence = self._landmarker.run(["points_unit", "confidence"], {"image": view[None]})
-        return points_in_frame(points_unit[0], matrix, self._crop_px), confidence[0]
+        if mirrored:
+            view = np.ascontiguousarray(view[..., ::-1])
+        (points_unit,), (confidence,) = self._landmarker.run(
+            ["points_unit", "confidence"], {"image": view[None]}
+        )
+        if mirrored:
+            points_unit, confidence = unmirrored(points_unit, confidence, self._flip)
+        return points_in_frame(points_unit, matrix, self._crop_px), confidence
 
 
 def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict[str, str]]:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from data.crops import MARGIN
+from data.landmarks import load_scheme
 from students.checkpoint import load_student
 from students.second_look import second_box
-from students.views import boxes_in_frame, ear_view, points_in_frame
+from students.views import boxes_in_frame, ear_view, points_in_frame, unmirrored
 
 BATCH_EARS = 32
 
@@ -27,10 +28,16 @@ class Reading:
 
 
 class PointReader:
-    """A landmarker, or an EarDetector, that takes photographs and boxes."""
+    """A landmarker, or an EarDetector, that takes photographs and boxes.
 
-    def __init__(self, model: torch.nn.Module, image_px: int, is_teacher: bool):
-        self.model, self.image_px, self.is_teacher = model.eval(), image_px, is_teacher
+    flip: what mirroring does to the points, `Scheme.flip`; None where that is not known, and then nothing is
+    read mirrored.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, image_px: int, is_teacher: bool, flip: Sequence[int] | None = None
+    ):
+        self.model, self.image_px, self.is_teacher, self.flip = model.eval(), image_px, is_teacher, flip
         self.num_landmarks: int = model.hparams["num_landmarks"]
 
     def read(
@@ -41,7 +48,8 @@ class PointReader:
     ) -> Reading:
         """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px. The crop is the box + `margin`.
 
-        Each ear is read twice, as `students.pipeline` does: the second time in the box of its points + 10 %.
+        As in `students.pipeline`: each ear is read again in the box of its points + 10 %, plain and mirrored,
+        and the mean of those two counts.
         """
         first = self._read_once(photographs, boxes_xyxy, margin)
         pairs = zip(first.points_px, boxes_xyxy, strict=True)
@@ -49,18 +57,28 @@ class PointReader:
         if not found:
             return first
         rows = np.array(list(found))
-        second = self._read_once([photographs[row] for row in rows], list(found.values()), MARGIN)
-        for values, better in ((getattr(first, f.name), getattr(second, f.name)) for f in fields(Reading)):
-            if values is not None:
-                values[rows] = better
+        again = [photographs[row] for row in rows], list(found.values()), MARGIN
+        readings = [self._read_once(*again)]
+        if self.flip is not None:
+            readings.append(self._read_once(*again, mirrored=True))
+        for f in fields(Reading):
+            if (values := getattr(first, f.name)) is not None:
+                values[rows] = np.mean([getattr(reading, f.name) for reading in readings], axis=0)
         return first
 
     def _read_once(
-        self, photographs: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray], margin: float
+        self,
+        photographs: Sequence[np.ndarray],
+        boxes_xyxy: Sequence[np.ndarray],
+        margin: float,
+        mirrored: bool = False,
     ) -> Reading:
         parts = [
             self._read_batch(
-                photographs[start : start + BATCH_EARS], boxes_xyxy[start : start + BATCH_EARS], margin
+                photographs[start : start + BATCH_EARS],
+                boxes_xyxy[start : start + BATCH_EARS],
+                margin,
+                mirrored,
             )
             for start in range(0, len(photographs), BATCH_EARS)
         ]
@@ -72,11 +90,17 @@ class PointReader:
         )
 
     def _read_batch(
-        self, photographs: Sequence[np.ndarray], boxes_xyxy: Sequence[np.ndarray], margin: float
+        self,
+        photographs: Sequence[np.ndarray],
+        boxes_xyxy: Sequence[np.ndarray],
+        margin: float,
+        mirrored: bool,
     ) -> Reading:
         pairs = zip(photographs, boxes_xyxy, strict=True)
         views, matrices = zip(*(ear_view(rgb, box, self.image_px, margin) for rgb, box in pairs), strict=True)
         images = torch.from_numpy(np.stack(views))
+        if mirrored:
+            images = images.flip(-1)
         edges_unit = None
         with torch.inference_mode():
             if self.is_teacher:
@@ -88,9 +112,15 @@ class PointReader:
                 )
             else:
                 points_unit, confidence = self.model(images)
+        if mirrored:
+            points_unit, confidence = unmirrored(points_unit.numpy(), confidence.numpy(), self.flip)
+            if edges_unit is not None:
+                edges_unit = edges_unit[:, [2, 1, 0, 3]] * edges_unit.new_tensor([-1, 1, -1, 1])
+                edges_unit = edges_unit + edges_unit.new_tensor([1, 0, 1, 0])
+        points_unit, confidence = np.asarray(points_unit), np.asarray(confidence)
         points_px = [
             points_in_frame(points, matrix, self.image_px)
-            for points, matrix in zip(points_unit.numpy(), matrices, strict=True)
+            for points, matrix in zip(points_unit, matrices, strict=True)
         ]
         boxes = None
         if edges_unit is not None:
@@ -98,15 +128,23 @@ class PointReader:
                 boxes_in_frame(edges * self.image_px, matrix, rgb.shape)
                 for edges, matrix, rgb in zip(edges_unit.numpy(), matrices, photographs, strict=True)
             ])  # fmt: skip
-        return Reading(np.stack(points_px), confidence.numpy(), boxes)
+        return Reading(np.stack(points_px), confidence, boxes)
 
 
-def load_point_reader(path: str | Path, is_teacher: bool) -> PointReader:
-    """is_teacher: an EarDetector of teacher.finetune, else a student.pt that holds a landmarker."""
+def load_point_reader(path: str | Path, is_teacher: bool, scheme: Path | None = None) -> PointReader:
+    """is_teacher: an EarDetector of teacher.finetune, else a student.pt that holds a landmarker.
+
+    scheme: file of its landmarks, by default the 17 points; where it has another number of points, nothing
+    is read mirrored.
+    """
     if is_teacher:
         from teacher.checkpoint import load_model
 
         model = load_model(path, kind="EarDetector")
-        return PointReader(model, model.image_size, is_teacher=True)
-    model = load_student(path, "landmarker")
-    return PointReader(model, model.image_px, is_teacher=False)
+        image_px = model.image_size
+    else:
+        model = load_student(path, "landmarker")
+        image_px = model.image_px
+    known = load_scheme(scheme)
+    flip = known.flip if len(known) == model.hparams["num_landmarks"] else None
+    return PointReader(model, image_px, is_teacher, flip)

@@ -3,6 +3,8 @@
 The pipeline and the evaluation both go through here, so that what is measured is what is used.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert, letterbox_matrix
@@ -49,3 +51,14 @@ def boxes_in_frame(
 def points_in_frame(points_unit: np.ndarray, matrix: np.ndarray, image_px: int) -> np.ndarray:
     """Points (..., K, 2) in unit coordinates of a view of S px -> frame px; u = (x_px + 0.5) / S."""
     return apply(invert(matrix), np.asarray(points_unit) * image_px - 0.5)
+
+
+def unmirrored(
+    points_unit: np.ndarray, confidence: np.ndarray, flip: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What was read in a mirrored view, points (..., K, 2) in unit coordinates and confidences (..., K), as
+    it lies in the view itself. flip: `data.landmarks.Scheme.flip`.
+    """
+    points = np.array(points_unit)
+    points[..., 0] = 1 - points[..., 0]
+    return points[..., list(flip), :], np.asarray(confidence)[..., list(flip)]

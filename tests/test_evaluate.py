@@ -15,6 +15,7 @@ from students.end_to_end import EndToEnd
 from students.evaluate import Config, main
 from students.frames import Frame, find_boxes, frames_of, match
 from students.readers import PointReader, Reading
+from students.second_look import second_box
 from students.tables import markdown_table
 from tests.tiny_students import rectangle_frame, tiny_files, tiny_landmarker
 
@@ -193,7 +194,8 @@ def test_points_read_are_those_of_the_pipeline():
     from students import EarPipeline
 
     image, box = rectangle_frame((60, 40, 110, 130), 200, 260), np.array([55.0, 35, 115, 140])
-    reading = PointReader(tiny_landmarker(), 64, is_teacher=False).read([image, image], [box, box])
+    reader = PointReader(tiny_landmarker(), 64, is_teacher=False, flip=range(17))
+    reading = reader.read([image, image], [box, box])
     expected = EarPipeline.from_run(tiny_files(), threads=1).landmarks(image, box)
     np.testing.assert_allclose(reading.points_px, [expected, expected], atol=0.1)
 
@@ -222,6 +224,36 @@ def test_the_teacher_is_read_in_its_own_range_and_frame():
     reading = PointReader(_Corners(), 64, is_teacher=True).read([image], [np.array([20.0, 30, 60, 70])])
     np.testing.assert_allclose(reading.boxes_xyxy, [[28, 38, 52, 62]], atol=1e-3)
     np.testing.assert_allclose(reading.points_px[0, 0], [39.5, 49.5], atol=1e-3)
+
+
+class _Spread(torch.nn.Module):
+    """Three points and the edges of a box where they are whatever the crop shows, mirrored or not."""
+
+    hparams = {"num_landmarks": 3}  # noqa: RUF012
+
+    def read(self, images):
+        from types import SimpleNamespace
+
+        return SimpleNamespace(
+            points_unit=torch.tensor([[0.2, 0.2], [0.7, 0.8], [0.4, 0.5]]).expand(len(images), 3, 2),
+            confidence=torch.tensor([0.2, 0.4, 0.6]).expand(len(images), 3),
+            edges_unit=torch.tensor([0.1, 0.2, 0.8, 0.9]).expand(len(images), 4),
+        )
+
+
+def test_a_mirrored_reading_is_turned_back_and_its_points_change_places():
+    """Points 0 and 1 swap in a mirror. By hand: the mean of plain and mirrored x is (0.2 + 1 - 0.7) / 2."""
+    image, box = rectangle_frame(None, 100, 100), np.array([20.0, 20, 80, 80])
+    reader = PointReader(_Spread(), 64, is_teacher=True, flip=[1, 0, 2])
+    reading = reader.read([image], [box])
+    first = PointReader(_Spread(), 64, is_teacher=True)._read_once([image], [box], 0.1)
+    window = second_box(first.points_px[0], box)
+    side = 1.2 * (window[2:] - window[:2]).max()
+    unit = (reading.points_px[0] + 0.5 - (window[:2] + window[2:]) / 2) / side + 0.5
+    np.testing.assert_allclose(unit, [[0.25, 0.5], [0.75, 0.5], [0.5, 0.5]], atol=1e-4)
+    np.testing.assert_allclose(reading.confidence[0], [0.3, 0.3, 0.6], atol=1e-6)
+    edges = (reading.boxes_xyxy[0] - np.tile((window[:2] + window[2:]) / 2, 2)) / side + 0.5
+    np.testing.assert_allclose(edges, [0.15, 0.2, 0.85, 0.9], atol=1e-4)
 
 
 def test_bad_requests_are_explained(frames_npy, tmp_path):

@@ -65,17 +65,22 @@ def test_the_call_is_boxes_and_landmarks_together(pipeline):
 def test_landmarks_equal_those_of_torch(pipeline):
     frame, box = rectangle_frame((20, 20, 44, 60), 200, 140), np.array([15.0, 10, 55, 80])
 
-    def read(box):
+    def read(box, mirrored=False):
         view, matrix = ear_view(frame, box, CROP_PX)
+        images = torch.from_numpy(view[None])
         with torch.no_grad():
-            points_unit, _ = tiny_landmarker()(torch.from_numpy(view[None]))
-        return points_in_frame(points_unit[0].numpy(), matrix, CROP_PX)
+            points_unit = tiny_landmarker()(images.flip(-1) if mirrored else images)[0][0].numpy()
+        if mirrored:
+            points_unit = [1, 0] + [-1, 1] * points_unit
+        return points_in_frame(points_unit, matrix, CROP_PX)
 
     first = read(box)
     x1, y1, x2, y2 = first[:, 0].min(), first[:, 1].min(), first[:, 0].max(), first[:, 1].max()
-    expected = read(np.array([x1, y1, x2, y2]) + 0.5)
-    np.testing.assert_allclose(pipeline.landmarks(frame, box), expected, atol=0.01)
-    assert np.abs(expected - first).max() > 1
+    second = np.array([x1, y1, x2, y2]) + 0.5
+    plain, mirrored = read(second), read(second, mirrored=True)
+    np.testing.assert_allclose(pipeline.landmarks(frame, box), (plain + mirrored) / 2, atol=0.01)
+    assert np.abs(plain - first).max() > 1
+    assert np.abs(plain - mirrored).max() > 1
 
 
 def test_points_move_with_the_ear(pipeline):

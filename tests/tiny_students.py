@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from students.checkpoint import build_student, save_student
-from students.export import export_student, landmark_names
+from students.export import export_student, landmark_scheme
 from students.losses import detection_loss
 
 OPTIONS = {"width": 32}
@@ -69,5 +69,5 @@ def tiny_files() -> Path:
     folder = Path(_FOLDER.name)
     for name, student in (("detector", tiny_detector()), ("landmarker", tiny_landmarker())):
         save_student(folder / f"{name}.pt", student)
-        export_student(student, folder / "export" / f"{name}.onnx", landmark_names(student, None))
+        export_student(student, folder / "export" / f"{name}.onnx", landmark_scheme(student, None))
     return folder
