@@ -12,6 +12,7 @@ from students.boxes import NMS_IOU, nms_numpy, paired_iou_numpy
 EAR_THRESHOLD = 0.5  # of `ear_score`, for use
 SAME_EAR_IOU = 0.3  # of a box and of the points read in it: below, they are hardly of one thing
 POINTS_SHARE = 0.7  # of the refined box; the rest is the detector's
+INSIDE = 0.8  # of a box within a better one: no ear is inside another
 BORDER = 0.025  # of the points' extent, a side: how far an ear reaches beyond its points
 
 
@@ -72,5 +73,5 @@ def settle(
     scores = ear_score(box_scores, point_confidence)
     order = np.argsort(-scores, kind="stable")
     boxes = np.array([refined_box(boxes_xyxy[row], points_px[row], frame_shape) for row in order])
-    kept = nms_numpy(boxes.reshape(-1, 4), nms_iou)
+    kept = nms_numpy(boxes.reshape(-1, 4), nms_iou, INSIDE)
     return boxes.reshape(-1, 4)[kept], scores[order][kept], order[kept]

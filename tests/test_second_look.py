@@ -65,6 +65,15 @@ def test_two_proposals_that_turn_out_to_be_one_ear_are_one():
     assert found.shape == (2, 4)
 
 
+def test_an_ear_inside_an_ear_is_none():
+    """The smaller box, a quarter of the larger, lies in it; the points of each fit their own box."""
+    boxes = np.array([[20, 20, 60, 100], [30, 30, 50, 70]], np.float32)
+    points = np.stack([points_over(20, 20, 60, 100), points_over(30, 30, 50, 70)])
+    confidence = np.array([[0.8, 0.8], [0.7, 0.7]])
+    _, _, rows = settle(boxes, np.array([0.5, 0.6]), points, confidence, FRAME)
+    assert rows.tolist() == [0]
+
+
 def test_nothing_settles_to_nothing():
     found, scores, rows = settle(
         np.empty((0, 4)), np.empty(0), np.empty((0, 17, 2)), np.empty((0, 17)), FRAME
