@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from configs.errors import UserError
 from configs.files import read_json, write_json
@@ -15,7 +16,7 @@ from students.checkpoint import save_student
 from teacher.checkpoint import save_weights
 from teacher.detector import EarDetector
 from tests.drawn_ears import draw_ears
-from tests.tiny_students import tiny_detector, tiny_landmarker
+from tests.tiny_students import rectangle_frame, tiny_detector, tiny_landmarker
 from tests.tiny_teacher import tiny_vae
 
 
@@ -35,8 +36,21 @@ def trained(tmp_path_factory):
     return folder
 
 
-def scored(trained, output_dir, model, **values):
-    config = Config(model, trained / model, trained / "test.npy", output_dir, "twin", 7, 1, **values)
+@pytest.fixture(scope="module")
+def rectangles_npy(tmp_path_factory):
+    """Photographs of what the tiny detector knows: three bright rectangles, and a photograph without."""
+    folder = tmp_path_factory.mktemp("rectangles")
+    boxes = [(20, 24, 48, 64), (12, 30, 36, 70), (50, 20, 80, 60)]
+    for index, box in enumerate([*boxes, None]):
+        Image.fromarray(rectangle_frame(box, seed=index)).save(folder / f"{index}.png")
+    paths = np.array([str(folder / f"{index}.png") for index in range(4)])
+    manifest = Manifest(paths[:3], np.array(boxes, np.float32), empty_images=paths[3:])
+    return write_manifest(folder / "test.npy", manifest)
+
+
+def scored(trained, output_dir, model, test_npy=None, **values):
+    test_npy = test_npy or trained / "test.npy"
+    config = Config(model, trained / model, test_npy, output_dir, "twin", 7, 1, **values)
     return read_json(main(config) / "cell.json")
 
 
@@ -61,14 +75,14 @@ def test_a_landmarker(trained, tmp_path, capsys):
     assert cell["parameters"] == sum(p.numel() for p in tiny_landmarker().parameters())
 
 
-def test_a_detector(trained, tmp_path):
-    cell = scored(trained, tmp_path, "detector")
+def test_a_detector(trained, rectangles_npy, tmp_path):
+    cell = scored(trained, tmp_path, "detector", rectangles_npy)
     found = cell["per_image"]
-    assert sum(found["ears"]) == 6
+    assert sum(found["ears"]) == 3
     assert len(found["ears"]) == 4  # a photograph without an ear among them
     again = BoxesFound(found["scores"], found["matched"], found["ears"]).ap(np.ones(4))
     assert again == pytest.approx(cell["headline"]["ap"], abs=1e-6)
-    assert cell["headline"]["ap50"] > 0
+    assert cell["headline"]["ap50"] > 0.9
 
 
 def test_an_ear_detector(trained, tmp_path):
