@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from configs.errors import UserError
 from configs.files import write_atomic
@@ -105,6 +107,17 @@ class NumbersOnly(Callback):
             f"{float(outputs['loss'])} and weights are no numbers either. What was saved before stays. Train "
             f"with a lower lr, or in precision 32 instead of {trainer.precision}."
         )
+
+
+class EndedFromOutside(Callback):
+    """A training that SIGTERM ends (kill, a batch queue's time limit) ends with 143.
+
+    Lightning ends it with 0, and a pipeline would take what is there for a finished training.
+    """
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, SIGTERMException):
+            exception.code = 128 + signal.SIGTERM
 
 
 class MinutesBudget(Callback):

@@ -46,6 +46,7 @@ def build_trainer(
     from teacher.callbacks import (
         AtomicCheckpointIO,
         BestWeights,
+        EndedFromOutside,
         MetricsTable,
         MinutesBudget,
         NumbersOnly,
@@ -56,7 +57,7 @@ def build_trainer(
         hint = did_you_mean(precision, PRECISIONS)
         raise UserError(f"precision {precision!r} is unknown; allowed: {', '.join(PRECISIONS)}.{hint}")
     quiet_lightning()
-    watching: list[Callback] = [ReseedEachStep(seed), NumbersOnly(), *callbacks]
+    watching: list[Callback] = [ReseedEachStep(seed), NumbersOnly(), EndedFromOutside(), *callbacks]
     if progress:
         watching.append(TQDMProgressBar(refresh_rate=10))
     if max_minutes:

@@ -4,6 +4,8 @@ in the folder.
 
 import csv
 import math
+import os
+import signal
 
 import pytest
 import pytorch_lightning as pl
@@ -86,6 +88,26 @@ def test_a_killed_training_resumes_exactly(whole, tmp_path):
     assert trainer.global_step == 12
     for (name, value), wanted in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
         assert torch.equal(value, wanted), name
+    assert (tmp_path / "metrics.csv").read_text() == (folder / "metrics.csv").read_text()
+
+
+class TerminateAt(pl.Callback):
+    """What a batch queue does when the time is up."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_terminated_training_is_no_finished_one(whole, tmp_path):
+    folder, _, _ = whole
+    with pytest.raises(SystemExit) as ended:
+        fit(tmp_path, epochs=3, callbacks=[TerminateAt(epoch=1)])
+    assert ended.value.code == 143
+    assert fit(tmp_path, epochs=3, resume="auto")[1].global_step == 12
     assert (tmp_path / "metrics.csv").read_text() == (folder / "metrics.csv").read_text()
 
 
