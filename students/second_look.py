@@ -73,5 +73,6 @@ def settle(
     scores = ear_score(box_scores, point_confidence)
     order = np.argsort(-scores, kind="stable")
     boxes = np.array([refined_box(boxes_xyxy[row], points_px[row], frame_shape) for row in order])
-    kept = nms_numpy(boxes.reshape(-1, 4), nms_iou, INSIDE)
-    return boxes.reshape(-1, 4)[kept], scores[order][kept], order[kept]
+    boxes = boxes.reshape(-1, 4)  # also where there are none
+    kept = nms_numpy(boxes, nms_iou, INSIDE)
+    return boxes[kept], scores[order][kept], order[kept]
