@@ -11,7 +11,7 @@ from data.render.dressing import dress_ear
 from data.render.ear import render_ear
 from data.render.face_map import EYE, FaceMap, draw_looks
 from data.render.faces import draw_face
-from data.render.framing import BOTH_FRONT, Stand, stand_in_scene, stand_in_window, window_shape
+from data.render.framing import BOTH_FRONT, USUAL, Stand, Views, stand_in_scene, stand_in_window, window_shape
 from data.render.hands import draw_hand
 from data.render.head_plan import draw_plan
 from data.render.identity import draw_identity
@@ -160,10 +160,10 @@ def test_windows_hold_an_ear_of_the_promised_size_and_earless_ones_keep_it_outsi
         rows, columns = shape = window_shape(rng, (240, 320))
         assert rows == 240
         assert columns <= 320
-        stand = stand_in_window(rng, shape, False)
+        stand = stand_in_window(rng, shape, False, USUAL)
         assert 1.8 <= rows / stand.height_px <= 3.3
         assert 0 < stand.ear_px[0] < columns
-        outside = stand_in_window(rng, shape, True)
+        outside = stand_in_window(rng, shape, True, USUAL)
         assert outside.ear_px[0] <= -0.6 * outside.height_px
         far = outside.ear_px[0] + 2 * outside.plan.centre[0] * outside.height_px
         assert outside.plan.front <= BOTH_FRONT or far > columns + 0.4 * outside.height_px
@@ -172,7 +172,7 @@ def test_windows_hold_an_ear_of_the_promised_size_and_earless_ones_keep_it_outsi
 def test_nobody_stands_before_an_ear_that_is_labelled():
     rng = np.random.default_rng(0)
     everything = np.array([0.0, 0.0, 320.0, 240.0])
-    assert stand_in_scene(rng, (240, 320), [everything]) is None
+    assert stand_in_scene(rng, (240, 320), [everything], USUAL) is None
 
 
 def test_an_ear_that_is_hardly_seen_is_not_labelled():
@@ -205,9 +205,11 @@ def test_a_person_changes_nothing_where_other_ears_may_be():
 
 
 def test_the_share_of_turned_ears_is_the_users():
-    def narrowness(turned):
-        boxes = np.array([render_ear(seed, 0, 64, turned).box_xyxy for seed in range(40)])
+    def narrowness(turned, yaw_max=USUAL.yaw_max):
+        views = Views(turned, yaw_max)
+        boxes = np.array([render_ear(seed, 0, 64, views).box_xyxy for seed in range(40)])
         sides = boxes[:, 2:] - boxes[:, :2]
         return (sides[:, 0] / sides[:, 1]).mean()
 
     assert narrowness(1.0) < 0.9 * narrowness(0.0)
+    assert narrowness(1.0, yaw_max=1.5) < 0.95 * narrowness(1.0)

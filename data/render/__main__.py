@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.command import run_command
-from data.render.framing import TURNED
+from data.render.framing import TURNED_FROM, USUAL, YAW_LIMIT
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Config:
     """Scenes for testing."""
     photos_per_identity: int = 3
     """Photographs of each ear, in other light and pose."""
-    turned: float = TURNED
+    turned: float = USUAL.turned
     """Share of ears seen more from the front than from the side; those are harder to find and to read."""
     image_px: int = 192
     """Side of an ear photograph in pixels, 64 to 1024; the ear takes about half of it."""
@@ -42,6 +42,8 @@ class Config:
     """The same seed gives the same files, whatever the number of workers."""
     workers: int = 2
     """Processes that render; 0 renders in the main process."""
+    yaw_max: float = USUAL.yaw_max
+    """Largest yaw of the ears seen more from the front, radians, 0.7 to 1.5: how narrow they get."""
 
 
 def main(config: Config) -> Path:
@@ -70,18 +72,19 @@ def main(config: Config) -> Path:
 
 def _orders(config: Config, kind: str, split: str) -> list:
     from data.render.files import Order, identity_seed
+    from data.render.framing import Views
 
     count = getattr(config, {"train": "", "val": "val_", "test": "test_"}[split] + f"{kind}s")
     photos = config.photos_per_identity if kind == "ear" else 1
     shape = (config.image_px,) * 2 if kind == "ear" else tuple(config.scene_px)
-    orders = []
+    orders, views = [], Views(config.turned, config.yaw_max)
     for number in range(count):
         seed = identity_seed(config.seed, split, number // photos)
         name = f"{split}_{number // photos:05d}" + (f"_{number % photos}" if kind == "ear" else "")
         path = config.output_dir / "images" / f"{kind}s" / f"{name}.{config.image_format}"
         source = f"{'identity' if kind == 'ear' else 'scene'}_{split}_{number // photos:05d}"
         photo, quality = number % photos, config.jpeg_quality
-        orders.append(Order(kind, split, seed, photo, shape, path, source, quality, config.turned))
+        orders.append(Order(kind, split, seed, photo, shape, path, source, quality, views))
     return orders
 
 
@@ -137,6 +140,8 @@ def _check(config: Config) -> None:
             raise UserError(f"scene_px is {tuple(config.scene_px)}; give height and width from 96 to 4096")
     if not 0 <= config.turned <= 1:
         raise UserError(f"turned is {config.turned}; give a share from 0 to 1")
+    if not TURNED_FROM <= config.yaw_max <= YAW_LIMIT:
+        raise UserError(f"yaw_max is {config.yaw_max}; give radians from {TURNED_FROM} to {YAW_LIMIT}")
     if not any(getattr(config, name) for name in list(limits)[:6]):
         raise UserError("nothing to render: ears and scenes of all splits are 0; give one of them a number")
 

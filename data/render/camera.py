@@ -53,7 +53,7 @@ class Camera:
             return cv2.remap(depth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) - level
 
         high, low = float(depth.max()) + 1e-3, float(depth.min()) - 1e-3
-        steps = int(np.clip((high - low) * np.hypot(*slide) / _STRIDE, 12, 40))
+        steps = int(np.clip((high - low) * np.hypot(*slide) / _STRIDE, 12, 160))
         levels = np.linspace(high, low, steps, dtype=np.float32)
         above = np.full(start_x.shape, levels[0], np.float32)
         under = np.full(start_x.shape, levels[-1], np.float32)

@@ -8,7 +8,7 @@ from data.render.anatomy import Anatomy
 from data.render.camera import Camera, pose
 from data.render.dressing import dress_ear
 from data.render.exposure import expose
-from data.render.framing import TURNED, draw_yaw
+from data.render.framing import USUAL, Views, draw_yaw
 from data.render.head_plan import draw_plan
 from data.render.heads import paint_person
 from data.render.identity import draw_identity
@@ -36,17 +36,12 @@ class RenderedEar:
     visibility: np.ndarray
 
 
-def render_ear(
-    seed_identity: int, seed_photo: int, image_px: int = 192, turned: float = TURNED
-) -> RenderedEar:
-    """Photograph `seed_photo` of ear `seed_identity`, a square; the face lies right or left by chance.
-
-    turned: the share of ears seen more from the front than from the side.
-    """
+def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192, views: Views = USUAL) -> RenderedEar:
+    """Photograph `seed_photo` of ear `seed_identity`, a square; the face lies right or left by chance."""
     identity = draw_identity(seed_identity)
     rng = np.random.default_rng([seed_identity, seed_photo, 2])
     light = draw_light(rng)
-    yaw = draw_yaw(rng, turned)
+    yaw = draw_yaw(rng, views)
     camera = _draw_camera(rng, identity.anatomy, image_px, yaw)
     plan, outfit = draw_plan(rng, yaw), draw_outfit(rng)
     plane = camera.plane_grid((image_px, image_px))

@@ -9,6 +9,7 @@ import numpy as np
 
 from configs.files import write_atomic
 from data.landmarks import NUM_LANDMARKS
+from data.render.framing import Views
 
 SPLITS = ("train", "val", "test")
 # Splits take their identities and scenes from ranges of seeds that cannot meet.
@@ -27,7 +28,7 @@ class Order:
     path: Path
     source: str
     jpeg_quality: int
-    turned: float
+    views: Views
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,12 @@ def fulfil(order: Order) -> Labels:
     if order.kind == "ear":
         from data.render.ear import render_ear
 
-        ear = render_ear(order.seed, order.photo, order.image_px[0], order.turned)
+        ear = render_ear(order.seed, order.photo, order.image_px[0], order.views)
         _write_image(order.path, ear.image, order.jpeg_quality)
         return Labels(ear.box_xyxy[None], ear.landmarks[None], ear.visibility[None])
     from data.render.scene import render_scene
 
-    scene = render_scene(order.seed, None, order.image_px, order.turned)
+    scene = render_scene(order.seed, None, order.image_px, order.views)
     _write_image(order.path, scene.image, order.jpeg_quality)
     return Labels(scene.boxes_xyxy, scene.landmarks, scene.visibility)
 

@@ -13,8 +13,21 @@ _WINDOW_EARS, _WINDOW_RATIO = (1.8, 3.3), (0.6, 1.1)
 _ATTEMPTS = 30
 # From this `HeadPlan.front` on both ears of a face can be seen.
 BOTH_FRONT = 0.62
-# Share of photographs that show the ear turned towards a full face, unless told otherwise.
-TURNED = 0.45
+# Yaw (radians) from which an ear is seen more from the front than from the side, and the largest to be drawn.
+TURNED_FROM, YAW_LIMIT = 0.7, 1.5
+
+
+@dataclass(frozen=True)
+class Views:
+    """From which sides ears are seen: the share `turned` more from the front than from the side, up to a yaw
+    of `yaw_max` radians. From about 1.4 on that is the ear of a full face, a third as wide as high.
+    """
+
+    turned: float = 0.45
+    yaw_max: float = 1.32
+
+
+USUAL = Views()
 
 
 @dataclass(frozen=True)
@@ -37,12 +50,10 @@ def window_shape(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[int,
     return rows, wide
 
 
-def stand_in_window(
-    rng: np.random.Generator, shape: tuple[int, int], earless: bool, turned: float = TURNED
-) -> Stand:
+def stand_in_window(rng: np.random.Generator, shape: tuple[int, int], earless: bool, views: Views) -> Stand:
     """A person of whom the frame shows little more than an ear, or a face without its ear (`earless`)."""
     rows, columns = shape
-    yaw = float(rng.uniform(0.35, 1.3) if earless else draw_yaw(rng, turned))
+    yaw = float(rng.uniform(0.35, 1.3) if earless else draw_yaw(rng, views))
     plan = draw_plan(rng, yaw)
     height = rows / rng.uniform(*_WINDOW_EARS)
     flipped = bool(rng.random() < 0.5)
@@ -61,12 +72,12 @@ def stand_in_scene(
     rng: np.random.Generator,
     shape: tuple[int, int],
     boxes_xyxy: list[np.ndarray],
-    turned: float = TURNED,
+    views: Views,
 ) -> Stand | None:
     """A whole person somewhere in the frame who covers none of the boxes; None where it is too crowded."""
     rows, columns = shape
     for attempt in range(_ATTEMPTS):
-        yaw = draw_yaw(rng, turned)
+        yaw = draw_yaw(rng, views)
         plan = draw_plan(rng, yaw)
         largest = max(LARGEST * 0.9 * 0.92**attempt, SMALLEST * 1.2)  # where it is crowded, further away
         height = float(rows * np.exp(rng.uniform(np.log(SMALLEST * 1.1), np.log(largest))))
@@ -80,13 +91,10 @@ def stand_in_scene(
     return None
 
 
-def draw_yaw(rng: np.random.Generator, turned: float = TURNED) -> float:
-    """From which side an ear is seen, in radians: from a little behind to nearly the full face.
-
-    turned: the share that is seen more from the front than from the side.
-    """
-    if rng.random() < turned:
-        return float(rng.uniform(0.7, 1.32))
+def draw_yaw(rng: np.random.Generator, views: Views) -> float:
+    """From which side an ear is seen, in radians: from a little behind to nearly the full face."""
+    if rng.random() < views.turned:
+        return float(rng.uniform(TURNED_FROM, views.yaw_max))
     return float(np.clip(rng.normal(0.10, 0.32), -0.55, 0.9))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from data.render.clutter import paint_clutter
 from data.render.exposure import expose
-from data.render.framing import TURNED, stand_in_scene, stand_in_window, window_shape
+from data.render.framing import USUAL, Views, stand_in_scene, stand_in_window, window_shape
 from data.render.identity import draw_identity
 from data.render.people import SeenEar, add_person
 from data.render.skin import Light, draw_light
@@ -37,18 +37,17 @@ def render_scene(
     seed: int,
     identities: list[int] | None = None,
     image_px: tuple[int, int] = (480, 640),
-    turned: float = TURNED,
+    views: Views = USUAL,
 ) -> RenderedScene:
     """Scene `seed` of image_px (height, width); people are taken from `identities` (seeds) or its own.
 
-    turned: the share of people seen more from the front than from the side.
     Windows round one ear are as high as image_px and at most as wide.
     """
     rng = np.random.default_rng([seed, 3])
     light = draw_light(rng)
     people = list(identities) if identities else [(seed + 1) * 8 + index + 2**60 for index in range(6)]
     draw = _window if rng.random() < _WINDOWS else _wide_scene
-    image, ears = draw(rng, light, people, image_px, turned)
+    image, ears = draw(rng, light, people, image_px, views)
     image = expose(image, rng, 0.8)
     count = len(ears)
     return RenderedScene(
@@ -60,7 +59,7 @@ def render_scene(
 
 
 def _wide_scene(
-    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], turned: float
+    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], views: Views
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Whole people, some of whose ears are hidden, and the ears that are seen."""
     image = paint_clutter(rng, shape, light)
@@ -70,7 +69,7 @@ def _wide_scene(
     while hidden or wanted:
         hide = hidden > 0
         identity = draw_identity(people[int(rng.integers(len(people)))])
-        stand = stand_in_scene(rng, shape, [ear.box_xyxy for ear in ears], turned)
+        stand = stand_in_scene(rng, shape, [ear.box_xyxy for ear in ears], views)
         found: list[SeenEar] = []
         if stand is not None:
             image, found = add_person(rng, image, identity, light, stand, wanted, hide)
@@ -81,7 +80,7 @@ def _wide_scene(
 
 
 def _window(
-    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], turned: float
+    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], views: Views
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Little more than one ear, its cheek and hair; or a face without its ear."""
     shape = window_shape(rng, shape)
@@ -90,5 +89,5 @@ def _window(
     kind = rng.random()
     earless, covered = kind < _EARLESS, _EARLESS <= kind < _EARLESS + _COVERED
     identity = draw_identity(people[int(rng.integers(len(people)))])
-    stand = stand_in_window(rng, shape, earless, turned)
+    stand = stand_in_window(rng, shape, earless, views)
     return add_person(rng, image, identity, light, stand, 0 if earless else 2, covered)
