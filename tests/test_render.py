@@ -224,6 +224,8 @@ def test_the_number_of_workers_changes_no_byte(tmp_path):
         ({"ears": -1}, "ears is -1"),
         ({"photos_per_identity": 0}, "photos_per_identity is 0"),
         ({"scene_px": (10, 640)}, "scene_px is"),
+        ({"turned": 1.2}, "turned is 1.2; give a share"),
+        ({"yaw_max": 1.6}, "yaw_max is 1.6; give radians from 0.7 to 1.5"),
         (
             dict.fromkeys(("ears", "val_ears", "test_ears", "scenes", "val_scenes", "test_scenes"), 0),
             "nothing to",
