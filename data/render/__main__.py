@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.command import run_command
-from data.render.framing import TURNED_FROM, USUAL, YAW_LIMIT
+from data.render.framing import TURNED_FROM, USUAL, YAW_LIMIT, Views
 
 
 @dataclass
@@ -72,7 +72,6 @@ def main(config: Config) -> Path:
 
 def _orders(config: Config, kind: str, split: str) -> list:
     from data.render.files import Order, identity_seed
-    from data.render.framing import Views
 
     count = getattr(config, {"train": "", "val": "val_", "test": "test_"}[split] + f"{kind}s")
     photos = config.photos_per_identity if kind == "ear" else 1
