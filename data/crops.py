@@ -39,9 +39,12 @@ def context_border_px(out_px: int) -> int:
     return int(np.ceil(out_px * (CONTEXT - 1) / 2))
 
 
-def letterbox_matrix(height: int, width: int, out_px: int) -> np.ndarray:
-    """(2, 3) float32 from frame px to a square of `out_px` that holds the whole frame, centred."""
-    scale = out_px / max(height, width)
+def letterbox_matrix(height: int, width: int, out_px: int, share: float = 1.0) -> np.ndarray:
+    """(2, 3) float32 from frame px to a square of `out_px` that holds the whole frame, centred.
+
+    share: of the square's side that the frame's longer side takes.
+    """
+    scale = share * out_px / max(height, width)
     middle = (out_px - 1) / 2
     shift_x, shift_y = middle - scale * (width - 1) / 2, middle - scale * (height - 1) / 2
     return np.array([[scale, 0, shift_x], [0, scale, shift_y]], dtype=np.float32)

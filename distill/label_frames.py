@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from data.manifest import Manifest
 
-VERSION = 2  # 2: frames are seen in two sizes
+VERSION = 3  # 2: frames are seen in two sizes; 3: in three views
 
 
 @dataclass

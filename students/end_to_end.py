@@ -11,7 +11,7 @@ from data.manifest import Manifest
 from students.boxes import paired_iou_numpy
 from students.frames import Frame, match
 from students.readers import PointReader
-from students.second_look import proposal_threshold, settle
+from students.second_look import proposal_threshold, settle, whole_frame
 
 
 class EndToEnd:
@@ -49,42 +49,57 @@ class EndToEnd:
         """Read the points in the boxes found in some frames, and match the ears that come of it."""
         least = proposal_threshold(self._score_threshold)
         proposals = [(boxes[scores >= least], scores[scores >= least]) for boxes, scores in found]
+        ears = self._read(images, proposals)
+        unsure = [
+            row
+            for row, ((proposed, _), (_, scores, _)) in enumerate(zip(proposals, ears, strict=True))
+            if len(proposed) and not (scores >= self._score_threshold).any()
+        ]
+        images_left = [images[row] for row in unsure]
+        whole = self._read(images_left, [whole_frame(image.shape) for image in images_left], fitting=True)
+        for row, itself in zip(unsure, whole, strict=True):
+            boxes, scores, points_px = map(np.concatenate, zip(itself, ears[row], strict=True))
+            ears[row] = boxes, scores, points_px
+        for frame, ears_of_frame in zip(frames, ears, strict=True):
+            self._add_frame(frame, *ears_of_frame)
+
+    def _read(
+        self,
+        images: Sequence[np.ndarray],
+        proposals: Sequence[tuple[np.ndarray, np.ndarray]],
+        fitting: bool = False,
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each image and its proposals the ears: boxes (m, 4) px, scores (m,) and points (m, K, 2) px."""
         counts = [len(scores) for _, scores in proposals]
         if sum(counts) == 0:
-            read_in = [(np.empty((0, self._reader.num_landmarks, 2)), np.empty((0, 1)))] * len(frames)
-        else:
-            repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
-            reading = self._reader.read(repeated, np.concatenate([boxes for boxes, _ in proposals]))
-            ends = np.cumsum(counts)[:-1]
-            read_in = list(
-                zip(np.split(reading.points_px, ends), np.split(reading.confidence, ends), strict=True)
-            )
-        for frame, image, proposed, read in zip(frames, images, proposals, read_in, strict=True):
-            self._add_frame(frame, image.shape, proposed, read)
+            empty = np.empty((0, 4)), np.empty(0), np.empty((0, self._reader.num_landmarks, 2))
+            return [empty for _ in images]
+        repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
+        reading = self._reader.read(repeated, np.concatenate([boxes for boxes, _ in proposals]))
+        ends = np.cumsum(counts)[:-1]
+        points_px, confidence = np.split(reading.points_px, ends), np.split(reading.confidence, ends)
+        ears = []
+        for image, proposed, *read in zip(images, proposals, points_px, confidence, strict=True):
+            boxes, scores, rows = settle(*proposed, *read, image.shape, fitting=fitting)
+            ears.append((boxes, scores, read[0][rows]))
+        return ears
 
-    def _add_frame(
-        self,
-        frame: Frame,
-        shape: tuple[int, ...],
-        proposed: tuple[np.ndarray, np.ndarray],
-        read: tuple[np.ndarray, np.ndarray],
-    ) -> None:
-        boxes, scores, rows = settle(*proposed, *read, shape)
+    def _add_frame(self, frame: Frame, boxes: np.ndarray, scores: np.ndarray, points_px: np.ndarray) -> None:
         self._ears.append((boxes, scores))
         self._true_boxes.append(frame.boxes_xyxy)
         used = scores >= self._score_threshold
-        boxes, rows = boxes[used], rows[used]
+        boxes, points_px = boxes[used], points_px[used]
         owner = match(boxes, frame.boxes_xyxy, self._min_iou)
         hit = owner >= 0
         self._in_use += len(boxes)
         self._hits += int(hit.sum())
         if hit.any():
             ears = frame.rows[hit]
-            self._points_px[ears] = read[0][rows[owner[hit]]]
+            self._points_px[ears] = points_px[owner[hit]]
             self._box_iou[ears] = paired_iou_numpy(boxes[owner[hit]], self._manifest.boxes_xyxy[ears])
 
     def report(self, names: Sequence[str] | None = None) -> dict[str, Any]:
-        """Boxes as of `students.coco_ap` (ap, ap50, ap75, recall50), over the proposals that were read.
+        """Boxes as of `students.coco_ap` (ap, ap50, ap75, recall50), over all that was read.
 
         Beside it: detector; precision, recall, false_alarms and false_alarms_per_image of the ears in use;
         box_iou, their mean over the ears found; and, with landmarks, `data.metrics.landmark_report` over all

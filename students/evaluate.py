@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from students.frames import Frame
     from students.readers import PointReader, Reading
 
-VERSION = 5  # 2: tightness; 3: ears are read twice; 4: points have a say in boxes; 5: read mirrored too
+VERSION = 6  # 2: tightness; 3: read twice; 4: points judge boxes; 5: read mirrored; 6: frames in three views
 # Which detector feeds which reader of points end to end, when both are given; the first that is there.
 DETECTOR_FOR = {
     "landmarker": ("detector", "detector_twin"),

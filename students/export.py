@@ -3,7 +3,7 @@
 Writes detector.onnx and landmarker.onnx (float32, one file each, batch 1) and export.json. Both take
 `image`, (1, 3, S, S) float32 RGB in [0, 1]. The detector gives `boxes_xyxy` (M, 4) in pixels of its input
 and `scores` (M,), one for each cell of its map, before non-maximum suppression (`students.boxes`), and takes
-squares of any multiple of 32, since a frame is seen in two sizes (`students.views.frame_sizes`); the
+squares of any multiple of 32, since a frame is seen in two sizes (`students.views.frame_views`); the
 landmarker gives `points_unit` (1, K, 2) and `confidence` (1, K). What a user of the files has to know is in
 their metadata.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from data.landmarks import Scheme
 
-VERSION = 2  # 2: a detector of frames of any size; what mirroring does to the points
+VERSION = 3  # 2: a detector of frames of any size; what mirroring does to points; 3: three views
 MAX_ONNX_MB = 2.0
 OUTPUTS = {"detector": ["boxes_xyxy", "scores"], "landmarker": ["points_unit", "confidence"]}
 WARM_UP_RUNS = 20
@@ -66,7 +66,7 @@ def main(config: Config) -> Path:
     from configs.files import write_json
     from configs.provenance import write_provenance
     from students.checkpoint import load_student
-    from students.views import frame_sizes
+    from students.views import frame_views
 
     students = [
         ("detector", config.detector, config.frames_npy),
@@ -86,8 +86,8 @@ def main(config: Config) -> Path:
             flag = "--frames-npy" if kind == "detector" else "--ears-npy"
             raise UserError(f"The exported {kind} is checked on real inputs: give {flag} MANIFEST.npy.")
         student = load_student(checkpoint, kind)
-        sizes = frame_sizes(student.image_px) if kind == "detector" else (student.image_px,)
-        views = [real_views(kind, manifest_path, side_px, config.check_images) for side_px in sizes]
+        seen = frame_views(student.image_px) if kind == "detector" else ((student.image_px, 1.0),)
+        views = [real_views(kind, manifest_path, *view, config.check_images) for view in seen]
         path = config.output_dir / f"{kind}.onnx"
         export_student(student, path, landmark_scheme(student, config.landmarks))
         report[kind] = {
@@ -232,8 +232,11 @@ def measure(path: Path, views: Sequence[np.ndarray], runs: int) -> dict[str, Any
     }
 
 
-def real_views(kind: str, manifest_path: Path, image_px: int, count: int) -> np.ndarray:
-    """(N, 3, S, S) float32, what the model sees of up to `count` rows spread over the manifest."""
+def real_views(kind: str, manifest_path: Path, image_px: int, share: float, count: int) -> np.ndarray:
+    """(N, 3, S, S) float32, what the model sees of up to `count` rows spread over the manifest.
+
+    share: as of `students.views.frame_view`, of a detector's frames.
+    """
     from data.images import read_image
     from data.manifest import read_manifest
     from students.views import ear_view, frame_view
@@ -244,7 +247,7 @@ def real_views(kind: str, manifest_path: Path, image_px: int, count: int) -> np.
     for row in rows:
         rgb = read_image(manifest.image_paths[row])
         if kind == "detector":
-            view, _ = frame_view(rgb, image_px)
+            view, _ = frame_view(rgb, image_px, share)
         else:
             view, _ = ear_view(rgb, manifest.boxes_xyxy[row], image_px)
         views.append(view)

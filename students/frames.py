@@ -11,7 +11,7 @@ import torch
 from data.images import read_image
 from data.manifest import Manifest
 from students.boxes import EVALUATION_SCORE, box_iou_numpy, detections, merged
-from students.views import boxes_in_frame, frame_sizes, frame_view
+from students.views import boxes_in_frame, frame_view, frame_views
 
 BATCH_FRAMES = 16
 
@@ -49,11 +49,11 @@ def find_boxes(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """StudentDetector on B photographs -> B pairs of boxes (n, 4), px of the photograph, and scores (n,).
 
-    All with a score of at least EVALUATION_SCORE in either size of the frame, best first.
+    All with a score of at least EVALUATION_SCORE in any view of the frame, best first.
     """
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in images]
-    for side_px in frame_sizes(detector.image_px):
-        views, matrices = zip(*(frame_view(rgb, side_px) for rgb in images), strict=True)
+    for side_px, share in frame_views(detector.image_px):
+        views, matrices = zip(*(frame_view(rgb, side_px, share) for rgb in images), strict=True)
         with torch.inference_mode():
             found = detections(*detector(torch.from_numpy(np.stack(views))), score_threshold=EVALUATION_SCORE)
         for part, (boxes, scores), matrix, rgb in zip(parts, found, matrices, images, strict=True):

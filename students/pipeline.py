@@ -12,12 +12,12 @@ import numpy as np
 from configs.errors import UserError
 from data.crops import MARGIN
 from students.boxes import BOX_THRESHOLD, NMS_IOU, detections_numpy, merged
-from students.second_look import EAR_THRESHOLD, proposal_threshold, second_box, settle
+from students.second_look import EAR_THRESHOLD, proposal_threshold, second_box, settle, whole_frame
 from students.views import (
     boxes_in_frame,
     ear_view,
-    frame_sizes,
     frame_view,
+    frame_views,
     points_in_frame,
     unmirrored,
 )
@@ -97,20 +97,15 @@ class EarPipeline:
         """(H, W, 3) uint8 RGB of any size -> ears, best first; an empty list when there are none.
 
         The points are read in all that the detector proposes, and have their say in what is an ear and where
-        its box ends (`students.second_look`).
+        its box ends (`students.second_look`). Where no proposal turns out to be an ear, the photograph itself
+        may be one.
         """
         rgb = checked_image(rgb)
-        proposals = self._boxes(rgb, proposal_threshold(self.score_threshold))
-        if not len(proposals):
+        boxes, scores = self._boxes(rgb, proposal_threshold(self.score_threshold))
+        if not len(boxes):
             return []
-        found, box_scores = proposals[:, :4], proposals[:, 4]
-        points_px, confidence = map(np.stack, zip(*(self._points(rgb, box) for box in found), strict=True))
-        settled = settle(found, box_scores, points_px, confidence, rgb.shape, self.nms_iou)
-        return [
-            Ear(box, float(score), points_px[row], confidence[row])
-            for box, score, row in zip(*settled, strict=True)
-            if score >= self.score_threshold
-        ]
+        ears = self._ears(rgb, boxes, scores)
+        return ears or self._ears(rgb, *whole_frame(rgb.shape), fitting=True)
 
     def boxes(self, rgb: np.ndarray, score_threshold: float = BOX_THRESHOLD) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> (N, 5) float32: x1, y1, x2, y2 in pixels and score, best first.
@@ -118,7 +113,7 @@ class EarPipeline:
         The detector's word alone: quicker than the call, and less sure. score_threshold: of its scores, which
         are not those of the ears.
         """
-        return self._boxes(checked_image(rgb), score_threshold)
+        return np.column_stack(self._boxes(checked_image(rgb), score_threshold))
 
     def landmarks(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
         """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph.
@@ -129,14 +124,26 @@ class EarPipeline:
         rgb = checked_image(rgb)
         return self._points(rgb, checked_box(box_xyxy, rgb.shape))[0]
 
-    def _boxes(self, rgb: np.ndarray, score_threshold: float) -> np.ndarray:
+    def _boxes(self, rgb: np.ndarray, score_threshold: float) -> tuple[np.ndarray, np.ndarray]:
         parts = []
-        for side_px in frame_sizes(self._frame_px):
-            view, matrix = frame_view(rgb, side_px)
+        for side_px, share in frame_views(self._frame_px):
+            view, matrix = frame_view(rgb, side_px, share)
             boxes_view, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": view[None]})
             boxes_view, scores = detections_numpy(scores, boxes_view, score_threshold, self.nms_iou)
             parts.append((boxes_in_frame(boxes_view, matrix, rgb.shape), scores))
-        return np.column_stack(merged(parts, self.nms_iou))
+        return merged(parts, self.nms_iou)
+
+    def _ears(
+        self, rgb: np.ndarray, boxes_xyxy: np.ndarray, box_scores: np.ndarray, fitting: bool = False
+    ) -> list[Ear]:
+        read = (self._points(rgb, box) for box in boxes_xyxy)
+        points_px, confidence = map(np.stack, zip(*read, strict=True))
+        settled = settle(boxes_xyxy, box_scores, points_px, confidence, rgb.shape, self.nms_iou, fitting)
+        return [
+            Ear(box, float(score), points_px[row], confidence[row])
+            for box, score, row in zip(*settled, strict=True)
+            if score >= self.score_threshold
+        ]
 
     def _points(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points_px, confidence = self._read(rgb, box_xyxy)

@@ -2,7 +2,7 @@
 
 The pipeline and the evaluation both go through here, so that what is measured is what is used; numpy only.
 The numbers below were chosen on rendered scenes (docs/experiments.md, "The points' word on
-the boxes, and a frame in two sizes").
+the boxes, and a frame in two sizes", "Photographs cut close to the ear").
 """
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from students.boxes import NMS_IOU, nms_numpy, paired_iou_numpy
 
 EAR_THRESHOLD = 0.5  # of `ear_score`, for use
+FRAME_SCORE = 0.51  # of the frame itself as a proposal: with it an ear's points have to be sure by 0.7
 SAME_EAR_IOU = 0.3  # of a box and of the points read in it: below, they are hardly of one thing
 POINTS_SHARE = 0.7  # of the refined box; the rest is the detector's
 INSIDE = 0.8  # of a box within a better one: no ear is inside another
@@ -30,6 +31,16 @@ def second_box(points_px: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray | None
 def proposal_threshold(ear_threshold: float) -> float:
     """The detector's score below which no `ear_score` reaches ear_threshold, however sure the points are."""
     return ear_threshold**2
+
+
+def whole_frame(frame_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The frame (H, W, ...) itself as a proposal, box (1, 4) px and score (1,): where there were others, and
+    their points say of none that it is an ear. It is one where the points fit it (`settle`, fitting).
+
+    In a photograph cut close to an ear the detector suspects one, and often finds a part of it alone.
+    """
+    height, width = frame_shape[:2]
+    return np.array([[0, 0, width, height]], dtype=np.float32), np.array([FRAME_SCORE], dtype=np.float32)
 
 
 def ear_score(box_scores: np.ndarray, point_confidence: np.ndarray) -> np.ndarray:
@@ -64,14 +75,18 @@ def settle(
     point_confidence: np.ndarray,
     frame_shape: tuple[int, ...],
     nms_iou: float = NMS_IOU,
+    fitting: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ears of one frame from what was read in n proposals, doubles left out, best first.
 
     boxes_xyxy (n, 4) px and box_scores (n,) of the detector; points_px (n, K, 2) and point_confidence (n, K)
-    read in them. Returns boxes (m, 4) px, scores (m,) as of `ear_score`, and which proposals they were (m,).
+    read in them. fitting: only those count whose points fit them (`second_box`).
+    Returns boxes (m, 4) px, scores (m,) as of `ear_score`, and which proposals they were (m,).
     """
     scores = ear_score(box_scores, point_confidence)
     order = np.argsort(-scores, kind="stable")
+    if fitting:
+        order = order[[second_box(points_px[row], boxes_xyxy[row]) is not None for row in order]]
     boxes = np.array([refined_box(boxes_xyxy[row], points_px[row], frame_shape) for row in order])
     boxes = boxes.reshape(-1, 4)  # also where there are none
     kept = nms_numpy(boxes, nms_iou, INSIDE)

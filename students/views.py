@@ -9,21 +9,28 @@ import numpy as np
 
 from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert, letterbox_matrix
 
+BORDERED = 0.6  # of the letterbox with a border, which the frame takes
 
-def frame_view(rgb: np.ndarray, image_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """The frame (H, W, 3) uint8 letterboxed -> (3, S, S) float32 in [0, 1]; (2, 3) frame -> view px."""
-    matrix = letterbox_matrix(rgb.shape[0], rgb.shape[1], image_px)
+
+def frame_view(rgb: np.ndarray, image_px: int, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """The frame (H, W, 3) uint8 letterboxed -> (3, S, S) float32 in [0, 1]; (2, 3) frame -> view px.
+
+    share: of the letterbox's side that the frame's longer side takes.
+    """
+    matrix = letterbox_matrix(rgb.shape[0], rgb.shape[1], image_px, share)
     return as_planes(crop(rgb, matrix, image_px)), matrix
 
 
-def frame_sizes(image_px: int) -> tuple[int, int]:
-    """Sides, in px, of the two letterboxes in which the detector sees a frame: image_px, and half of that.
+def frame_views(image_px: int) -> tuple[tuple[int, float], ...]:
+    """The three letterboxes in which the detector sees a frame: side in px, and `share` as of `frame_view`.
 
-    An ear that is large in the frame is found in the smaller one, where it is as large as most of those that
-    the detector learnt on: docs/experiments.md, "The points' word on the boxes, and a frame in two sizes".
-    Multiples of 32.
+    An ear that is large in the frame is found in the second, half the size of the first, where it is as large
+    as most of those that the detector learnt on. One that fills the frame, or is cut by its edge, is found in
+    the third, which has a wide border: docs/experiments.md, "The points' word on the boxes, and a frame in
+    two sizes" and "Photographs cut close to the ear". Multiples of 32.
     """
-    return image_px, 32 * max(1, round(image_px / 64))
+    half_px = 32 * max(1, round(image_px / 64))
+    return (image_px, 1.0), (half_px, 1.0), (half_px, BORDERED)
 
 
 def ear_view(

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from students.boxes import paired_iou_numpy
-from students.second_look import ear_score, proposal_threshold, refined_box, second_box, settle
+from students.second_look import (
+    EAR_THRESHOLD,
+    ear_score,
+    proposal_threshold,
+    refined_box,
+    second_box,
+    settle,
+    whole_frame,
+)
 
 FRAME = (200, 300, 3)
 
@@ -72,6 +80,17 @@ def test_an_ear_inside_an_ear_is_none():
     confidence = np.array([[0.8, 0.8], [0.7, 0.7]])
     _, _, rows = settle(boxes, np.array([0.5, 0.6]), points, confidence, FRAME)
     assert rows.tolist() == [0]
+
+
+def test_the_frame_itself_is_an_ear_where_its_points_fit_it_and_are_sure_by_seven_tenths():
+    box, score = whole_frame(FRAME)
+    assert box.tolist() == [[0, 0, 300, 200]]
+    for sure, is_ear in ((0.69, False), (0.71, True)):
+        points = points_over(10, 10, 290, 190)[None]
+        _, scores, _ = settle(box, score, points, np.full((1, 2), sure), FRAME, fitting=True)
+        assert (scores >= EAR_THRESHOLD).tolist() == [is_ear]
+    small = points_over(10, 10, 60, 80)[None]
+    assert len(settle(box, score, small, np.ones((1, 2)), FRAME, fitting=True)[0]) == 0
 
 
 def test_nothing_settles_to_nothing():
