@@ -274,7 +274,9 @@ def test_an_ear_is_found_in_a_photograph_cut_close_to_it():
 
 
 def test_a_photograph_cut_close_to_no_ear_shows_none():
-    """Noise, a flat colour, a gradient. (Not with the tiny students: to them a bordered frame is a rectangle.)"""
+    """Noise, a flat colour, a gradient; of the students that ship: the tiny ones see a bordered frame as one
+    of their rectangles.
+    """
     shipped = EarPipeline.pretrained(threads=1)
     noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8)
     skin = np.full((90, 60, 3), (200, 150, 130), np.uint8)
