@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from data.landmarks import Scheme
+    from students.views import FrameView
 
 VERSION = 3  # 2: a detector of frames of any size; what mirroring does to points; 3: three views
 MAX_ONNX_MB = 2.0
@@ -66,7 +67,7 @@ def main(config: Config) -> Path:
     from configs.files import write_json
     from configs.provenance import write_provenance
     from students.checkpoint import load_student
-    from students.views import frame_views
+    from students.views import FrameView, frame_views
 
     students = [
         ("detector", config.detector, config.frames_npy),
@@ -86,8 +87,8 @@ def main(config: Config) -> Path:
             flag = "--frames-npy" if kind == "detector" else "--ears-npy"
             raise UserError(f"The exported {kind} is checked on real inputs: give {flag} MANIFEST.npy.")
         student = load_student(checkpoint, kind)
-        seen = frame_views(student.image_px) if kind == "detector" else ((student.image_px, 1.0),)
-        views = [real_views(kind, manifest_path, *view, config.check_images) for view in seen]
+        seen = frame_views(student.image_px) if kind == "detector" else (FrameView(student.image_px),)
+        views = [real_views(kind, manifest_path, view, config.check_images) for view in seen]
         path = config.output_dir / f"{kind}.onnx"
         export_student(student, path, landmark_scheme(student, config.landmarks))
         report[kind] = {
@@ -232,11 +233,8 @@ def measure(path: Path, views: Sequence[np.ndarray], runs: int) -> dict[str, Any
     }
 
 
-def real_views(kind: str, manifest_path: Path, image_px: int, share: float, count: int) -> np.ndarray:
-    """(N, 3, S, S) float32, what the model sees of up to `count` rows spread over the manifest.
-
-    share: as of `students.views.frame_view`, of a detector's frames.
-    """
+def real_views(kind: str, manifest_path: Path, seen: FrameView, count: int) -> np.ndarray:
+    """(N, 3, S, S) float32, what the model sees of up to `count` rows spread over the manifest."""
     from data.images import read_image
     from data.manifest import read_manifest
     from students.views import ear_view, frame_view
@@ -247,9 +245,9 @@ def real_views(kind: str, manifest_path: Path, image_px: int, share: float, coun
     for row in rows:
         rgb = read_image(manifest.image_paths[row])
         if kind == "detector":
-            view, _ = frame_view(rgb, image_px, share)
+            view, _ = frame_view(rgb, seen)
         else:
-            view, _ = ear_view(rgb, manifest.boxes_xyxy[row], image_px)
+            view, _ = ear_view(rgb, manifest.boxes_xyxy[row], seen.side_px)
         views.append(view)
     return np.stack(views)
 

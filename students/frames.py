@@ -11,7 +11,7 @@ import torch
 from data.images import read_image
 from data.manifest import Manifest
 from students.boxes import EVALUATION_SCORE, box_iou_numpy, detections, merged
-from students.views import boxes_in_frame, frame_view, frame_views
+from students.views import found_in_frame, frame_view, frame_views
 
 BATCH_FRAMES = 16
 
@@ -52,12 +52,14 @@ def find_boxes(
     All with a score of at least EVALUATION_SCORE in any view of the frame, best first.
     """
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in images]
-    for side_px, share in frame_views(detector.image_px):
-        views, matrices = zip(*(frame_view(rgb, side_px, share) for rgb in images), strict=True)
+    for view in frame_views(detector.image_px):
+        planes, matrices = zip(*(frame_view(rgb, view) for rgb in images), strict=True)
         with torch.inference_mode():
-            found = detections(*detector(torch.from_numpy(np.stack(views))), score_threshold=EVALUATION_SCORE)
+            found = detections(
+                *detector(torch.from_numpy(np.stack(planes))), score_threshold=EVALUATION_SCORE
+            )
         for part, (boxes, scores), matrix, rgb in zip(parts, found, matrices, images, strict=True):
-            part.append((boxes_in_frame(boxes.numpy(), matrix, rgb.shape), scores.numpy()))
+            part.append(found_in_frame(boxes.numpy(), scores.numpy(), matrix, view, rgb.shape))
     return [merged(part) for part in parts]
 
 

@@ -14,8 +14,8 @@ from data.crops import MARGIN
 from students.boxes import BOX_THRESHOLD, NMS_IOU, detections_numpy, merged
 from students.second_look import EAR_THRESHOLD, proposal_threshold, second_box, settle, whole_frame
 from students.views import (
-    boxes_in_frame,
     ear_view,
+    found_in_frame,
     frame_view,
     frame_views,
     points_in_frame,
@@ -126,11 +126,11 @@ class EarPipeline:
 
     def _boxes(self, rgb: np.ndarray, score_threshold: float) -> tuple[np.ndarray, np.ndarray]:
         parts = []
-        for side_px, share in frame_views(self._frame_px):
-            view, matrix = frame_view(rgb, side_px, share)
-            boxes_view, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": view[None]})
+        for view in frame_views(self._frame_px):
+            planes, matrix = frame_view(rgb, view)
+            boxes_view, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": planes[None]})
             boxes_view, scores = detections_numpy(scores, boxes_view, score_threshold, self.nms_iou)
-            parts.append((boxes_in_frame(boxes_view, matrix, rgb.shape), scores))
+            parts.append(found_in_frame(boxes_view, scores, matrix, view, rgb.shape))
         return merged(parts, self.nms_iou)
 
     def _ears(

@@ -4,33 +4,54 @@ The pipeline and the evaluation both go through here, so that what is measured i
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert, letterbox_matrix
 
 BORDERED = 0.6  # of the letterbox with a border, which the frame takes
+LARGE = 0.35  # of the frame's longer side: smaller boxes found in that letterbox do not count
 
 
-def frame_view(rgb: np.ndarray, image_px: int, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """The frame (H, W, 3) uint8 letterboxed -> (3, S, S) float32 in [0, 1]; (2, 3) frame -> view px.
+@dataclass(frozen=True)
+class FrameView:
+    """A letterbox in which the detector sees a frame."""
 
-    share: of the letterbox's side that the frame's longer side takes.
-    """
-    matrix = letterbox_matrix(rgb.shape[0], rgb.shape[1], image_px, share)
-    return as_planes(crop(rgb, matrix, image_px)), matrix
+    side_px: int
+    share: float = 1.0  # of the letterbox's side, which the frame's longer side takes; the rest is a border
+    least: float = 0.0  # of the frame's longer side: boxes whose longer side is below it do not count
 
 
-def frame_views(image_px: int) -> tuple[tuple[int, float], ...]:
-    """The three letterboxes in which the detector sees a frame: side in px, and `share` as of `frame_view`.
+def frame_views(image_px: int) -> tuple[FrameView, ...]:
+    """The letterboxes in which the detector sees a frame, of `image_px` and of half of that.
 
-    An ear that is large in the frame is found in the second, half the size of the first, where it is as large
-    as most of those that the detector learnt on. One that fills the frame, or is cut by its edge, is found in
-    the third, which has a wide border: docs/experiments.md, "The points' word on the boxes, and a frame in
-    two sizes" and "Photographs cut close to the ear". Multiples of 32.
+    An ear that is large in the frame is found in the second, where it is as large as most of those that the
+    detector learnt on. One that fills the frame, or is cut by its edge, is found in the third, which has a
+    wide border; it is for those alone. docs/experiments.md, "The points' word on the boxes, and a frame in
+    two sizes" and "Photographs cut close to the ear". Sides are multiples of 32.
     """
     half_px = 32 * max(1, round(image_px / 64))
-    return (image_px, 1.0), (half_px, 1.0), (half_px, BORDERED)
+    return FrameView(image_px), FrameView(half_px), FrameView(half_px, BORDERED, LARGE)
+
+
+def frame_view(rgb: np.ndarray, view: FrameView) -> tuple[np.ndarray, np.ndarray]:
+    """The frame (H, W, 3) uint8 letterboxed -> (3, S, S) float32 in [0, 1]; (2, 3) frame -> view px."""
+    matrix = letterbox_matrix(rgb.shape[0], rgb.shape[1], view.side_px, view.share)
+    return as_planes(crop(rgb, matrix, view.side_px)), matrix
+
+
+def found_in_frame(
+    boxes_view_xyxy: np.ndarray,
+    scores: np.ndarray,
+    matrix: np.ndarray,
+    view: FrameView,
+    frame_shape: tuple[int, ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (n, 4) and scores (n,) found in a view -> those that count, as of `boxes_in_frame`."""
+    boxes = boxes_in_frame(boxes_view_xyxy, matrix, frame_shape)
+    counts = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) >= view.least * max(frame_shape[:2])
+    return boxes[counts], np.asarray(scores)[counts]
 
 
 def ear_view(

@@ -248,11 +248,25 @@ def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_view(pipeline)
     """The tiny detector knows rectangles of up to 44 px wide in 96 px; this one has 70, and 47 in 64 px."""
     from students.views import frame_views
 
-    assert frame_views(320) == ((320, 1.0), (160, 1.0), (160, 0.6))
-    assert frame_views(FRAME_PX) == ((96, 1.0), (64, 1.0), (64, 0.6))
+    assert [view.side_px for view in frame_views(320)] == [320, 160, 160]
+    assert [view.side_px for view in frame_views(FRAME_PX)] == [96, 64, 64]
     box = (10, 8, 80, 92)
     found = pipeline.boxes(rectangle_frame(box))
     assert box_iou_numpy(found[:1, :4], np.array([box]))[0, 0] > 0.5
+
+
+def test_in_the_bordered_view_large_boxes_alone_count():
+    """60 px of 100 are the frame's: a side of 30 there is half of the frame's, one of 15 a quarter."""
+    from students.views import FrameView, found_in_frame, frame_view
+
+    view = FrameView(100, share=0.6, least=0.35)
+    planes, matrix = frame_view(np.zeros((200, 400, 3), np.uint8), view)
+    seen = planes.max(axis=0) == 0  # the border is grey
+    assert seen.any(axis=0).nonzero()[0][[0, -1]].tolist() == [20, 79]
+    boxes = np.array([[20, 35, 50, 50], [60, 40, 75, 50]], np.float32)
+    boxes, scores = found_in_frame(boxes, np.array([0.3, 0.9]), matrix, view, (200, 400, 3))
+    np.testing.assert_allclose(boxes, [[0, 0, 200, 100]], atol=0.01)
+    assert scores.tolist() == [0.3]
 
 
 def test_an_ear_is_found_in_a_photograph_cut_close_to_it():
