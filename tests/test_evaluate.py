@@ -127,6 +127,27 @@ def test_end_to_end_counts_what_was_missed_and_measures_what_was_found(frames_np
     assert per_image["end_to_end_landmarker_box_iou"][1] == 0
 
 
+def test_a_frame_whose_proposals_are_no_ears_may_be_one_itself(frames_npy):
+    """The proposal's ear score is 0.5 x 0.9, the frame's 0.71 x 0.9; points that fill the frame fit it, and
+    where nothing was proposed it is not asked.
+    """
+    first = _manifest(frames_npy)
+    points = np.random.default_rng(0).uniform(5, 90, (1, 17, 2)).astype(np.float32)
+    whole = np.array([[0.0, 0, 96, 96]], np.float32)
+    manifest = Manifest(first.image_paths[:1], whole, landmarks=points, visibility=np.ones((1, 17), bool))
+
+    class Sure(_Oracle):
+        def read(self, photographs, boxes_xyxy):
+            read = super().read(photographs, boxes_xyxy)
+            return Reading(read.points_px, 0.9 * read.confidence)
+
+    blank, part = [np.zeros((96, 96, 3), np.uint8)], np.array([[0.0, 0, 40, 90]], np.float32)
+    for proposals, recall in (((part, np.array([0.25])), 1), ((part[:0], np.empty(0)), 0)):
+        chain = EndToEnd("landmarker", "detector", Sure(manifest, offset_px=0), manifest, 0.5, 0.5)
+        chain.add(frames_of(manifest), blank, [proposals])
+        assert chain.report()["recall"] == recall
+
+
 def test_end_to_end_measures_boxes_where_there_are_no_points(frames_npy):
     manifest = _manifest(frames_npy)
     bare = Manifest(manifest.image_paths, manifest.boxes_xyxy, empty_images=manifest.empty_images)
