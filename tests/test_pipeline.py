@@ -9,6 +9,7 @@ import torch
 
 from configs.errors import UserError
 from data.crops import crop_matrix, invert
+from data.images import GREY
 from students import EarPipeline
 from students.boxes import box_iou_numpy
 from students.checkpoint import load_student
@@ -45,6 +46,7 @@ def test_two_ears_and_none(pipeline):
     expected = np.array([[8, 8, 30, 44], [60, 50, 84, 86]])
     overlap = box_iou_numpy(np.stack([ear.box_xyxy for ear in ears]), expected)
     assert sorted(overlap.argmax(axis=1).tolist()) == [0, 1]
+    assert pipeline(np.full((96, 96, 3), GREY, np.uint8)) == []  # as grey as the borders: no rectangle there
     assert pipeline.boxes(rectangle_frame(None)).shape == (0, 5)
 
 
@@ -246,10 +248,10 @@ def test_smooth_curves_pass_through_their_points():
 
 def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_view(pipeline):
     """The tiny detector knows rectangles of up to 44 px wide in 96 px; this one has 70, and 47 in 64 px."""
-    from students.views import frame_views
+    from students.views import FrameView, frame_views
 
-    assert [view.side_px for view in frame_views(320)] == [320, 160, 160]
-    assert [view.side_px for view in frame_views(FRAME_PX)] == [96, 64, 64]
+    assert frame_views(320) == (FrameView(320), FrameView(160), FrameView(160, share=0.6, least=0.35))
+    assert frame_views(FRAME_PX) == (FrameView(96), FrameView(64), FrameView(64, share=0.6, least=0.35))
     box = (10, 8, 80, 92)
     found = pipeline.boxes(rectangle_frame(box))
     assert box_iou_numpy(found[:1, :4], np.array([box]))[0, 0] > 0.5
