@@ -159,9 +159,13 @@ def _crop_counts(
     """Labelled and other crops of a batch. Crops of which maps alone are known take no labelled one's place,
     unless no labelled ear has a map.
     """
-    if taught is None or not (taught.teaches_points or rows_within(labelled, unlabelled) is None):
+    if taught is None:
         return config.batch_size, 0
-    return _shares(config, max(config.labelled_share, len(labelled) / len(unlabelled)))
+    among_them = rows_within(labelled, unlabelled) is not None
+    if among_them and not taught.teaches_points:
+        return config.batch_size, 0
+    least = len(labelled) / len(unlabelled) if among_them else 0.0
+    return _shares(config, max(config.labelled_share, least))
 
 
 def _split_frames(config: Config, train: Manifest) -> tuple[Manifest, np.ndarray | None]:

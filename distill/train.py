@@ -96,7 +96,8 @@ class Config:
     """Images a step, of all devices together. The twin has as many, all of them labelled."""
     labelled_share: float = 0.5
     """Of a batch, where others teach points or boxes: where they only have maps, all of it is labelled, and
-    maps teach beside the labels. The landmarker's is at least as large as the labelled part of its crops.
+    maps teach beside the labels. Where the landmarker's labelled crops are some of train_npy's, it is at
+    least as large as their part of them.
     """
     labelled_last: float = 0.0
     """Part of the training, at its end, whose batches are labelled alone, as the twin's are throughout."""

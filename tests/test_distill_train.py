@@ -169,6 +169,9 @@ def test_a_twins_batch_is_as_large_and_all_of_it_labelled(kept, tmp_path):
     assert len(student["maps"]) == 4  # the labelled crops are among those whose maps were kept
     many = build_landmarker_material(_landmarker(kept, tmp_path, labels=4), 128).batches[0]
     assert len(many["points_px"]) == 3  # of 4: as large a part of the batch as of the 6 crops, rounded
+    strangers = _landmarker(kept, tmp_path, labels=4, labelled_npy=kept / "val.npy")
+    others = build_landmarker_material(strangers, 128).batches[0]
+    assert len(others["points_px"]) == len(others["predicted_px"]) == 2  # labels of others crowd out none
 
 
 def test_maps_alone_take_no_labelled_crops_place(kept, tmp_path):
