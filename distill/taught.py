@@ -22,7 +22,7 @@ class TaughtEars:
     """Crops that are turned and shifted like labelled ones; what was kept of the teacher follows them.
 
     Points are carried through any warp. A map is not warped here: it comes with the matrix from the view that
-    the teacher saw to the one drawn, and `distill.module.carried_back` reads the student's map where the
+    the teacher saw to the one drawn, and `distill.alignment.carried_back` reads the student's map where the
     teacher's cells went. A mirrored view gets a map of a mirrored view: a mirrored map would be another one.
     """
 
