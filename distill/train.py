@@ -76,9 +76,9 @@ class Config:
     fade: float = 0.3
     """Part of the training, at its end, over which the map loss fades to nothing."""
     prediction_weight: float = 1.0
-    """Weight of predicted points (landmarker) or boxes (detector) beside labelled ones, whatever their share of
-    a batch; 0 leaves them out. More than 1 pays where the labeller errs far less than the twin, or the training
-    is short; less where it errs as much.
+    """Weight of predicted points (landmarker) or boxes (detector) beside labelled ones, whatever their share
+    of a batch; 0 leaves them out. More than 1 pays where the labeller errs far less than the twin, or the
+    training is short; less than 1 where it errs as much.
     """
     agreement_limit: float = 0.05
     """Where the labeller and its mirror image differ by this part of the crop, its point counts nothing."""
