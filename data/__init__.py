@@ -18,7 +18,7 @@ __getattr__, __all__ = lazy_names(
         "EarCrops": "data.dataset",
         "Frames": "data.dataset",
         "collate_frames": "data.dataset",
-        "EarDataModule": "data.datamodule",
+        "EarDataModule": "data.loading.datamodule",
         "landmark_report": "data.metrics",
         "nme": "data.metrics",
         "load_scheme": "data.landmarks",

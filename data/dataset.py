@@ -1,7 +1,8 @@
 """Datasets: ears as crops, photographs as letterboxed frames.
 
 An item's augmentation follows from (seed, epoch, index) alone, so no two workers or epochs repeat each other
-and every view can be made again. `data.sampler.EpochSampler` hands the epoch to the workers with each index.
+and every view can be made again. `data.loading.sampler.EpochSampler` hands the epoch to the workers with each
+index.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data import crops
-from data.cache import PixelCache
 from data.images import image_size, read_image
+from data.loading.cache import PixelCache
 from data.manifest import Manifest
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 from configs.command import run_command
 from configs.errors import UserError
 from data.manifest import Manifest, join_manifests, sources_of
-from data.split import SIDES
+from data.preparation.split import SIDES
 
 # Where each of our points stands among the 55 of the iBUG ears (0-based), in the order of landmarks_17.yaml.
 IBUG55 = (0, 2, 4, 6, 10, 13, 16, 19, 20, 25, 34, 35, 36, 39, 41, 45, 49)
@@ -66,8 +66,8 @@ def main(config: Config) -> Path:
     """Read, check, split, write. Raises UserError when nothing usable is left."""
     from configs.files import write_json
     from configs.provenance import write_provenance
-    from data.checks import check_images
-    from data.drops import Drops
+    from data.preparation.checks import check_images
+    from data.preparation.drops import Drops
 
     _check_config(config)
     drops, changes = Drops(), Drops()
@@ -121,7 +121,7 @@ def _read(path: Path, config: Config, drops: Any) -> tuple[Manifest, bool]:
     """The manifest of one input with the points of our scheme, and whether its images are photographs."""
     from data.formats import detect_format, read_annotations
     from data.formats.options import ReadOptions
-    from data.split import source_of_path
+    from data.preparation.split import source_of_path
 
     options = ReadOptions(
         config.image_root, config.source_key, config.category, config.box_format == "xywh", drops
@@ -153,7 +153,7 @@ def _read(path: Path, config: Config, drops: Any) -> tuple[Manifest, bool]:
 
 
 def _checked_parts(read: list, facts: dict, config: Config, drops: Any, changes: Any) -> list[_Part]:
-    from data.checks import check_annotations, check_empty_images
+    from data.preparation.checks import check_annotations, check_empty_images
 
     checked = [check_annotations(m, facts, drops, changes, config.min_box_px) for _, m, _ in read]
     spoilt = frozenset().union(*(part.spoilt_images for part in checked))
@@ -169,7 +169,7 @@ def _checked_parts(read: list, facts: dict, config: Config, drops: Any, changes:
 
 def _split(parts: list[_Part], facts: dict, config: Config, drops: Any) -> dict[str, list[_Part]]:
     """The rows of each part on each side: side -> parts with at least an ear or an image."""
-    from data.split import Item, choose_sides, grouped, source_of_path
+    from data.preparation.split import Item, choose_sides, grouped, source_of_path
 
     items, fixed = [], []
     for part in parts:

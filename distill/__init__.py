@@ -5,8 +5,8 @@ from configs.lazy import lazy_names
 __getattr__, __all__ = lazy_names(
     __name__,
     {
-        "FrozenTeacher": "distill.frozen",
-        "KeptMaps": "distill.maps",
-        "map_loss": "distill.losses",
+        "FrozenTeacher": "distill.teacher_maps.frozen_teacher",
+        "KeptMaps": "distill.teacher_maps.store",
+        "map_loss": "distill.student.map_losses",
     },
 )

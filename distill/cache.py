@@ -17,16 +17,16 @@ from configs.command import run_command
 from configs.errors import UserError
 from data.crops import MARGIN
 from data.transforms import GeometryConfig
-from distill.budget import fitting_grid, print_disk, print_time, refuse_full_disk
-from distill.processes import launch
+from distill.teacher_maps.disk_budget import fitting_grid, print_disk, print_time, refuse_full_disk
+from distill.teacher_maps.launch import launch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from data.manifest import Manifest
-    from distill.frozen import FrozenTeacher
-    from distill.keeper import Keeper
-    from distill.views import ViewSettings
+    from distill.teacher_maps.compute import MapComputer
+    from distill.teacher_maps.frozen_teacher import FrozenTeacher
+    from distill.teacher_maps.numbered_crops import ViewSettings
 
 PRECISIONS = ("32", "bf16-mixed")
 
@@ -95,18 +95,20 @@ class Config:
 def main(config: Config) -> Path | None:
     """Keep the maps; returns the output folder, None for a dry run. Raises UserError before it starts."""
     from data.landmarks import load_scheme
-    from distill.frozen import HEATMAPS, FrozenTeacher
-    from distill.keeper import Keeper
-    from distill.maps import MapWriter
-    from distill.views import CropViews, ViewSettings, read_ears
+    from distill.teacher_maps.compute import MapComputer
+    from distill.teacher_maps.frozen_teacher import HEATMAPS, FrozenTeacher
+    from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings, read_ears
+    from distill.teacher_maps.store import MapWriter
 
     _check(config)
     fabric = launch(config.devices, config.num_nodes)
     manifest = read_ears(config.train_npy, *config.more_train_npy)
     settings = ViewSettings(config.crop_px, config.margin, config.seed, config.geometry)
     teacher = FrozenTeacher.load(config.checkpoint, bf16=config.precision != "32").to(fabric.device)
-    views = CropViews(manifest, settings)
-    keeper = Keeper(teacher, views, config.layer, config.grid, fabric.device, load_scheme(config.scheme).flip)
+    views = NumberedCrops(manifest, settings)
+    keeper = MapComputer(
+        teacher, views, config.layer, config.grid, fabric.device, load_scheme(config.scheme).flip
+    )
     channels = keeper.channels()
     keeper.grid = fitting_grid(len(manifest), config.views, channels, config.grid, config.max_gb)
     shape = (len(manifest), config.views, channels, keeper.grid, keeper.grid)
@@ -142,7 +144,7 @@ def _prepare_folder(config: Config, kept: dict[str, Any], shape: tuple[int, ...]
     Raises UserError for maps of other settings and a full disk.
     """
     from configs.provenance import write_provenance
-    from distill.maps import MapWriter, remove_maps
+    from distill.teacher_maps.store import MapWriter, remove_maps
 
     if not config.resume:
         remove_maps(config.output_dir)
@@ -179,9 +181,9 @@ def _admitted_labeller(
     """
     from data.landmarks import load_scheme
     from data.manifest import require_landmarks
-    from distill.frozen import FrozenTeacher
-    from distill.gate import gate_limit, judge_labeller
-    from distill.views import read_ears
+    from distill.teacher_maps.frozen_teacher import FrozenTeacher
+    from distill.teacher_maps.numbered_crops import read_ears
+    from distill.teacher_maps.pseudo_labels import gate_limit, judge_labeller
 
     if config.ear_detector is None:
         return None, None
@@ -210,10 +212,12 @@ def _admitted_labeller(
     return labeller if verdict.admitted else None, asdict(verdict)
 
 
-def _settings(config: Config, settings: ViewSettings, manifest: Manifest, keeper: Keeper) -> dict[str, Any]:
+def _settings(
+    config: Config, settings: ViewSettings, manifest: Manifest, keeper: MapComputer
+) -> dict[str, Any]:
     """What the maps are of: another run resumes only with the same, a student trains only on the same."""
     from data.manifest import fingerprint
-    from distill.maps import sha256_of
+    from distill.teacher_maps.store import sha256_of
 
     return {
         "layer": config.layer,
@@ -227,8 +231,8 @@ def _settings(config: Config, settings: ViewSettings, manifest: Manifest, keeper
 
 
 def _print_summary(output_dir: Path) -> None:
-    from distill.gate import AGREEMENT_LIMIT, trust
-    from distill.maps import KeptMaps
+    from distill.teacher_maps.pseudo_labels import AGREEMENT_LIMIT, trust
+    from distill.teacher_maps.store import KeptMaps
 
     kept = KeptMaps(output_dir)
     shards, maps = len(kept.index["shards"]), kept.crops * kept.views

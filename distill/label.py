@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from data.dataset import EarCrops
-    from distill.frozen import FrozenTeacher
+    from distill.teacher_maps.frozen_teacher import FrozenTeacher
 
 LABELLED, VISIBLE, NOT_LABELLED = "pseudo_labelled.npy", 2, 0
 
@@ -55,8 +55,8 @@ def main(config: Config) -> Path:
     from data.dataset import EarCrops
     from data.landmarks import load_scheme
     from data.manifest import write_manifest
-    from distill.frozen import FrozenTeacher
-    from distill.views import read_ears
+    from distill.teacher_maps.frozen_teacher import FrozenTeacher
+    from distill.teacher_maps.numbered_crops import read_ears
 
     landmarker = FrozenTeacher.load_landmarker(config.landmarker)
     manifest = read_ears(config.npy)
@@ -81,7 +81,7 @@ def label(
     from tqdm import tqdm
 
     from data import crops
-    from distill.gate import predict_points
+    from distill.teacher_maps.pseudo_labels import predict_points
     from teacher.pictures import to_signed
 
     points, agreed = [], []

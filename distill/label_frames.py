@@ -53,7 +53,7 @@ def main(config: Config) -> Path:
     """
     from configs.provenance import write_provenance
     from data.manifest import read_manifest, write_manifest
-    from students.checkpoint import load_student
+    from students.models.checkpoint import load_student
 
     detector = load_student(config.detector, "detector").eval()
     manifest = read_manifest(config.npy)
@@ -77,7 +77,7 @@ def label(detector: torch.nn.Module, manifest: Manifest, least: float) -> tuple[
     from tqdm import tqdm
 
     from data.manifest import Manifest
-    from students.frames import find_boxes, frames_of, photographs
+    from students.evaluation.frame_detections import find_boxes, frames_of, photographs
 
     frames = frames_of(manifest)
     paths: list[str] = []

@@ -24,11 +24,11 @@ from configs.errors import UserError
 from configs.files import write_atomic
 from configs.provenance import WORK
 from configs.recipe import Recipe, load_recipe, to_plain, with_overrides
-from distill.fingerprint import Fingerprints
-from distill.schedule import run_stages, stage_command, stage_identity
-from distill.selection import choose
-from distill.stages import StagePlan, missing_upstream_paths, plan_stages
-from distill.workplace import adopt, complete_publications, locked, resumes
+from distill.pipeline.fingerprint import Fingerprints
+from distill.pipeline.plan import StagePlan, missing_upstream_paths, plan_stages
+from distill.pipeline.publish import adopt, complete_publications, locked, resumes
+from distill.pipeline.schedule import run_stages, stage_command, stage_identity
+from distill.pipeline.selection import choose
 
 
 @dataclass
@@ -90,7 +90,9 @@ def main(config: Config) -> Path | None:
 def run_pipeline(
     recipe: Recipe, chosen: Sequence[str], force: bool = False, jobs: int = 1, keep_going: bool = False
 ) -> dict[str, str]:
-    """Run the chosen stages that are stale, alone in the run folder; see `distill.schedule.run_stages`."""
+    """Run the chosen stages that are stale, alone in the run folder; see
+    `distill.pipeline.schedule.run_stages`.
+    """
     with locked(recipe.run_dir):
         complete_publications(recipe)
         fingerprints = Fingerprints(recipe.run_dir / WORK / "fingerprints.json")

@@ -20,11 +20,11 @@ from configs.errors import UserError
 from data.transforms import FrameConfig, GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
-    from distill.adapters import MapMatcher
-    from distill.maps import KeptMaps
-    from distill.material import Material
-    from distill.module import StudentModule
-    from distill.soft_heatmaps import HeatmapMatcher
+    from distill.student.data import TrainingData
+    from distill.student.map_matching import MapMatcher
+    from distill.student.module import StudentModule
+    from distill.student.soft_heatmaps import HeatmapMatcher
+    from distill.teacher_maps.store import KeptMaps
 
 LEARNING_RATE = {"landmarker": 2e-2, "detector": 5e-3}  # docs/experiments.md
 MONITOR = {"landmarker": ("val/nme", "min"), "detector": ("val/ap", "max")}
@@ -169,13 +169,13 @@ def main(config: Config) -> Path:
     from pytorch_lightning.utilities import rank_zero_only
 
     from configs.provenance import write_provenance
-    from distill.loader import StepData
-    from distill.losses import check_loss_weights
-    from distill.material import build_detector_material, build_landmarker_material, plan_steps
-    from distill.module import training_kind
-    from distill.results import write_results
-    from students.checkpoint import save_student
-    from teacher.trainer import build_trainer
+    from distill.student.data import build_detector_material, build_landmarker_material, plan_steps
+    from distill.student.loader import StepData
+    from distill.student.map_losses import check_loss_weights
+    from distill.student.module import training_kind
+    from distill.student.results import write_results
+    from students.models.checkpoint import save_student
+    from teacher.training.trainer import build_trainer
 
     if config.distill:
         check_loss_weights(config.loss_weights)
@@ -214,7 +214,7 @@ def main(config: Config) -> Path:
 def _start(config: Config) -> Any:
     """The student before its first step. Raises UserError where init_checkpoint is of other sizes."""
     from data.landmarks import load_scheme
-    from students.checkpoint import build_student, load_student
+    from students.models.checkpoint import build_student, load_student
 
     options = dict(config.student_options)
     if config.student == "landmarker":
@@ -233,7 +233,7 @@ def _start(config: Config) -> Any:
 
 def build_module(config: Config, student: Any, kept: KeptMaps | None, steps: int) -> StudentModule:
     """The Lightning module of a student, with a matcher for kept maps or without."""
-    from distill.module import DetectorModule, LandmarkerModule
+    from distill.student.module import DetectorModule, LandmarkerModule
 
     module_class = LandmarkerModule if config.student == "landmarker" else DetectorModule
     return module_class(
@@ -253,10 +253,10 @@ def build_module(config: Config, student: Any, kept: KeptMaps | None, steps: int
 def _matcher(config: Config, channels: int, kept: KeptMaps | None) -> MapMatcher | HeatmapMatcher | None:
     import torch
 
-    from distill.adapters import MapMatcher
-    from distill.frozen import HEATMAPS
-    from distill.losses import centre_and_scale
-    from distill.soft_heatmaps import HeatmapMatcher
+    from distill.student.map_losses import centre_and_scale
+    from distill.student.map_matching import MapMatcher
+    from distill.student.soft_heatmaps import HeatmapMatcher
+    from distill.teacher_maps.frozen_teacher import HEATMAPS
 
     if kept is None:
         return None
@@ -291,7 +291,7 @@ def _find_resume(config: Config, wanted: dict[str, Any]) -> tuple[Path | None, i
     return path, int(content["epoch"]) + 1
 
 
-def _print_plan(config: Config, material: Material, steps: int) -> None:
+def _print_plan(config: Config, material: TrainingData, steps: int) -> None:
     facts = material.facts
     taught = [] if material.kept is None else [f"maps of {material.kept.layer}"]
     taught += [f"{facts['told']} frames labelled by a detector"] if "told" in facts else []

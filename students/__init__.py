@@ -5,14 +5,14 @@ from configs.lazy import lazy_names
 __getattr__, __all__ = lazy_names(
     __name__,
     {
-        "Ear": "students.pipeline",
-        "EarPipeline": "students.pipeline",
-        "StudentDetector": "students.detector",
-        "StudentLandmarker": "students.landmarker",
-        "build_student": "students.checkpoint",
-        "load_student": "students.checkpoint",
-        "save_student": "students.checkpoint",
-        "coco_ap": "students.coco_ap",
-        "detections": "students.boxes",
+        "Ear": "students.inference.pipeline",
+        "EarPipeline": "students.inference.pipeline",
+        "StudentDetector": "students.models.detector",
+        "StudentLandmarker": "students.models.landmarker",
+        "build_student": "students.models.checkpoint",
+        "load_student": "students.models.checkpoint",
+        "save_student": "students.models.checkpoint",
+        "coco_ap": "students.evaluation.coco_ap",
+        "detections": "students.inference.boxes",
     },
 )

@@ -1,9 +1,9 @@
 """Measure landmarkers, EarDetector and detectors on ground-truth crops and end to end.
 
 Points are measured on crops of the true boxes (box + 10 %; students also on tighter and looser ones), boxes
-by COCO's average precision, and both together end to end, as `students.pipeline` does: points are read in
-what the detector proposes, and have a say in what is an ear and where its box ends; ears that are not found
-are counted and reported beside the error of those that are.
+by COCO's average precision, and both together end to end, as `students.inference.pipeline` does: points are
+read in what the detector proposes, and have a say in what is an ear and where its box ends; ears that are not
+found are counted and reported beside the error of those that are.
 
 Writes metrics.json, tables.md, curves.json (error and precision curves) and per_image.npz.
 """
@@ -18,15 +18,15 @@ import numpy as np
 
 from configs.command import run_command
 from configs.errors import UserError
-from students.boxes import BOX_THRESHOLD
-from students.second_look import EAR_THRESHOLD
+from students.inference.boxes import BOX_THRESHOLD
+from students.inference.rescoring import EAR_THRESHOLD
 
 if TYPE_CHECKING:
     import torch
 
     from data.manifest import Manifest
-    from students.frames import Frame
-    from students.readers import PointReader, Reading
+    from students.evaluation.frame_detections import Frame
+    from students.evaluation.point_readers import PointReader, Reading
 
 VERSION = 6  # 2: tightness; 3: read twice; 4: points judge boxes; 5: read mirrored; 6: frames in three views
 # Which detector feeds which reader of points end to end, when both are given; the first that is there.
@@ -70,7 +70,7 @@ def main(config: Config) -> Path:
     """Evaluate every model given on every manifest given."""
     from configs.files import write_atomic, write_json
     from configs.provenance import write_provenance
-    from students.tables import tables
+    from students.evaluation.markdown_tables import tables
 
     readers, detectors = _load_models(config)
     names = _landmark_names(config, readers)
@@ -105,13 +105,13 @@ def evaluate_crops(
 ) -> None:
     """Points on crops of the true boxes; adds to `metrics` by model and to `per_image` under crops_*.
 
-    Students also read tighter and looser crops: `tightness` of students.tightness.
+    Students also read tighter and looser crops: `tightness` of students.evaluation.box_tightness.
     """
     from data.crops import MARGIN
     from data.metrics import landmark_report, nme
-    from students.boxes import paired_iou_numpy
-    from students.frames import frames_of, photographs
-    from students.tightness import BOX_MARGINS, tightness_report
+    from students.evaluation.box_tightness import BOX_MARGINS, tightness_report
+    from students.evaluation.frame_detections import frames_of, photographs
+    from students.inference.boxes import paired_iou_numpy
 
     readings: dict[str, dict[float, list[Reading]]] = {
         name: {margin: [] for margin in ((MARGIN,) if reader.is_teacher else BOX_MARGINS)}
@@ -157,9 +157,9 @@ def _evaluate_frames(
     names: list[str] | None,
 ) -> None:
     from data.manifest import read_manifest
-    from students.coco_ap import coco_ap
-    from students.end_to_end import EndToEnd
-    from students.frames import find_boxes, frames_of, photographs
+    from students.evaluation.coco_ap import coco_ap
+    from students.evaluation.end_to_end import EndToEnd
+    from students.evaluation.frame_detections import find_boxes, frames_of, photographs
 
     manifest = read_manifest(config.frames_npy)
     if len(manifest) == 0:
@@ -200,7 +200,7 @@ def _at_threshold(
     config: Config, found: list[tuple[np.ndarray, np.ndarray]], frames: list[Frame]
 ) -> dict[str, float]:
     """What a user of the detector alone meets: precision, recall and false alarms at BOX_THRESHOLD."""
-    from students.frames import match
+    from students.evaluation.frame_detections import match
 
     hits = boxes_kept = 0
     for (boxes, scores), frame in zip(found, frames, strict=True):
@@ -228,8 +228,8 @@ def _load_models(config: Config) -> tuple[dict[str, PointReader], dict[str, torc
         raise UserError(
             "No test set: give --ears-npy (test_labelled.npy), --frames-npy (test_frames.npy) or both."
         )
-    from students.checkpoint import load_student
-    from students.readers import load_point_reader
+    from students.evaluation.point_readers import load_point_reader
+    from students.models.checkpoint import load_student
 
     readers = {
         name: load_point_reader(path, name == "ear_detector", config.landmarks)

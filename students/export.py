@@ -2,10 +2,10 @@
 
 Writes detector.onnx and landmarker.onnx (float32, one file each, batch 1) and export.json. Both take
 `image`, (1, 3, S, S) float32 RGB in [0, 1]. The detector gives `boxes_xyxy` (M, 4) in pixels of its input
-and `scores` (M,), one for each cell of its map, before non-maximum suppression (`students.boxes`), and takes
-squares of any multiple of 32, since a frame is seen in two sizes (`students.views.frame_views`); the
-landmarker gives `points_unit` (1, K, 2) and `confidence` (1, K). What a user of the files has to know is in
-their metadata.
+and `scores` (M,), one for each cell of its map, before non-maximum suppression (`students.inference.boxes`),
+and takes squares of any multiple of 32, since a frame is seen in two sizes
+(`students.inference.letterbox.frame_views`); the landmarker gives `points_unit` (1, K, 2) and `confidence`
+(1, K). What a user of the files has to know is in their metadata.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from data.landmarks import Scheme
-    from students.views import FrameView
+    from students.inference.letterbox import FrameView
 
 VERSION = 3  # 2: a detector of frames of any size; what mirroring does to points; 3: three views
 MAX_ONNX_MB = 2.0
@@ -66,8 +66,8 @@ def main(config: Config) -> Path:
     """Export the given students. Raises UserError when an exported file disagrees with torch."""
     from configs.files import write_json
     from configs.provenance import write_provenance
-    from students.checkpoint import load_student
-    from students.views import FrameView, frame_views
+    from students.inference.letterbox import FrameView, frame_views
+    from students.models.checkpoint import load_student
 
     students = [
         ("detector", config.detector, config.frames_npy),
@@ -110,7 +110,7 @@ def export_student(student: torch.nn.Module, path: Path, scheme: Scheme | None =
     from configs.files import write_atomic
     from data.crops import MARGIN
     from data.images import GREY
-    from students.checkpoint import kind_of
+    from students.models.checkpoint import kind_of
 
     kind = kind_of(student)
     example = torch.rand(1, 3, student.image_px, student.image_px)
@@ -146,7 +146,7 @@ def exportable(student: torch.nn.Module) -> torch.nn.Module:
     """The student in eval mode with the outputs of its ONNX file: one frame's boxes and scores in 0..1."""
     import torch
 
-    from students.checkpoint import kind_of
+    from students.models.checkpoint import kind_of
 
     class SingleFrame(torch.nn.Module):
         def __init__(self, detector: torch.nn.Module):
@@ -174,8 +174,8 @@ def check(
     """
     import torch
 
-    from students.checkpoint import kind_of
-    from students.pipeline import open_model
+    from students.inference.pipeline import open_model
+    from students.models.checkpoint import kind_of
 
     kind = kind_of(student)
     session, _ = open_model(path, kind, threads=1)
@@ -237,7 +237,7 @@ def real_views(kind: str, manifest_path: Path, seen: FrameView, count: int) -> n
     """(N, 3, S, S) float32, what the model sees of up to `count` rows spread over the manifest."""
     from data.images import read_image
     from data.manifest import read_manifest
-    from students.views import ear_view, frame_view
+    from students.inference.letterbox import ear_view, frame_view
 
     manifest = read_manifest(manifest_path)
     rows = np.unique(np.linspace(0, len(manifest) - 1, min(count, len(manifest))).astype(int))

@@ -20,11 +20,11 @@ import tyro
 
 from configs.command import run_command
 from configs.errors import UserError
-from students.inputs import Input
-from students.second_look import EAR_THRESHOLD
+from students.inference.inputs import Input
+from students.inference.rescoring import EAR_THRESHOLD
 
 if TYPE_CHECKING:
-    from students.pipeline import Ear, EarPipeline
+    from students.inference.pipeline import Ear, EarPipeline
 
 JPEG_QUALITY = 92
 
@@ -65,7 +65,7 @@ def main(config: Config) -> Path:
     """Predict every input. Exits with 1 when some could not be read."""
     from configs.files import write_json
     from data.landmarks import load_scheme
-    from students.inputs import find_inputs
+    from students.inference.inputs import find_inputs
 
     if not 0 <= config.score_threshold <= 1:
         raise UserError(f"score_threshold is {config.score_threshold}, allowed is 0 to 1.")
@@ -113,8 +113,8 @@ def _predict_video(
     pipeline: EarPipeline, source: Input, target: Path | None, scheme: Any, max_frames: int
 ) -> dict[str, Any]:
     """One record for the whole video. Ctrl-C ends a camera and keeps what there is."""
-    from students.inputs import VideoFrames
-    from students.video import VideoFile
+    from students.inference.inputs import VideoFrames
+    from students.inference.video import VideoFile
 
     frames = VideoFrames(source)
     records: list[dict[str, Any]] = []
@@ -126,7 +126,7 @@ def _predict_video(
             shape = shape or _record(source, rgb)
             records.append({"frame": index, "time_s": index / frames.frames_per_s, "ears": _as_plain(ears)})
             if writer is not None:
-                from students.overlay import draw_ears
+                from students.inference.overlay import draw_ears
 
                 writer.add(draw_ears(rgb, ears, scheme))
     except KeyboardInterrupt:
@@ -144,7 +144,7 @@ def _write_overlay(target: Path, rgb: np.ndarray, ears: list[Ear], scheme: Any) 
     from PIL import Image
 
     from configs.files import write_atomic
-    from students.overlay import draw_ears
+    from students.inference.overlay import draw_ears
 
     picture = Image.fromarray(draw_ears(rgb, ears, scheme))
     write_atomic(target, lambda temporary: picture.save(temporary, quality=JPEG_QUALITY))
@@ -225,7 +225,7 @@ def _refuse_to_overwrite(config: Config, inputs: list[Input], targets: dict[str,
 
 
 def _pipeline(config: Config) -> EarPipeline:
-    from students.pipeline import PRETRAINED, EarPipeline
+    from students.inference.pipeline import PRETRAINED, EarPipeline
 
     options = {"score_threshold": config.score_threshold, "threads": config.threads}
     if config.run is not None and config.detector is None and config.landmarker is None:

@@ -7,11 +7,11 @@ from configs.lazy import lazy_names
 __getattr__, __all__ = lazy_names(
     __name__,
     {
-        "EarVAE": "teacher.vae",
-        "EarDetector": "teacher.detector",
+        "EarVAE": "teacher.models.vae",
+        "EarDetector": "teacher.models.detector",
         "EarTeacherLightningModule": "teacher.margin.module",
-        "MarginTeacher": "teacher.margin.model",
-        "build_backbone": "teacher.backbones",
+        "MarginTeacher": "teacher.models.margin_teacher",
+        "build_backbone": "teacher.models.backbones",
         "embed_images": "teacher.embed",
         "most_similar": "teacher.embed",
     },

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
 from configs.errors import UserError
-from teacher.backbones.published import ENSEMBLES, MARGIN, PUBLISHED, STAGED
+from teacher.models.backbones.published import ENSEMBLES, MARGIN, PUBLISHED, STAGED
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +65,8 @@ def main(config: Config) -> Path | None:
         return None
     import torch
 
-    from teacher.cost import parameter_counts
     from teacher.embed import best_device
+    from teacher.models.cost import parameter_counts
 
     torch.manual_seed(config.seed)
     device = best_device()
@@ -102,7 +102,7 @@ def _module(config: Config) -> LightningModule:
     """The teacher with what trains it. Of a staged one the second stage, the larger."""
     if config.backbone == STAGED:
         from configs.build import build
-        from teacher.staged import Stages
+        from teacher.vae_training.staged import Stages
 
         stages = build(Stages, config.backbone_options, "--backbone-options")
         return _module(replace(config, backbone=stages.then, backbone_options=stages.then_options))
@@ -118,10 +118,10 @@ def _module(config: Config) -> LightningModule:
             decoder_channels=config.decoder_channels,
             num_collage_samples=0,
         )
-    from teacher.encoders import frozen_layers
-    from teacher.losses import LossWeights
-    from teacher.module import EarVAEModule
-    from teacher.vae import EarVAE
+    from teacher.models.encoders import frozen_layers
+    from teacher.models.vae import EarVAE
+    from teacher.vae_training.losses import LossWeights
+    from teacher.vae_training.module import EarVAEModule
 
     model = EarVAE(
         latent_dim=config.latent_dim,
@@ -142,7 +142,7 @@ def _encoder(module: LightningModule, config: Config) -> str:
     """Maps and latents of two different crops: finite, and not the same."""
     import torch
 
-    from teacher.cost import multiply_adds
+    from teacher.models.cost import multiply_adds
 
     model, images = module.model.eval(), _images(config, 2, module.device)
     with torch.no_grad():
@@ -176,7 +176,7 @@ def _lightning_step(module: LightningModule, config: Config) -> str:
     from pytorch_lightning import Trainer
     from torch.utils.data import DataLoader
 
-    from teacher.trainer import quiet_lightning
+    from teacher.training.trainer import quiet_lightning
 
     quiet_lightning()
     trainer = Trainer(fast_dev_run=1, enable_progress_bar=False, enable_model_summary=False)
@@ -201,7 +201,7 @@ def _batches(module: LightningModule, config: Config, device: torch.device, cost
     """A line a batch size; `costs` is filled. Ends at the first that does not fit."""
     import torch
 
-    from teacher.cost import memory_limit_mb, step_cost
+    from teacher.models.cost import memory_limit_mb, step_cost
 
     module.to(device).train()
     limit, verdicts, fits = memory_limit_mb(device), [], 0
@@ -242,7 +242,7 @@ def _expected_mb(costs: list[dict[str, float]], batch_size: int) -> float:
 
 def _train_on(module: LightningModule, optimizer: torch.optim.Optimizer, images: torch.Tensor) -> None:
     """A step without Lightning, on the same terms for every teacher: those that need no VGG16 and no KL."""
-    from teacher.losses import LossWeights, loss_terms, total_loss
+    from teacher.vae_training.losses import LossWeights, loss_terms, total_loss
 
     weights = LossWeights(perceptual=0, kl=0)  # the margin teacher's log-variance is minus infinity
     reconstruction, mu, logvar = module.model(images)

@@ -23,7 +23,7 @@ from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic
 
 if TYPE_CHECKING:
-    from teacher.autoencoder import Autoencoder
+    from teacher.models.autoencoder import Autoencoder
 
 PREFIX = "model."
 FUSION = "fusion"  # of an EarVAE: the part that it can do without
@@ -245,19 +245,19 @@ def _first_line(error: BaseException) -> str:
 
 
 def _build_vae(hparams: dict) -> nn.Module:
-    from teacher.vae import EarVAE
+    from teacher.models.vae import EarVAE
 
     return EarVAE(**hparams, pretrained=False)
 
 
 def _build_margin(hparams: dict) -> nn.Module:
-    from teacher.margin.model import MarginTeacher
+    from teacher.models.margin_teacher import MarginTeacher
 
     return MarginTeacher(**hparams, pretrained=False)
 
 
 def _build_detector(hparams: dict) -> nn.Module:
-    from teacher.detector import EarDetector
+    from teacher.models.detector import EarDetector
 
     return EarDetector(**hparams)
 

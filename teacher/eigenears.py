@@ -17,7 +17,7 @@ from configs.command import run_command
 from configs.errors import UserError
 
 if TYPE_CHECKING:
-    from teacher.autoencoder import Autoencoder
+    from teacher.models.autoencoder import Autoencoder
 
 LABEL_PX = 18  # height of the strip above a picture that says how far it was walked
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from data.manifest import Manifest
-    from teacher.autoencoder import Autoencoder
+    from teacher.models.autoencoder import Autoencoder
 
 
 @dataclass

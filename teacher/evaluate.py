@@ -18,7 +18,7 @@ from configs.command import run_command
 
 if TYPE_CHECKING:
     from data.manifest import Manifest
-    from teacher.autoencoder import Autoencoder
+    from teacher.models.autoencoder import Autoencoder
 
 DRAWS = 2000  # of the bootstrap
 
@@ -68,13 +68,13 @@ def main(config: Config) -> Path:
 def measure(
     model: Autoencoder, manifest: Manifest, batch_size: int = 32, num_workers: int = 0
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Quality by ear, each (N,) (see `teacher.quality`), and latent means (N, latent_dim)."""
+    """Quality by ear, each (N,) (see `teacher.vae_training.quality`), and latent means (N, latent_dim)."""
     import torch
     from tqdm import tqdm
 
     from teacher.embed import crop_batches
     from teacher.pictures import to_signed
-    from teacher.quality import reconstruction_quality
+    from teacher.vae_training.quality import reconstruction_quality
 
     model.eval()
     device = next(model.parameters()).device
@@ -99,7 +99,7 @@ def summary(quality: dict[str, np.ndarray], latents: np.ndarray, seed: int = 0) 
     """
     import torch
 
-    from teacher.quality import latent_cosine
+    from teacher.vae_training.quality import latent_cosine
 
     report: dict = {"ears": len(latents)}
     for name, values in quality.items():

@@ -18,8 +18,8 @@ from data.transforms import GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
     from data.landmarks import Scheme
-    from teacher.detector import EarDetector
-    from teacher.finetune_data import LabelledEars
+    from teacher.detector_training.data import LabelledEars
+    from teacher.models.detector import EarDetector
 
 
 @dataclass
@@ -150,13 +150,13 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
 
     from configs.provenance import write_provenance
-    from data.datamodule import ear_loader
     from data.landmarks import load_scheme
+    from data.loading.datamodule import ear_loader
     from teacher.checkpoint import save_weights
-    from teacher.consistency import with_unlabelled
-    from teacher.finetune_data import choose_labels, labelled_views
-    from teacher.finetune_module import Consistency, EarDetectorModule, loss_weights
-    from teacher.trainer import build_trainer, find_resume
+    from teacher.detector_training.data import choose_labels, labelled_views
+    from teacher.detector_training.module import Consistency, EarDetectorModule, loss_weights
+    from teacher.detector_training.unlabelled import with_unlabelled
+    from teacher.training.trainer import build_trainer, find_resume
 
     output_dir = Path(config.output_dir)
     resume = find_resume(config.resume, output_dir)
@@ -204,7 +204,7 @@ def main(config: Config) -> Path:
 
 def _build_model(config: Config, num_landmarks: int) -> EarDetector:
     from teacher.checkpoint import read_checkpoint
-    from teacher.detector import EarDetector
+    from teacher.models.detector import EarDetector
 
     if read_checkpoint(config.checkpoint)["hyper_parameters"]["kind"] == "EarDetector":
         return _taught_before(config, num_landmarks)
@@ -222,7 +222,7 @@ def _build_model(config: Config, num_landmarks: int) -> EarDetector:
 
 def _taught_before(config: Config, num_landmarks: int) -> EarDetector:
     """An EarDetector that goes on learning. Raises UserError for another number of points."""
-    from teacher.detector import EarDetector
+    from teacher.models.detector import EarDetector
 
     if config.from_scratch:
         raise UserError(f"{config.checkpoint}: an EarDetector; from_scratch takes its sizes from an EarVAE.")
@@ -240,8 +240,8 @@ def _taught_before(config: Config, num_landmarks: int) -> EarDetector:
 def _judge_best(output_dir: Path, val_loader: Any, labelled: LabelledEars, scheme: Scheme) -> None:
     """`metrics.json` and `predictions.png` of best.ckpt on the held-out ears."""
     from configs.files import write_json
-    from teacher.detector import EarDetector
-    from teacher.detector_report import detector_report, predict_all, predictions_picture
+    from teacher.detector_training.report import detector_report, predict_all, predictions_picture
+    from teacher.models.detector import EarDetector
     from teacher.pictures import write_picture
 
     model = EarDetector.load_from_checkpoint(output_dir / "best.ckpt")

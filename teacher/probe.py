@@ -1,6 +1,7 @@
 """What a teacher's maps know of landmarks: `python -m teacher.probe --checkpoint ... --npy ...`.
 
-Writes `metrics.json`: the error of a linear reader on each frozen map (`teacher.landmark_probe`).
+Writes `metrics.json`: the error of a linear reader on each frozen map
+(`teacher.vae_training.landmark_probe`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main(config: Config) -> Path:
     from configs.provenance import write_provenance
     from data.manifest import read_manifest
     from teacher.checkpoint import load_teacher
-    from teacher.landmark_probe import ProbeEars, probe
+    from teacher.vae_training.landmark_probe import ProbeEars, probe
 
     ears = ProbeEars.of(read_manifest(config.npy), config.npy, config.ears, config.seed)
     model = load_teacher(config.checkpoint)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from configs.command import run_command
 from configs.errors import UserError
 from data.transforms import GeometryConfig, PhotometryConfig
-from teacher.backbones.published import PUBLISHED, STAGED
-from teacher.staged import train_staged
+from teacher.models.backbones.published import PUBLISHED, STAGED
+from teacher.vae_training.staged import train_staged
 
 if TYPE_CHECKING:
-    from teacher.vae import EarVAE
+    from teacher.models.vae import EarVAE
 
 OPTIONS_OF_SAM = ("sam_input_size", "prefix_dir", "gradient_checkpointing")
 PICTURED_CROPS = 24  # of the validation set, in the reconstruction pictures
@@ -159,14 +159,14 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
 
     from configs.provenance import write_provenance
-    from data.datamodule import EarDataModule
+    from data.loading.datamodule import EarDataModule
     from teacher.checkpoint import save_weights
-    from teacher.correspondence import Correspondence
-    from teacher.losses import LossWeights
-    from teacher.module import EarVAEModule, ReconstructionPictures
     from teacher.pictures import spread_targets
-    from teacher.prefix import with_prefix
-    from teacher.trainer import build_trainer, write_best_metrics
+    from teacher.training.trainer import build_trainer, write_best_metrics
+    from teacher.vae_training.correspondence import Correspondence
+    from teacher.vae_training.frozen_prefix import with_prefix
+    from teacher.vae_training.losses import LossWeights
+    from teacher.vae_training.module import EarVAEModule, ReconstructionPictures
 
     output_dir = Path(config.output_dir)
     seed_everything(config.seed, workers=True, verbose=False)
@@ -219,9 +219,9 @@ def main(config: Config) -> Path:
 def _check_inputs(config: Config) -> Path | None:
     """What can be wrong with files, before the slow imports; returns the checkpoint to resume from."""
     from data.manifest import read_manifest
-    from teacher.encoders import find_encoder_weights, frozen_layers
-    from teacher.trainer import find_resume
-    from teacher.weights import find_vgg16_weights
+    from teacher.models.encoders import find_encoder_weights, frozen_layers
+    from teacher.models.published_weights import find_vgg16_weights
+    from teacher.training.trainer import find_resume
 
     manifests = [config.train_npy, *config.more_train_npy, config.val_npy, config.probe_npy]
     for path in filter(None, manifests):
@@ -246,13 +246,13 @@ def _check_inputs(config: Config) -> Path | None:
 def _perceptual(config: Config) -> Any:
     if config.perceptual_weight == 0:
         return None
-    from teacher.perceptual import load_vgg16
+    from teacher.vae_training.perceptual import load_vgg16
 
     return load_vgg16(config.vgg_weights or None)
 
 
 def _probes(config: Config) -> list[Any]:
-    from teacher.landmark_probe import LandmarkProbe
+    from teacher.vae_training.landmark_probe import LandmarkProbe
 
     if config.probe_npy is None:
         return []
@@ -261,10 +261,10 @@ def _probes(config: Config) -> list[Any]:
 
 def _build_model(config: Config, resume: Path | None, fused: bool) -> EarVAE:
     """A new model, or one filled from a checkpoint; that one then needs no published weights."""
-    from teacher.backbones.sam import with_input_size
     from teacher.checkpoint import carry_over, load_weights_into, read_checkpoint
-    from teacher.encoders import frozen_layers
-    from teacher.vae import EarVAE
+    from teacher.models.backbones.sam import with_input_size
+    from teacher.models.encoders import frozen_layers
+    from teacher.models.vae import EarVAE
 
     source = resume or config.init_checkpoint or None
     options = config.backbone_options

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.command import run_command
-from distill.stages import read_record
+from distill.pipeline.plan import read_record
 from distill.study.score import write_compact
 
 EARS, POINTS = 6, 17

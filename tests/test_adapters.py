@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from distill.adapters import Adapter, MapMatcher, MaskedGenerator, resize_map
-from distill.losses import cosine_loss, mse_loss
+from distill.student.map_losses import cosine_loss, mse_loss
+from distill.student.map_matching import Adapter, MapMatcher, MaskedGenerator, resize_map
 
 
 @pytest.mark.parametrize("side", [4, 8, 16, 13])

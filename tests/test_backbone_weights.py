@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.backbones import build_backbone, find_backbone_weights
-from teacher.backbones.published import PUBLISHED
+from teacher.models.backbones import build_backbone, find_backbone_weights
+from teacher.models.backbones.published import PUBLISHED
 from tests.test_sam_backbone import randomise
 from tests.test_teacher_weights import offline  # noqa: F401  (a fixture)
 from tests.tiny_backbones import TINY_BACKBONES

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.backbones import build_backbone, default_frozen
-from teacher.backbones.published import PUBLISHED
+from teacher.models.backbones import build_backbone, default_frozen
+from teacher.models.backbones.published import PUBLISHED
 from tests.tiny_backbones import TINY_BACKBONES
 
 

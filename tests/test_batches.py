@@ -19,8 +19,8 @@ from data.transforms import (
     Photometry,
     PhotometryConfig,
 )
-from distill.alignment import align_ears, carried_back
-from distill.batches import (
+from distill.student.alignment import align_ears, carried_back
+from distill.student.batches import (
     CropBatches,
     EndlessOrder,
     FrameBatches,
@@ -28,9 +28,9 @@ from distill.batches import (
     crop_windows,
     matched_windows,
 )
-from distill.loader import RoundSteps, step_loader
-from distill.taught import TaughtEars
-from distill.views import CropViews, ViewSettings
+from distill.student.loader import RoundSteps, step_loader
+from distill.student.teacher_targets import TeacherTargets
+from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings
 from tests.drawn_ears import draw_ears
 
 NO_LIGHT = PhotometryConfig(0, 0, 0, 0, 0)
@@ -58,7 +58,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def ears(folder):
     """All ears of the folder in views of 64 px, as the teacher saw them."""
-    return CropViews(read_manifest(folder / "train.npy"), ViewSettings(out_px=64))
+    return NumberedCrops(read_manifest(folder / "train.npy"), ViewSettings(out_px=64))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def taught_ears(ears, geometry, wrong_point=5, with_maps=True):
         "disagreement": disagreement,
     }
     flip, light = np.arange(17), Photometry(NO_LIGHT)
-    return TaughtEars(kept, ears, Geometry(geometry, 64), light, flip, 0.05, with_maps)
+    return TeacherTargets(kept, ears, Geometry(geometry, 64), light, flip, 0.05, with_maps)
 
 
 @pytest.fixture

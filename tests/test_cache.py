@@ -11,13 +11,14 @@ from data.crops import crop, mirrors
 from data.images import read_image
 from data.landmarks import load_scheme
 from data.manifest import fingerprint, read_manifest
-from distill import budget, gate
 from distill.cache import Config, main
-from distill.frozen import FrozenTeacher
-from distill.maps import KeptMaps
-from distill.views import CropViews, ViewSettings, check_views, crc32_of
+from distill.teacher_maps import disk_budget as budget
+from distill.teacher_maps import pseudo_labels as gate
+from distill.teacher_maps.frozen_teacher import FrozenTeacher
+from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings, check_views, crc32_of
+from distill.teacher_maps.store import KeptMaps
 from teacher.checkpoint import save_weights
-from teacher.detector import EarDetector
+from teacher.models.detector import EarDetector
 from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
@@ -53,7 +54,7 @@ def test_rebuilt_views_are_the_teachers_byte_for_byte_and_maps_are_of_them(ears,
     kept.verify()
     assert (kept.crops, kept.views, kept.grid) == (5, 4, 4)
     settings = ViewSettings.from_dict(kept.settings["view"])
-    views = CropViews(read_manifest(ears / "train.npy"), settings)  # rebuilt from what is on disk
+    views = NumberedCrops(read_manifest(ears / "train.npy"), settings)  # rebuilt from what is on disk
     check_views(kept, views)
     teacher = FrozenTeacher.load(ears / "vae.ckpt")
     seen = set()
@@ -70,7 +71,7 @@ def test_rebuilt_views_are_the_teachers_byte_for_byte_and_maps_are_of_them(ears,
 
 
 def test_view_one_is_the_mirrored_plain_view_and_its_map_is_not_a_mirrored_map(ears, kept_folder):
-    views = CropViews(read_manifest(ears / "train.npy"), ViewSettings())
+    views = NumberedCrops(read_manifest(ears / "train.npy"), ViewSettings())
     assert torch.equal(views.clean(2, 1), views.clean(2, 0).flip(-1))
     kept = KeptMaps(kept_folder)
     assert not np.allclose(kept.read(2, 1), kept.read(2, 0)[..., ::-1], atol=1e-2)
@@ -78,7 +79,7 @@ def test_view_one_is_the_mirrored_plain_view_and_its_map_is_not_a_mirrored_map(e
 
 def test_each_views_matrix_leads_from_the_photograph_to_it(ears, kept_folder):
     manifest, kept = read_manifest(ears / "train.npy"), KeptMaps(kept_folder)
-    views = CropViews(manifest, ViewSettings())
+    views = NumberedCrops(manifest, ViewSettings())
     for row, number in itertools.product(range(5), range(4)):
         photograph = read_image(manifest.image_paths[row])
         rebuilt = crop(photograph, kept.view_matrices[row, number], 128).astype(float)
@@ -91,7 +92,7 @@ def test_each_views_matrix_leads_from_the_photograph_to_it(ears, kept_folder):
 
 def test_an_exchanged_photograph_and_another_manifest_are_noticed(ears, kept_folder, tmp_path):
     kept = KeptMaps(kept_folder)
-    other = CropViews(read_manifest(ears / "train.npy"), ViewSettings(seed=1))
+    other = NumberedCrops(read_manifest(ears / "train.npy"), ViewSettings(seed=1))
     with pytest.raises(UserError, match="not what the teacher saw"):
         check_views(kept, other)
     train, val = read_manifest(ears / "train.npy"), read_manifest(ears / "val.npy")
@@ -165,7 +166,7 @@ def test_predictions_are_kept_only_behind_the_gate(ears, tmp_path, capsys):
     assert kept.index["gate"]["admitted"] is True
     assert kept.predictions["points_unit"].shape == (5, 4, 17, 2)
     assert kept.predictions["confidence"].shape == (5, 4, 17)
-    views = CropViews(read_manifest(ears / "train.npy"), ViewSettings())
+    views = NumberedCrops(read_manifest(ears / "train.npy"), ViewSettings())
     labeller = FrozenTeacher.load(ears / "detector.ckpt")
     images = to_signed(torch.stack([views.clean(3, 2), views.clean(3, 2).flip(-1)]))
     direct, mirrored = labeller.read(images).points_unit
@@ -183,7 +184,7 @@ def test_each_view_is_read_with_its_mirror_image(ears, tmp_path, teacher, views)
     config.checkpoint, config.ear_detector = ears / f"{teacher}.ckpt", ears / "detector.ckpt"
     config.views = views
     kept = KeptMaps(main(config))
-    numbered = CropViews(read_manifest(ears / "train.npy"), ViewSettings())
+    numbered = NumberedCrops(read_manifest(ears / "train.npy"), ViewSettings())
     labeller, flip = FrozenTeacher.load(ears / "detector.ckpt"), load_scheme(None).flip
     for row, number in itertools.product(range(5), range(views)):
         image = to_signed(numbered.clean(row, number)[None])

@@ -7,7 +7,7 @@ import torch
 
 from configs.errors import UserError
 from teacher import check
-from teacher.cost import StepCost, memory_limit_mb, multiply_adds, parameter_counts, step_cost
+from teacher.models.cost import StepCost, memory_limit_mb, multiply_adds, parameter_counts, step_cost
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN, TINY_SEVERAL
 from tests.tiny_teacher import TINY_VAE, tiny_vae
 
@@ -92,8 +92,8 @@ def test_what_would_not_fit_is_not_tried(monkeypatch, capsys):
         assert batch_size <= 4
         return StepCost(batch_size, 1.0, 100.0 * batch_size)
 
-    monkeypatch.setattr("teacher.cost.step_cost", cost)
-    monkeypatch.setattr("teacher.cost.memory_limit_mb", lambda device: 430.0)
+    monkeypatch.setattr("teacher.models.cost.step_cost", cost)
+    monkeypatch.setattr("teacher.models.cost.memory_limit_mb", lambda device: 430.0)
     check.main(config("sam", batch_sizes=(1, 2, 4, 8)))
     said = capsys.readouterr().out
     assert "WARN  batch 4   1.00 images/s, 400 of 430 MB" in said

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchvision.ops import box_iou, nms
 
-from students.boxes import box_iou_numpy, detections, detections_numpy, nms_numpy
-from students.coco_ap import coco_ap
+from students.evaluation.coco_ap import coco_ap
+from students.inference.boxes import box_iou_numpy, detections, detections_numpy, nms_numpy
 
 NOTHING = (np.zeros((0, 4)), np.zeros(0))
 

@@ -1,4 +1,4 @@
-"""teacher.compare: the stages it plans, the table it makes of them, and all of it at tiny size."""
+"""distill.compare: the stages it plans, the table it makes of them, and all of it at tiny size."""
 
 import csv
 from pathlib import Path
@@ -11,11 +11,11 @@ from configs.build import build, field_types
 from configs.errors import UserError
 from configs.files import write_json
 from configs.recipe import load_recipe, recipe_from
-from distill.fingerprint import Fingerprints
-from distill.stages import command_module, plan_stages
-from teacher.compare import __main__ as compare
-from teacher.compare.stages import student_stages, teacher_stages
-from teacher.compare.table import COLUMNS, as_markdown, best_map, gather
+from distill.compare import __main__ as compare
+from distill.compare.stages import student_stages, teacher_stages
+from distill.compare.table import COLUMNS, as_markdown, best_map, gather
+from distill.pipeline.fingerprint import Fingerprints
+from distill.pipeline.plan import command_module, plan_stages
 from tests.drawn_ears import draw_ears
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN
 from tests.tiny_teacher import TINY_VAE

@@ -11,10 +11,10 @@ from data import crops
 from data.dataset import EarCrops
 from data.manifest import read_manifest
 from data.transforms import PhotometryConfig
-from teacher.consistency import consistency_loss, ramp, taught_points, with_unlabelled
+from teacher.detector_training.data import LabelledViews
+from teacher.detector_training.unlabelled import consistency_loss, ramp, taught_points, with_unlabelled
 from teacher.finetune import Config, main
-from teacher.finetune_data import LabelledViews
-from teacher.heatmaps import gaussian_targets
+from teacher.models.heatmaps import gaussian_targets
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
 
@@ -109,7 +109,7 @@ def test_the_warp_between_the_views_is_the_one_they_were_drawn_with(folder, tmp_
 
 
 def test_a_training_with_ears_without_labels(folder, tmp_path):
-    from teacher.detector import EarDetector
+    from teacher.models.detector import EarDetector
 
     main(config(folder, tmp_path, labels=6))
     with (tmp_path / "metrics.csv").open() as file:

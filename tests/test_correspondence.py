@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.correspondence import Correspondence, exchange_loss, matched_points, matching_loss
+from teacher.vae_training.correspondence import Correspondence, exchange_loss, matched_points, matching_loss
 
 CELLS = 4
 IMAGE_PX = 64  # cells of 16 px, centres at 7.5, 23.5, 39.5, 55.5
@@ -47,7 +47,7 @@ def test_a_mirrored_map_matches_under_the_mirroring_warp_only():
 def test_a_map_without_places_costs_the_divergence_from_a_flat_heatmap():
     flat = torch.ones(2, 8, CELLS, CELLS)
     points = matched_points(unmoved(2), CELLS, IMAGE_PX)
-    from teacher.heatmaps import gaussian_targets, kl_divergence
+    from teacher.models.heatmaps import gaussian_targets, kl_divergence
 
     target = gaussian_targets(points, CELLS, CELLS, sigma_cells=0.7)
     expected = kl_divergence(target, torch.zeros(2, CELLS**2, CELLS, CELLS)).mean()

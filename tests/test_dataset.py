@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-import data.cache
 import data.dataset
+import data.loading.cache
 from configs.errors import UserError
 from data import crops
-from data.cache import PixelCache
-from data.datamodule import EarDataModule, choose_labelled, ear_loader
 from data.dataset import EarCrops, Frames, Photographs, collate_frames, sample_seed
 from data.landmarks import Scheme
+from data.loading.cache import PixelCache
+from data.loading.datamodule import EarDataModule, choose_labelled, ear_loader
+from data.loading.sampler import EpochSampler
 from data.manifest import Manifest, read_manifest, write_manifest
-from data.sampler import EpochSampler
 from data.transforms import (
     FrameAugmentation,
     FrameConfig,
@@ -321,7 +321,7 @@ def test_every_public_name_of_the_package_resolves() -> None:
 
 def test_two_views_of_an_ear_are_tied_by_their_warp(rendered):
     from data.augmentation import PhotometryConfig
-    from data.pairs import PairedCrops
+    from data.loading.pairs import PairedCrops
     from data.transforms import Photometry
 
     manifest = read_manifest(rendered / "train_labelled.npy")

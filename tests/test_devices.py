@@ -11,7 +11,7 @@ import pytest
 
 from configs.files import read_json
 from configs.flags import to_flags
-from distill.maps import KeptMaps
+from distill.teacher_maps.store import KeptMaps
 from tests.test_cache import _config as cache_config
 from tests.test_cache import ears  # noqa: F401  a fixture
 from tests.test_distill_train import _detector, _landmarker, kept  # noqa: F401  a fixture

@@ -8,7 +8,7 @@ from scipy.stats import pearsonr
 from torch.nn import functional as F
 
 from configs.errors import UserError
-from distill.losses import (
+from distill.student.map_losses import (
     MAP_LOSSES,
     RELATION_TEMPERATURE,
     centre_and_scale,

@@ -8,12 +8,12 @@ import torch
 from configs.errors import UserError
 from configs.files import read_json
 from distill import cache
-from distill.material import build_detector_material, build_landmarker_material, plan_steps
+from distill.student.data import build_detector_material, build_landmarker_material, plan_steps
 from distill.train import Config, build_module, main
-from students.checkpoint import build_student, load_student
+from students.models.checkpoint import build_student, load_student
 from teacher import finetune
 from teacher.checkpoint import save_weights
-from teacher.detector import EarDetector
+from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 

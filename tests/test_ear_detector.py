@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.detector import EarDetector, PointReader, Reading
-from teacher.detector_loss import (
+from teacher.detector_training.losses import (
     HIDDEN_FACTOR,
     DetectorTargets,
     detector_losses,
@@ -13,10 +12,11 @@ from teacher.detector_loss import (
     edges_in_view,
     visibility_loss,
 )
-from teacher.finetune_module import detector_parameter_groups
-from teacher.fusion import PyramidFusion, resize
-from teacher.heatmaps import gaussian_targets
-from teacher.vae import EarVAE
+from teacher.detector_training.module import detector_parameter_groups
+from teacher.models.detector import EarDetector, PointReader, Reading
+from teacher.models.fusion import PyramidFusion, resize
+from teacher.models.heatmaps import gaussian_targets
+from teacher.models.vae import EarVAE
 from tests.tiny_teacher import tiny_vae
 
 SMALL_HEAD = {"width": 16, "heatmap_cells": 16, "stem_channels": 8}

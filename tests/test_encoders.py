@@ -5,8 +5,8 @@ import torch
 
 from configs.errors import UserError
 from teacher.checkpoint import carry_over, save_weights
-from teacher.encoders import find_encoder_weights
-from teacher.fusion import resize
+from teacher.models.encoders import find_encoder_weights
+from teacher.models.fusion import resize
 from tests.test_teacher_weights import offline  # noqa: F401  (a fixture)
 from tests.tiny_backbones import TINY_BACKBONES, TINY_SEVERAL
 from tests.tiny_teacher import tiny_vae
@@ -59,7 +59,7 @@ def test_every_member_learns_and_is_frozen_by_its_own_measure():
 
 
 def test_the_checkpoint_rebuilds_it(tmp_path):
-    from teacher.vae import EarVAE
+    from teacher.models.vae import EarVAE
 
     vae = several("ensemble")
     save_weights(tmp_path / "vae.ckpt", vae, "EarVAE")

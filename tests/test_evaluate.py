@@ -9,14 +9,14 @@ from PIL import Image
 
 from configs.errors import UserError
 from data.manifest import Manifest, write_manifest
-from students.boxes import paired_iou_numpy
-from students.checkpoint import save_student
-from students.end_to_end import EndToEnd
 from students.evaluate import Config, main
-from students.frames import Frame, find_boxes, frames_of, match
-from students.readers import PointReader, Reading
-from students.second_look import second_box
-from students.tables import markdown_table
+from students.evaluation.end_to_end import EndToEnd
+from students.evaluation.frame_detections import Frame, find_boxes, frames_of, match
+from students.evaluation.markdown_tables import markdown_table
+from students.evaluation.point_readers import PointReader, Reading
+from students.inference.boxes import paired_iou_numpy
+from students.inference.rescoring import second_box
+from students.models.checkpoint import save_student
 from tests.tiny_students import rectangle_frame, tiny_files, tiny_landmarker
 
 BOXES = np.array([[20, 24, 48, 64], [12, 30, 36, 70], [70, 20, 96, 60]], dtype=np.float32)
@@ -201,8 +201,8 @@ def test_matching_by_hand():
 def test_boxes_found_are_those_of_the_pipeline(frames_npy):
     """What is measured is what is used: torch in the evaluation, ONNX in the pipeline."""
     from students import EarPipeline
-    from students.boxes import EVALUATION_SCORE
-    from students.checkpoint import load_student
+    from students.inference.boxes import EVALUATION_SCORE
+    from students.models.checkpoint import load_student
 
     pipeline = EarPipeline.from_run(tiny_files(), threads=1)
     image = rectangle_frame((60, 40, 110, 130), 200, 260)

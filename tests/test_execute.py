@@ -1,4 +1,4 @@
-"""distill.execute and distill.fingerprint."""
+"""distill.pipeline.child_process and distill.pipeline.fingerprint."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.execute import Child, wait_for_output
-from distill.fingerprint import Fingerprints
+from distill.pipeline.child_process import Child, wait_for_output
+from distill.pipeline.fingerprint import Fingerprints
 
 
 def execute(command: list[str], log_path: Path) -> int:

@@ -11,9 +11,9 @@ from PIL import Image
 from configs.errors import UserError
 from data.landmarks import load_scheme
 from data.manifest import Manifest, write_manifest
-from students.checkpoint import build_student
 from students.export import OUTPUTS, Config, check, export_student, main, measure
-from students.pipeline import open_model
+from students.inference.pipeline import open_model
+from students.models.checkpoint import build_student
 from tests.tiny_students import rectangle_frame, tiny_detector, tiny_files, tiny_landmarker
 
 

@@ -13,11 +13,11 @@ from data.dataset import EarCrops
 from data.landmarks import load_scheme
 from data.manifest import read_manifest, write_manifest
 from data.transforms import Geometry, GeometryConfig
-from teacher.backgrounds import MAX_COVER, MAX_IOU, BackgroundCrops, draw_window
-from teacher.detector_report import box_iou, detector_report, held_out_errors, rank_correlation
+from teacher.detector_training.backgrounds import MAX_COVER, MAX_IOU, BackgroundCrops, draw_window
+from teacher.detector_training.data import LabelledViews, choose_labels
+from teacher.detector_training.module import targets_of
+from teacher.detector_training.report import box_iou, detector_report, held_out_errors, rank_correlation
 from teacher.finetune import Config, main
-from teacher.finetune_data import LabelledViews, choose_labels
-from teacher.finetune_module import targets_of
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
 
@@ -56,7 +56,7 @@ def test_a_training_writes_all_that_is_promised(folder, tmp_path):
 
 
 def test_the_checkpoint_gives_the_same_model_back(folder, tmp_path):
-    from teacher.detector import EarDetector
+    from teacher.models.detector import EarDetector
 
     main(config(folder, tmp_path, epochs=1, labels=6))
     images = torch.rand(2, 3, 64, 64) * 2 - 1
@@ -188,7 +188,7 @@ def test_settings_that_make_no_sense_are_refused(folder, tmp_path, changes, mess
 
 def test_a_detector_goes_on_learning_from_what_it_knows(folder, tmp_path):
     from teacher.checkpoint import load_model, save_weights
-    from teacher.detector import EarDetector
+    from teacher.models.detector import EarDetector
 
     taught = EarDetector.from_vae(tiny_vae(freeze_layers=0), width=8, heatmap_cells=16, stem_channels=8)
     save_weights(tmp_path / "taught.ckpt", taught, "EarDetector")

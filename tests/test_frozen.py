@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from configs.errors import UserError
-from distill.frozen import FrozenTeacher, layer_names
+from distill.teacher_maps.frozen_teacher import FrozenTeacher, layer_names
 
 
 class _Encoder(nn.Module):

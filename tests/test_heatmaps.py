@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from teacher.heatmaps import (
+from teacher.models.heatmaps import (
     gaussian_targets,
     heatmap_loss,
     jensen_shannon,

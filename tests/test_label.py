@@ -8,10 +8,10 @@ from configs.errors import UserError
 from data.dataset import EarCrops
 from data.landmarks import load_scheme
 from data.manifest import read_manifest
-from distill.frozen import FrozenTeacher
-from distill.gate import predict_points
 from distill.label import LABELLED, Config, main
-from students.checkpoint import build_student, save_student
+from distill.teacher_maps.frozen_teacher import FrozenTeacher
+from distill.teacher_maps.pseudo_labels import predict_points
+from students.models.checkpoint import build_student, save_student
 from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 

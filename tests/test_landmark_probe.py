@@ -11,8 +11,8 @@ from configs.errors import UserError
 from data.manifest import read_manifest
 from teacher import probe as command
 from teacher.checkpoint import save_weights
-from teacher.heatmaps import gaussian_targets
-from teacher.landmark_probe import ProbeCrops, ProbeEars, probe, reader_error
+from teacher.models.heatmaps import gaussian_targets
+from teacher.vae_training.landmark_probe import ProbeCrops, ProbeEars, probe, reader_error
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 

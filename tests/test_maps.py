@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs.errors import UserError
-from distill.maps import INDEX, KeptMaps, MapWriter, Shard, bytes_needed
+from distill.teacher_maps.store import INDEX, KeptMaps, MapWriter, Shard, bytes_needed
 
 SHAPE = (5, 2, 3, 4, 4)
 SETTINGS = {"layer": "feat1", "grid": 4, "teacher_sha256": "aa", "view": {"out_px": 128}}

@@ -11,12 +11,12 @@ from configs.errors import UserError
 from data.crops import crop_matrix, invert
 from data.images import GREY
 from students import EarPipeline
-from students.boxes import box_iou_numpy
-from students.checkpoint import load_student
-from students.overlay import draw_ears, smooth
-from students.pipeline import PRETRAINED, Ear
-from students.second_look import refined_box
-from students.views import ear_view, points_in_frame
+from students.inference.boxes import box_iou_numpy
+from students.inference.letterbox import ear_view, points_in_frame
+from students.inference.overlay import draw_ears, smooth
+from students.inference.pipeline import PRETRAINED, Ear
+from students.inference.rescoring import refined_box
+from students.models.checkpoint import load_student
 from tests.tiny_students import CROP_PX, FRAME_PX, rectangle_frame, tiny_files, tiny_landmarker
 
 
@@ -156,9 +156,9 @@ def test_what_is_no_box_is_refused(pipeline, box, message):
 
 
 def test_the_shipped_weights_to_go_on_from_are_those_that_predict_uses():
-    from data.render.scene import render_scene
-    from students.frames import find_boxes
-    from students.readers import load_point_reader
+    from data.render.scene.scene import render_scene
+    from students.evaluation.frame_detections import find_boxes
+    from students.evaluation.point_readers import load_point_reader
 
     scene = render_scene(4)  # two ears
     pipeline = EarPipeline.pretrained(threads=1)
@@ -248,7 +248,7 @@ def test_smooth_curves_pass_through_their_points():
 
 def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_view(pipeline):
     """The tiny detector knows rectangles of up to 44 px wide in 96 px; this one has 70, and 47 in 64 px."""
-    from students.views import FrameView, frame_views
+    from students.inference.letterbox import FrameView, frame_views
 
     assert frame_views(320) == (FrameView(320), FrameView(160), FrameView(160, share=0.6, least=0.35))
     assert frame_views(FRAME_PX) == (FrameView(96), FrameView(64), FrameView(64, share=0.6, least=0.35))
@@ -259,7 +259,7 @@ def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_view(pipeline)
 
 def test_in_the_bordered_view_large_boxes_alone_count():
     """60 px of 100 are the frame's: a side of 30 there is half of the frame's, one of 15 a quarter."""
-    from students.views import FrameView, found_in_frame, frame_view
+    from students.inference.letterbox import FrameView, found_in_frame, frame_view
 
     view = FrameView(100, share=0.6, least=0.35)
     planes, matrix = frame_view(np.zeros((200, 400, 3), np.uint8), view)
@@ -273,7 +273,7 @@ def test_in_the_bordered_view_large_boxes_alone_count():
 
 def test_an_ear_is_found_in_a_photograph_cut_close_to_it():
     """With the students that ship: at the ear's own box, and with a tenth of it around."""
-    from data.render.ear import render_ear
+    from data.render.scene.photograph import render_ear
 
     shipped = EarPipeline.pretrained(threads=1)
     found = []

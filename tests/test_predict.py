@@ -11,9 +11,9 @@ from PIL import Image
 
 from configs.errors import UserError
 from students import EarPipeline
-from students.inputs import Input, VideoFrames, find_inputs
+from students.inference.inputs import Input, VideoFrames, find_inputs
+from students.inference.video import VideoFile
 from students.predict import Config, main
-from students.video import VideoFile
 from tests.tiny_students import rectangle_frame, tiny_files
 
 BOX = (20, 24, 48, 64)
@@ -174,8 +174,8 @@ def test_a_video_file_appears_only_when_whole(tmp_path):
 
 def test_without_models_named_the_shipped_ones_find_rendered_ears(tmp_path):
     from data.metrics import nme
-    from data.render.ear import render_ear
-    from students.pipeline import EarPipeline
+    from data.render.scene.photograph import render_ear
+    from students.inference.pipeline import EarPipeline
 
     found, errors, pipeline = 0, [], EarPipeline.pretrained(threads=1)
     for identity in range(5000, 5008):

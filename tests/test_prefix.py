@@ -11,17 +11,18 @@ from torch.utils.data import DataLoader
 
 from configs.errors import UserError
 from data.dataset import EarCrops
+from data.loading.pairs import PairedCrops
+from data.loading.repeated import RepeatedViews
+from data.loading.sampler import EpochSampler
 from data.manifest import read_manifest
-from data.pairs import PairedCrops
-from data.repeated import RepeatedViews
-from data.sampler import EpochSampler
 from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
-from teacher import prefix, train
+from teacher import train
 from teacher.checkpoint import read_checkpoint
-from teacher.correspondence import Correspondence
-from teacher.losses import LossWeights
-from teacher.module import EarVAEModule
-from teacher.prefix import RECORD, TOKENS, keep_prefix
+from teacher.vae_training import frozen_prefix as prefix
+from teacher.vae_training.correspondence import Correspondence
+from teacher.vae_training.frozen_prefix import RECORD, TOKENS, keep_prefix
+from teacher.vae_training.losses import LossWeights
+from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config
 from tests.tiny_teacher import TINY_BACKBONE, tiny_vae
 

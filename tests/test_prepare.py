@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from configs.errors import UserError
-from data.checks import check_images
 from data.manifest import Manifest, read_manifest, write_manifest
+from data.preparation.checks import check_images
+from data.preparation.split import Item, choose_sides, grouped, source_of_path
 from data.prepare import IBUG55, Config, main
-from data.split import Item, choose_sides, grouped, source_of_path
 
 
 def photograph(path: Path, seed: int, width: int = 100, height: int = 80) -> str:

@@ -13,8 +13,8 @@ from configs.command import parse_config
 from configs.errors import UserError
 from configs.flags import to_flags
 from configs.recipe import Recipe, load_recipe, recipe_from, references, to_plain, with_overrides
-from distill.fingerprint import Fingerprints
-from distill.stages import command_module, plan_stages
+from distill.pipeline.fingerprint import Fingerprints
+from distill.pipeline.plan import command_module, plan_stages
 from distill.study.expand import expand
 from distill.study.recipe import load_study
 
@@ -124,7 +124,7 @@ def test_overrides(recipe_path: Path) -> None:
     }
     assert (changed.seed, changed.run_dir) == (2, Path("elsewhere"))
     assert "steps" not in recipe.stages["teacher"].options  # the input stays as it was
-    new_need = with_overrides(recipe, ["teacher.weights=${data}/w"]).stages["teacher"].needs
+    new_need = with_overrides(recipe, ["teacher.models.published_weights=${data}/w"]).stages["teacher"].needs
     assert new_need == ("data",)
 
 

@@ -7,16 +7,16 @@ from configs.errors import UserError
 from data.landmarks import load_scheme
 from data.manifest import read_manifest
 from data.render.__main__ import Config, main
-from data.render.anatomy import draw_anatomy
-from data.render.camera import Camera, pose
-from data.render.curves import at_fraction, spline
-from data.render.ear import render_ear
+from data.render.dress.placing import lift, place_ear, visible
+from data.render.ear.anatomy import draw_anatomy
+from data.render.ear.camera import Camera, pose
+from data.render.ear.relief import raise_relief
+from data.render.ear.skin import draw_light
 from data.render.files import identity_seed
-from data.render.identity import draw_identity
-from data.render.placing import lift, place_ear, visible
-from data.render.relief import raise_relief
-from data.render.scene import render_scene
-from data.render.skin import draw_light
+from data.render.head.identity import draw_identity
+from data.render.paint.curves import at_fraction, spline
+from data.render.scene.photograph import render_ear
+from data.render.scene.scene import render_scene
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.render.brush import Brush
-from data.render.camera import Camera, pose
-from data.render.dressing import dress_ear
-from data.render.ear import render_ear
-from data.render.face_map import EYE, FaceMap, draw_looks
-from data.render.faces import draw_face
-from data.render.framing import BOTH_FRONT, USUAL, Stand, Views, stand_in_scene, stand_in_window, window_shape
-from data.render.hands import draw_hand
-from data.render.head_plan import draw_plan
-from data.render.identity import draw_identity
-from data.render.outfit import Outfit, draw_outfit
-from data.render.people import add_person
-from data.render.placing import place_ear
-from data.render.skin import draw_light
+from data.render.dress.dressing import dress_ear
+from data.render.dress.placing import place_ear
+from data.render.ear.camera import Camera, pose
+from data.render.ear.skin import draw_light
+from data.render.head.face_map import EYE, FaceMap, draw_looks
+from data.render.head.faces import draw_face
+from data.render.head.hands import draw_hand
+from data.render.head.head_plan import draw_plan
+from data.render.head.identity import draw_identity
+from data.render.head.outfit import Outfit, draw_outfit
+from data.render.paint.brush import Brush
+from data.render.scene.framing import (
+    BOTH_FRONT,
+    USUAL,
+    Stand,
+    Views,
+    stand_in_scene,
+    stand_in_window,
+    window_shape,
+)
+from data.render.scene.people import add_person
+from data.render.scene.photograph import render_ear
 
 GREEN = np.array([0.0, 0.9, 0.0])
 

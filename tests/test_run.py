@@ -11,8 +11,8 @@ import pytest
 
 from configs.errors import UserError
 from configs.recipe import load_recipe, with_overrides
+from distill.pipeline.schedule import threads_each
 from distill.run import Config, main, run_pipeline
-from distill.schedule import threads_each
 from tests.fake_pipeline import FAKE, MEETING, RUN, STAGES, finished, finished_folder, plan, recipe, run, runs
 
 
@@ -157,10 +157,10 @@ def test_a_file_that_an_upstream_stage_does_not_make(recipe: Path) -> None:
     with pytest.raises(
         UserError, match=r"ou\.txt is not among the outputs of stage 'data'. Did you mean 'out"
     ):
-        run(recipe, "teacher.weights=${data}/ou.txt")
+        run(recipe, "teacher.models.published_weights=${data}/ou.txt")
     assert set(runs()) == {"data"}
     with pytest.raises(UserError, match="is not among the outputs"):  # now known without running anything
-        run(recipe, "teacher.weights=${data}/ou.txt", dry_run=True)
+        run(recipe, "teacher.models.published_weights=${data}/ou.txt", dry_run=True)
 
 
 def test_plain_commands_do_the_same(recipe: Path, capsys: pytest.CaptureFixture) -> None:

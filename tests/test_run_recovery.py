@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import UserError
-from distill.workplace import locked
+from distill.pipeline.publish import locked
 from tests.fake_pipeline import FAKE, RUN, finished, finished_folder, plan, recipe, run, runs
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.backbones import build_backbone
-from teacher.backbones.sam import IMAGE_MEAN, IMAGE_STD, SamBackbone, resize_position_tables
-from teacher.vae import EarVAE
+from teacher.models.backbones import build_backbone
+from teacher.models.backbones.sam import IMAGE_MEAN, IMAGE_STD, SamBackbone, resize_position_tables
+from teacher.models.vae import EarVAE
 
 SMALL = {
     "hidden_size": 32,

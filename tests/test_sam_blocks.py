@@ -7,8 +7,8 @@ import torch
 from transformers import SamVisionConfig, SamVisionModel
 
 from configs.errors import UserError
-from teacher.backbones import build_backbone, sam_blocks
-from teacher.backbones.sam import with_input_size
+from teacher.models.backbones import build_backbone, sam_blocks
+from teacher.models.backbones.sam import with_input_size
 from tests.test_sam_backbone import original_names, randomise, small
 
 # channels and heads of the published models: heads of 64 (base, large) and 80 (huge)

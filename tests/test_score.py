@@ -12,9 +12,9 @@ from distill.study import score
 from distill.study.average_precision import BoxesFound
 from distill.study.score import Config, main
 from students import evaluate
-from students.checkpoint import save_student
+from students.models.checkpoint import save_student
 from teacher.checkpoint import save_weights
-from teacher.detector import EarDetector
+from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_students import rectangle_frame, tiny_detector, tiny_landmarker
 from tests.tiny_teacher import tiny_vae
@@ -94,7 +94,7 @@ def test_an_ear_detector(trained, tmp_path):
 
 
 def test_an_ear_without_a_finite_prediction_counts_as_a_whole_diagonal(trained, tmp_path, monkeypatch):
-    from students.readers import PointReader
+    from students.evaluation.point_readers import PointReader
 
     original = PointReader.read
 

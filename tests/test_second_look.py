@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from students.boxes import paired_iou_numpy
-from students.second_look import (
+from students.inference.boxes import paired_iou_numpy
+from students.inference.rescoring import (
     EAR_THRESHOLD,
     ear_score,
     proposal_threshold,
     refined_box,
+    rescore_and_suppress,
     second_box,
-    settle,
     whole_frame,
 )
 
@@ -67,7 +67,7 @@ def test_two_proposals_that_turn_out_to_be_one_ear_are_one():
         [points_over(20, 42, 60, 98), points_over(20, 42, 60, 98), points_over(200, 40, 240, 120)]
     )
     confidence = np.array([[0.6, 0.6], [0.9, 0.9], [0.8, 0.8]])
-    found, scores, rows = settle(boxes, np.array([0.64, 0.64, 0.49]), points, confidence, FRAME)
+    found, scores, rows = rescore_and_suppress(boxes, np.array([0.64, 0.64, 0.49]), points, confidence, FRAME)
     assert rows.tolist() == [1, 2]
     np.testing.assert_allclose(scores, [0.72, 0.56])
     assert found.shape == (2, 4)
@@ -78,7 +78,7 @@ def test_an_ear_inside_an_ear_is_none():
     boxes = np.array([[20, 20, 60, 100], [30, 30, 50, 70]], np.float32)
     points = np.stack([points_over(20, 20, 60, 100), points_over(30, 30, 50, 70)])
     confidence = np.array([[0.8, 0.8], [0.7, 0.7]])
-    _, _, rows = settle(boxes, np.array([0.5, 0.6]), points, confidence, FRAME)
+    _, _, rows = rescore_and_suppress(boxes, np.array([0.5, 0.6]), points, confidence, FRAME)
     assert rows.tolist() == [0]
 
 
@@ -87,23 +87,23 @@ def test_the_frame_itself_is_an_ear_where_its_points_fit_it_and_are_sure_by_seve
     assert box.tolist() == [[0, 0, 300, 200]]
     for sure, is_ear in ((0.69, False), (0.71, True)):
         points = points_over(10, 10, 290, 190)[None]
-        _, scores, _ = settle(box, score, points, np.full((1, 2), sure), FRAME, fitting=True)
+        _, scores, _ = rescore_and_suppress(box, score, points, np.full((1, 2), sure), FRAME, fitting=True)
         assert (scores >= EAR_THRESHOLD).tolist() == [is_ear]
     small = points_over(10, 10, 60, 80)[None]
-    assert len(settle(box, score, small, np.ones((1, 2)), FRAME, fitting=True)[0]) == 0
+    assert len(rescore_and_suppress(box, score, small, np.ones((1, 2)), FRAME, fitting=True)[0]) == 0
 
 
 def test_nothing_settles_to_nothing():
-    found, scores, rows = settle(
+    found, scores, rows = rescore_and_suppress(
         np.empty((0, 4)), np.empty(0), np.empty((0, 17, 2)), np.empty((0, 17)), FRAME
     )
     assert (found.shape, len(scores), len(rows)) == ((0, 4), 0, 0)
 
 
 def test_the_shipped_students_draw_closer_boxes_together_than_the_detector_alone():
-    from data.render.scene import render_scene
+    from data.render.scene.scene import render_scene
     from students import EarPipeline
-    from students.frames import match
+    from students.evaluation.frame_detections import match
 
     pipeline = EarPipeline.pretrained(threads=1)
     alone, together = [], []

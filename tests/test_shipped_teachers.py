@@ -9,9 +9,9 @@ import torch
 import teacher
 from data.crops import MARGIN
 from data.metrics import nme
-from data.render.ear import render_ear
-from students.readers import load_point_reader
-from students.views import ear_view
+from data.render.scene.photograph import render_ear
+from students.evaluation.point_readers import load_point_reader
+from students.inference.letterbox import ear_view
 from teacher import EarVAE
 
 PRETRAINED = Path(teacher.__file__).parent / "pretrained"

@@ -9,14 +9,14 @@ import torch
 from configs.errors import UserError
 from configs.files import read_json
 from distill import cache
-from distill.frozen import FrozenTeacher
-from distill.maps import KeptMaps
-from distill.material import build_landmarker_material
-from distill.soft_heatmaps import HeatmapMatcher
+from distill.student.data import build_landmarker_material
+from distill.student.soft_heatmaps import HeatmapMatcher
+from distill.teacher_maps.frozen_teacher import FrozenTeacher
+from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings, read_ears
+from distill.teacher_maps.store import KeptMaps
 from distill.train import Config, main
-from distill.views import CropViews, ViewSettings, read_ears
 from teacher.checkpoint import save_weights
-from teacher.detector import EarDetector
+from teacher.models.detector import EarDetector
 from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
@@ -92,7 +92,7 @@ def test_kept_heatmaps_say_where_the_ear_detector_reads_its_points(ears, tmp_pat
     assert (kept.channels, kept.grid) == (17, 16)
     heatmaps = torch.from_numpy(kept.read(2, 0).astype("float32"))
     assert torch.allclose(heatmaps.sum(dim=(1, 2)), torch.ones(17), atol=2e-3)
-    view = CropViews(read_ears(ears / "train.npy"), ViewSettings()).clean(2, 0)
+    view = NumberedCrops(read_ears(ears / "train.npy"), ViewSettings()).clean(2, 0)
     teacher = FrozenTeacher.load(ears / "detector.ckpt")
     logits = teacher.read(to_signed(view[None])).point_heatmaps[0]
     margin = (logits.shape[-1] - 16) // 2

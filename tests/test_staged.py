@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher import staged
 from teacher.checkpoint import load_model
+from teacher.vae_training import staged
 from tests.drawn_ears import draw_ears
 from tests.test_every_teacher import train_teacher
 from tests.tiny_backbones import TINY_BACKBONES

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from students.backbone import TRUNKS, Trunk, parameter_count
-from students.checkpoint import build_student, load_student, save_student
-from students.detector import StudentDetector, boxes_from_distances, cell_centres_px
-from students.landmarker import StudentLandmarker
+from students.models.checkpoint import build_student, load_student, save_student
+from students.models.detector import StudentDetector, boxes_from_distances, cell_centres_px
+from students.models.landmarker import StudentLandmarker
+from students.models.trunk import TRUNKS, Trunk, parameter_count
 
 
 @pytest.mark.parametrize("name", TRUNKS)

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from configs.errors import UserError
+from distill.pipeline.publish import locked
 from distill.study.__main__ import report
 from distill.study.expand import expand
 from distill.study.recipe import load_study
-from distill.workplace import locked
 from tests.fake_study import RUN, content, run, study
 
 CELLS = [

@@ -7,7 +7,7 @@ import torch
 
 from configs.errors import UserError
 from teacher.checkpoint import load_model, load_weights_into, misfits, read_checkpoint, save_weights
-from teacher.vae import EarVAE
+from teacher.models.vae import EarVAE
 from tests.tiny_teacher import tiny_vae
 
 

@@ -58,7 +58,7 @@ def test_a_teacher_trains_in_bf16(rendered, tmp_path):
 
 def test_a_killed_training_resumes_to_what_it_would_have_been(rendered, trained, tmp_path, monkeypatch):
     """Order, augmentation, noise, optimizer and learning rate are those of the uninterrupted training."""
-    from teacher.module import EarVAEModule
+    from teacher.vae_training.module import EarVAEModule
 
     step = EarVAEModule.training_step
 

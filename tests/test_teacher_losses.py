@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from teacher import losses
+from teacher.vae_training import losses
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher import weights as weights_module
-from teacher.backbones import build_backbone
-from teacher.backbones.published import PUBLISHED
-from teacher.perceptual import TAPS, PerceptualDistance, load_vgg16
-from teacher.weights import find_weights, load_sam_weights, load_vgg16_weights
+from teacher.models import published_weights as weights_module
+from teacher.models.backbones import build_backbone
+from teacher.models.backbones.published import PUBLISHED
+from teacher.models.published_weights import find_weights, load_sam_weights, load_vgg16_weights
+from teacher.vae_training.perceptual import TAPS, PerceptualDistance, load_vgg16
 from tests.test_sam_backbone import SMALL, original_names, randomise, small
 
 

@@ -1,9 +1,9 @@
-"""students.tightness against a case by hand."""
+"""students.evaluation.box_tightness against a case by hand."""
 
 import numpy as np
 import pytest
 
-from students.tightness import tightness_report
+from students.evaluation.box_tightness import tightness_report
 
 TARGET = np.array([[[0.0, 0.0], [30.0, 40.0]]] * 2)  # diagonal 50 px
 SEEN = np.full((2, 2), 2)

@@ -6,8 +6,8 @@ from torch import nn
 
 from configs.errors import UserError
 from teacher import EarVAE
-from teacher.decoder import ResidualDecoder, TransposedDecoder
-from teacher.encoder import Encoder, SpatialAttention
+from teacher.models.decoder import ResidualDecoder, TransposedDecoder
+from teacher.models.encoder import Encoder, SpatialAttention
 
 TINY = {
     "latent_dim": 16,

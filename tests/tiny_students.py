@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from students.checkpoint import build_student, save_student
 from students.export import export_student, landmark_scheme
-from students.losses import detection_loss
+from students.models.checkpoint import build_student, save_student
+from students.models.losses import detection_loss
 
 OPTIONS = {"width": 32}
 FRAME_PX, CROP_PX = 96, 64

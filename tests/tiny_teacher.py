@@ -35,7 +35,7 @@ SMALL_FINETUNING = {
 
 
 def tiny_vae(seed=0, **changes):
-    from teacher.vae import EarVAE
+    from teacher.models.vae import EarVAE
 
     torch.manual_seed(seed)
     return EarVAE(pretrained=False, **{**TINY_VAE, **changes})

@@ -30,7 +30,8 @@ FORMATS = {
 def read_annotations(
     path: str | os.PathLike, format_name: str = "auto", options: ReadOptions | None = None
 ) -> Manifest:
-    """Every ear in a file or folder; impossible boxes and points come as they are (`data.checks` finds them).
+    """Every ear in a file or folder; impossible boxes and points come as they are (`data.preparation.checks`
+    finds them).
 
     What cannot be a row is left out and told to `options.drops`. Raises UserError for a missing path, for a
     format that cannot be told, and for annotations that make no sense as a whole.

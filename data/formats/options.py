@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from configs.errors import UserError
-from data.drops import Drops
+from data.preparation.drops import Drops
 
 EAR_WORDS = ("ear", "pinna", "auricle")
 

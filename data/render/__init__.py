@@ -5,9 +5,9 @@ from configs.lazy import lazy_names
 __getattr__, __all__ = lazy_names(
     __name__,
     {
-        "render_ear": "data.render.ear",
-        "RenderedEar": "data.render.ear",
-        "render_scene": "data.render.scene",
-        "RenderedScene": "data.render.scene",
+        "render_ear": "data.render.scene.photograph",
+        "RenderedEar": "data.render.scene.photograph",
+        "render_scene": "data.render.scene.scene",
+        "RenderedScene": "data.render.scene.scene",
     },
 )

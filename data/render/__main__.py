@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.command import run_command
-from data.render.framing import TURNED_FROM, USUAL, YAW_LIMIT, Views
+from data.render.scene.framing import TURNED_FROM, USUAL, YAW_LIMIT, Views
 
 
 @dataclass

@@ -9,7 +9,7 @@ import numpy as np
 
 from configs.files import write_atomic
 from data.landmarks import NUM_LANDMARKS
-from data.render.framing import Views
+from data.render.scene.framing import Views
 
 SPLITS = ("train", "val", "test")
 # Splits take their identities and scenes from ranges of seeds that cannot meet.
@@ -63,12 +63,12 @@ def render_all(orders: list[Order], workers: int, title: str) -> list[Labels]:
 def fulfil(order: Order) -> Labels:
     """Render one picture and write its file."""
     if order.kind == "ear":
-        from data.render.ear import render_ear
+        from data.render.scene.photograph import render_ear
 
         ear = render_ear(order.seed, order.photo, order.image_px[0], order.views)
         _write_image(order.path, ear.image, order.jpeg_quality)
         return Labels(ear.box_xyxy[None], ear.landmarks[None], ear.visibility[None])
-    from data.render.scene import render_scene
+    from data.render.scene.scene import render_scene
 
     scene = render_scene(order.seed, None, order.image_px, order.views)
     _write_image(order.path, scene.image, order.jpeg_quality)

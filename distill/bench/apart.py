@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 # Imported once, in the process that all others are forked from; it computes nothing itself.
-PRELOADED = ["torch", "transformers.models.sam.modeling_sam", "teacher.module", "distill.module"]
+PRELOADED = [
+    "torch",
+    "transformers.models.sam.modeling_sam",
+    "teacher.vae_training.module",
+    "distill.student.module",
+]
 
 
 def apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:

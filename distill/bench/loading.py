@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from data.crops import crop
-from data.datamodule import ear_loader
 from data.dataset import EarCrops
 from data.images import read_image
+from data.loading.datamodule import ear_loader
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
 
@@ -73,7 +73,7 @@ def write_large_manifest(folder: Path, rows: int) -> dict[str, Any]:
 
 def rendering_rate(ears: int) -> dict[str, Any]:
     """Rendered ears of 128 px a second in one process."""
-    from data.render.ear import render_ear
+    from data.render.scene.photograph import render_ear
 
     render_ear(0, 0, image_px=128)
     start = time.perf_counter()

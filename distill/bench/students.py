@@ -20,17 +20,17 @@ from data.transforms import (
     Photometry,
     PhotometryConfig,
 )
-from distill.batches import CropBatches, FrameBatches, FrameSource
 from distill.bench.apart import device_name, timed, timed_together
 from distill.bench.teacher import NOT_LOGGED, Step, build_vae
-from distill.frozen import FrozenTeacher
-from distill.keeper import Keeper
-from distill.loader import step_loader
-from distill.maps import KeptMaps, MapWriter
-from distill.taught import TaughtEars
+from distill.student.batches import CropBatches, FrameBatches, FrameSource
+from distill.student.loader import step_loader
+from distill.student.teacher_targets import TeacherTargets
+from distill.teacher_maps.compute import MapComputer
+from distill.teacher_maps.frozen_teacher import FrozenTeacher
+from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings
+from distill.teacher_maps.store import KeptMaps, MapWriter
 from distill.train import Config, build_module
-from distill.views import CropViews, ViewSettings
-from students.checkpoint import build_student
+from students.models.checkpoint import build_student
 from teacher.pictures import to_signed
 
 LAYER, GRID, VIEWS = "feat1", 16, 2
@@ -41,7 +41,9 @@ FAST_STEPS = 8  # steps without a live teacher for one with
 def keep_maps(manifest_npy: Path, folder: Path, blocks: int) -> dict[str, Any]:
     """Keep the maps of a SAM base of random weights, its sizes being all that matters; crops a second."""
     manifest, settings = read_manifest(manifest_npy), ViewSettings()
-    keeper = Keeper(_teacher(blocks), CropViews(manifest, settings), LAYER, GRID, torch.device(device_name()))
+    keeper = MapComputer(
+        _teacher(blocks), NumberedCrops(manifest, settings), LAYER, GRID, torch.device(device_name())
+    )
     shape = (len(manifest), VIEWS, keeper.channels(), GRID, GRID)
     kept = {"layer": LAYER, "grid": GRID, "view": settings.as_dict()}
     writer = MapWriter(folder, {**kept, "manifest_sha256": fingerprint(manifest)}, shape, crops_per_shard=64)
@@ -80,10 +82,10 @@ def step_rate(
 
 
 def _crops(manifest_npy: Path, kept: KeptMaps, image_px: int, batch_size: int) -> CropBatches:
-    views = CropViews(read_manifest(manifest_npy), ViewSettings())
+    views = NumberedCrops(read_manifest(manifest_npy), ViewSettings())
     geometry, photometry = Geometry(GeometryConfig(), image_px), Photometry(PhotometryConfig())
     flip = np.asarray(load_scheme(None).flip)
-    taught = TaughtEars(kept, views, geometry, photometry, flip, None, with_maps=True)
+    taught = TeacherTargets(kept, views, geometry, photometry, flip, None, with_maps=True)
     labelled = views.crops.drawn_as(geometry, photometry)
     labelled.flip_indices = flip
     return CropBatches(labelled, batch_size // 2, taught, batch_size - batch_size // 2)

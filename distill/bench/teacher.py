@@ -10,11 +10,11 @@ from torch import Tensor
 from torchvision.models.vgg import cfgs, make_layers
 
 from distill.bench.apart import device_name, timed
-from teacher.backbones.sam import SamBackbone
-from teacher.losses import LossWeights
-from teacher.module import EarVAEModule
-from teacher.perceptual import PerceptualDistance
-from teacher.vae import EarVAE
+from teacher.models.backbones.sam import SamBackbone
+from teacher.models.vae import EarVAE
+from teacher.vae_training.losses import LossWeights
+from teacher.vae_training.module import EarVAEModule
+from teacher.vae_training.perceptual import PerceptualDistance
 
 IMAGE_PX = 128
 NOT_LOGGED = 1  # number of a batch that logs nothing, there being no trainer to log to

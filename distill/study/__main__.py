@@ -22,10 +22,10 @@ from configs.errors import UserError
 from configs.files import write_atomic, write_json
 from configs.provenance import WORK, git_revision
 from configs.recipe import Recipe
-from distill.fingerprint import Fingerprints
+from distill.pipeline.fingerprint import Fingerprints
+from distill.pipeline.plan import plan_stages
+from distill.pipeline.selection import with_needs
 from distill.run import describe, run_pipeline
-from distill.selection import with_needs
-from distill.stages import plan_stages
 from distill.study.expand import Cell, choose_cells, expand
 from distill.study.recipe import Study, load_study
 

@@ -1,7 +1,7 @@
 """COCO's average precision of drawn images: each image counts as often as it was drawn.
 
-`students.coco_ap` asks the reference implementation, once; here two thousand draws of the same images are
-measured, so matching is done once and only the precision is computed again.
+`students.evaluation.coco_ap` asks the reference implementation, once; here two thousand draws of the same
+images are measured, so matching is done once and only the precision is computed again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def matched_thresholds(found_xyxy: np.ndarray, true_xyxy: np.ndarray) -> np.ndar
 
     found_xyxy: (n, 4), best first; true_xyxy: (m, 4), px.
     """
-    from students.frames import match
+    from students.evaluation.frame_detections import match
 
     bits = np.zeros(len(found_xyxy), dtype=np.int64)
     for number, threshold in enumerate(IOU_THRESHOLDS):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.files import read_json, write_atomic
-from distill.stages import StagePlan
+from distill.pipeline.plan import StagePlan
 from distill.study.expand import Cell
 
 CELLS = "cells"

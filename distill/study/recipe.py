@@ -30,7 +30,7 @@ from typing import Any
 from configs.build import field_types
 from configs.errors import UserError, did_you_mean
 from configs.recipe import RUN, as_mapping, read_yaml, references
-from distill.stages import command_module
+from distill.pipeline.plan import command_module
 
 ALL = "all"
 # what a model is tested on, by its key under `test`

@@ -80,7 +80,7 @@ def _measure_points(config: Config) -> dict[str, Any]:
     from data.manifest import read_manifest
     from data.metrics import point_errors
     from students.evaluate import evaluate_crops
-    from students.readers import load_point_reader
+    from students.evaluation.point_readers import load_point_reader
 
     manifest = read_manifest(config.test_npy)
     reader = load_point_reader(config.trained / WEIGHTS[config.model], config.model == "ear_detector")
@@ -114,9 +114,9 @@ def _measure_points(config: Config) -> dict[str, Any]:
 def _measure_boxes(weights: Path, manifest: Any) -> dict[str, Any]:
     """Headline AP and what each image adds to it, of a detector."""
     from distill.study.average_precision import IMAGES_BOXES, matched_thresholds
-    from students.checkpoint import load_student
-    from students.coco_ap import coco_ap
-    from students.frames import find_boxes, frames_of, photographs
+    from students.evaluation.coco_ap import coco_ap
+    from students.evaluation.frame_detections import find_boxes, frames_of, photographs
+    from students.models.checkpoint import load_student
 
     detector = load_student(weights, "detector")
     frames = frames_of(manifest)
@@ -145,7 +145,7 @@ def _size(model: nn.Module, image_px: int) -> dict[str, Any]:
     """Parameters, and multiply-adds of one image."""
     import torch
 
-    from teacher.cost import multiply_adds, parameter_counts
+    from teacher.models.cost import multiply_adds, parameter_counts
 
     image = torch.zeros(1, 3, image_px, image_px)
     return {
@@ -157,7 +157,7 @@ def _size(model: nn.Module, image_px: int) -> dict[str, Any]:
 def _training_facts(trained: Path) -> dict[str, Any]:
     """What the training says of itself, and its stage's record: seconds, settings, digest of what made it."""
     from configs.files import read_json
-    from distill.stages import read_record
+    from distill.pipeline.plan import read_record
 
     metrics = read_json(trained / "metrics.json")
     record = read_record(trained) or {}

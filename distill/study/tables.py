@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from students.tables import markdown_table, number
+from students.evaluation.markdown_tables import markdown_table, number
 
 MODEL_TITLES = {"landmarker": "Landmarker", "ear_detector": "EarDetector", "detector": "Detector"}
 DIGITS = {"nme": 4, "ap": 3}

@@ -5,7 +5,7 @@ from configs.lazy import lazy_names
 __getattr__, __all__ = lazy_names(
     __name__,
     {
-        "MarginTeacher": "teacher.margin.model",
+        "MarginTeacher": "teacher.models.margin_teacher",
         "EarTeacherLightningModule": "teacher.margin.module",
     },
 )

@@ -112,7 +112,7 @@ def main(config: Config) -> Path:
 
     from configs.provenance import write_provenance
     from teacher.checkpoint import save_weights
-    from teacher.trainer import build_trainer, find_resume, write_best_metrics
+    from teacher.training.trainer import build_trainer, find_resume, write_best_metrics
 
     output_dir = Path(config.output_dir) / config.experiment_name
     resume = find_resume(config.resume, output_dir)
@@ -140,7 +140,7 @@ def main(config: Config) -> Path:
 
 
 def _data(config: Config) -> Any:
-    from data.datamodule import EarDataModule
+    from data.loading.datamodule import EarDataModule
     from data.transforms import GeometryConfig, PhotometryConfig
 
     data = EarDataModule(

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from configs.errors import UserError
 from teacher.checkpoint import hyper_parameters
-from teacher.fusion import resize
 from teacher.margin.heads import MetricHead
-from teacher.margin.model import MarginTeacher
 from teacher.margin.pseudo_classes import clustered_classes, random_classes
-from teacher.module import ReconstructionPictures, parameter_groups, schedule
+from teacher.models.fusion import resize
+from teacher.models.margin_teacher import MarginTeacher
 from teacher.pictures import spread_targets, to_signed
-from teacher.quality import reconstruction_quality
+from teacher.vae_training.module import ReconstructionPictures, parameter_groups, schedule
+from teacher.vae_training.quality import reconstruction_quality
 
 COLLAGES = "reconstruction_collages"
 CLASSES = "pseudo_classes"  # their name in a checkpoint
@@ -29,7 +29,7 @@ ZOOM, DIM = 1.15, 0.8  # of the second look at held-out ears
 
 
 class EarTeacherLightningModule(LightningModule):
-    """Trains a MarginTeacher on `data.datamodule.EarDataModule` with any `Trainer`.
+    """Trains a MarginTeacher on `data.loading.datamodule.EarDataModule` with any `Trainer`.
 
     The teacher reconstructs the clean view from the augmented one (mean squared error), and its embedding is
     told apart from those of other pseudo-classes (`teacher.margin.heads`). Pseudo-classes are clusters of the

@@ -1,0 +1,155 @@
+"""What Lightning trains on: ear crops from manifests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from configs.errors import UserError
+from data.crops import MARGIN
+from data.dataset import EarCrops
+from data.landmarks import Scheme
+from data.loading.pairs import PairedCrops
+from data.loading.repeated import RepeatedViews
+from data.loading.sampler import EpochSampler
+from data.manifest import Manifest, join_manifests, read_manifest, require_landmarks
+from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+
+Manifests = str | os.PathLike | Sequence[str | os.PathLike]
+
+
+class EarDataModule(pl.LightningDataModule):
+    """Crops to train on, augmented, and to validate on, as they are; `EarCrops` says what a batch holds."""
+
+    def __init__(
+        self,
+        train_npy: Manifests = "data/preprocessed/train_teacher.npy",
+        val_npy: Manifests = "data/preprocessed/val_teacher.npy",
+        batch_size: int = 32,
+        num_workers: int = 2,
+        out_px: int = 128,
+        margin: float = MARGIN,
+        geometry: GeometryConfig | None = None,
+        photometry: PhotometryConfig | None = None,
+        second_view: tuple[GeometryConfig, PhotometryConfig] | None = None,
+        views: int = 0,
+        labels: int | float | None = None,
+        num_landmarks: int | None = None,
+        scheme: Scheme | None = None,
+        seed: int = 0,
+        cache_dir: str | os.PathLike | None = None,
+    ) -> None:
+        """train_npy, val_npy: one manifest or several, joined. geometry, photometry: None leaves that part
+        out. second_view: how `data.loading.pairs.PairedCrops` draws a second view; None for items without
+        one. views: draw so many views of each ear and repeat them; 0: a new one every epoch.
+
+        labels: train on so many of the ears that have landmarks (int), or on that fraction of them (float
+        below 1 or 1.0); None: on all ears. num_landmarks: refuse manifests with another number of points an
+        ear.
+        """
+        super().__init__()
+        self.train_npy, self.val_npy = train_npy, val_npy
+        self.batch_size, self.num_workers, self.seed, self.labels = batch_size, num_workers, seed, labels
+        self.num_landmarks = num_landmarks
+        self._common = {
+            "out_px": out_px,
+            "margin": margin,
+            "seed": seed,
+            "scheme": scheme,
+            "cache_dir": cache_dir,
+        }
+        self._geometry = None if geometry is None else Geometry(geometry, out_px)
+        self._photometry = None if photometry is None else Photometry(photometry)
+        self._second_view, self.views = second_view, views
+        self.train_dataset: EarCrops | PairedCrops | RepeatedViews | None = None
+        self.val_dataset: EarCrops | None = None
+
+    def setup(self, stage: str = "fit") -> None:
+        """Read the manifests, once. Raises UserError for what is wrong with them."""
+        if self.train_dataset is not None:
+            return
+        train, val = self._read(self.train_npy), self._read(self.val_npy)
+        if self.labels is not None:
+            train = train.select(choose_labelled(train, self.labels, self.seed))
+        self.train_dataset = EarCrops(
+            train, geometry=self._geometry, photometry=self._photometry, **self._common
+        )
+        self.val_dataset = EarCrops(val, **self._common)
+        if self._second_view is not None:
+            geometry, photometry = self._second_view
+            second = Geometry(geometry, self.train_dataset.out_px), Photometry(photometry)
+            self.train_dataset = PairedCrops(self.train_dataset, *second)
+        if self.views:
+            self.train_dataset = RepeatedViews(self.train_dataset, self.views)
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled; the last, smaller batch is left out unless it is the only one."""
+        return ear_loader(self.train_dataset, self.batch_size, self.num_workers, self.seed, train=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """In the order of the manifest."""
+        return ear_loader(self.val_dataset, self.batch_size, self.num_workers, self.seed, train=False)
+
+    def _read(self, paths: Manifests) -> Manifest:
+        several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        manifests = []
+        for path in several:
+            manifest = read_manifest(path)
+            if len(manifest) == 0:
+                raise UserError(f"{path}: holds {len(manifest.empty_images)} images but no ear.")
+            if self.num_landmarks is not None:
+                require_landmarks(manifest, self.num_landmarks, Path(path))
+            manifests.append(manifest)
+        return join_manifests(manifests)
+
+
+def ear_loader(
+    dataset: Any, batch_size: int, num_workers: int, seed: int, train: bool, collate_fn: Any = None
+) -> DataLoader:
+    """A loader whose samples know their epoch (training), or one in order (validation)."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=EpochSampler(dataset, seed=seed) if train else None,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        worker_init_fn=one_thread,
+        drop_last=train and len(dataset) >= batch_size,
+        pin_memory=torch.cuda.is_available(),
+        collate_fn=collate_fn,
+    )
+
+
+def choose_labelled(manifest: Manifest, labels: int | float, seed: int) -> np.ndarray:
+    """Rows of `labels` ears that have landmarks, a number (int) or a fraction of them (float).
+
+    The same seed gives the same ears, and the first 50 of 100 are the 50. Raises UserError when there are too
+    few.
+    """
+    if manifest.landmarks is None:
+        raise UserError("labels: the training manifest has no landmarks.")
+    labelled = np.flatnonzero((manifest.visibility > 0).any(axis=1))
+    if isinstance(labels, float) and not 0 < labels <= 1:
+        raise UserError(
+            f"labels: the fraction {labels} is not above 0 and at most 1; give a whole number for a count."
+        )
+    count = labels if isinstance(labels, int) else max(1, round(labels * len(labelled)))
+    if not 1 <= count <= len(labelled):
+        raise UserError(
+            f"labels: {count} ears asked for, the training manifest has {len(labelled)} with landmarks."
+        )
+    return np.random.default_rng([seed, 17]).permutation(labelled)[:count]
+
+
+def one_thread(_worker: int) -> None:
+    """Workers are the parallelism; OpenCV's own threads on top of them only fight."""
+    import cv2
+
+    cv2.setNumThreads(0)

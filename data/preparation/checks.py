@@ -1,0 +1,168 @@
+"""What is wrong with images and annotations, row by row: mended where safe, else dropped and counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import numpy as np
+
+from configs.errors import UserError
+from data.images import read_image
+from data.manifest import Manifest, row_faults
+from data.preparation.drops import Drops
+
+MIN_BOX_PX = 8  # the longer side; an ear of less shows no fold
+POINT_REACH = 0.5  # how far beyond its box a point may lie, in box sides, before it cannot be this ear's
+SAME_BOX_PX = 1.0  # two boxes this alike on the same bytes are one annotation twice
+
+
+class ImageFacts(NamedTuple):
+    """What decoding an image told: its upright size and the digest of its bytes, or why it cannot be read."""
+
+    height: int
+    width: int
+    digest: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is left of a manifest; `spoilt_images` show an ear whose row was dropped: not for the detector."""
+
+    manifest: Manifest
+    spoilt_images: frozenset[str]
+
+
+def check_images(paths: Iterable[str], workers: int) -> dict[str, ImageFacts]:
+    """Decode every image, in `workers` processes (0: in this one), with a progress bar; path -> facts."""
+    from tqdm import tqdm
+
+    unique = list(dict.fromkeys(paths))
+    bar = {"total": len(unique), "desc": "checking images", "unit": "image", "disable": not unique}
+    if workers < 1 or len(unique) < 32:
+        return dict(zip(unique, tqdm(map(image_facts, unique), **bar), strict=True))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        facts = list(tqdm(pool.map(image_facts, unique, chunksize=8), **bar))
+    return dict(zip(unique, facts, strict=True))
+
+
+def image_facts(path: str) -> ImageFacts:
+    """Decode one image."""
+    try:
+        height, width = read_image(path).shape[:2]
+        with open(path, "rb") as file:
+            return ImageFacts(height, width, hashlib.file_digest(file, "sha256").hexdigest(), "")
+    except (UserError, OSError) as error:
+        return ImageFacts(0, 0, "", str(error))
+
+
+def check_annotations(
+    manifest: Manifest,
+    facts: dict[str, ImageFacts],
+    drops: Drops,
+    changes: Drops,
+    min_box_px: float = MIN_BOX_PX,
+) -> Checked:
+    """Drop rows that cannot be used, into `drops`; clip boxes and forget points outside, into `changes`.
+
+    Returns the rest; the input is not changed.
+    """
+    paths = list(map(str, manifest.image_paths))
+    keep = np.ones(len(manifest), dtype=bool)
+    for row, path in enumerate(paths):
+        if facts[path].error:
+            keep[row] = False
+            drops.add_image(path, UserError(facts[path].error))
+    for reason, bad in row_faults(manifest).items():
+        keep &= ~_dropped(keep & bad, reason, manifest, drops)
+    manifest, spoilt = _reduced(manifest, keep, facts)
+    sides = np.array([[facts[str(p)].width, facts[str(p)].height] for p in manifest.image_paths]).reshape(
+        -1, 2
+    )
+    clipped = np.minimum(manifest.boxes_xyxy.clip(0), np.tile(sides, 2).astype(np.float32))
+    extent = clipped[:, 2:] - clipped[:, :2]
+    keep = ~_dropped((extent <= 0).any(axis=1), "box wholly outside the image", manifest, drops)
+    partly = keep & (clipped != manifest.boxes_xyxy).any(axis=1)
+    _dropped(partly, "box partly outside the image, clipped", manifest, changes)
+    too_small = keep & (extent.max(axis=1, initial=0) < min_box_px)
+    keep &= ~_dropped(too_small, f"box smaller than {min_box_px:g} px", manifest, drops)
+    manifest = replace(manifest, boxes_xyxy=clipped)
+    manifest = _without_points_outside(manifest, sides, changes)
+    keep &= ~_dropped(keep & _foreign_points(manifest), "points lie far from the box", manifest, drops)
+    manifest, more = _reduced(manifest, keep, facts)
+    again = _repeated(manifest, facts)
+    _dropped(again, "the same box on the same picture again", manifest, drops)
+    return Checked(manifest.select(~again, keep_empty_images=True), spoilt | more)
+
+
+def check_empty_images(
+    manifest: Manifest, facts: dict[str, ImageFacts], spoilt: frozenset[str], drops: Drops
+) -> Manifest:
+    """Keep the images without ears that can be read and of which no copy shows an ear."""
+    with_ears = {facts[path].digest for path in [*map(str, manifest.image_paths), *spoilt]}
+    kept = []
+    for path in dict.fromkeys(map(str, manifest.empty_images)):
+        if facts[path].error:
+            drops.add_image(path, UserError(facts[path].error))
+        elif facts[path].digest in with_ears:
+            drops.add("image listed as without ears, but there are boxes on it", path)
+        else:
+            kept.append(path)
+    return replace(manifest, empty_images=np.array(kept, dtype=str))
+
+
+def _dropped(bad: np.ndarray, reason: str, manifest: Manifest, drops: Drops) -> np.ndarray:
+    """Tell `drops` of each bad row; returns `bad`."""
+    for row in np.flatnonzero(bad):
+        box = ", ".join(f"{edge:g}" for edge in manifest.boxes_xyxy[row])
+        drops.add(reason, f"{manifest.image_paths[row]} box [{box}]")
+    return bad
+
+
+def _reduced(
+    manifest: Manifest, keep: np.ndarray, facts: dict[str, ImageFacts]
+) -> tuple[Manifest, frozenset[str]]:
+    """The kept rows, and the readable images that lost a row."""
+    lost = {str(path) for path in manifest.image_paths[~keep] if not facts[str(path)].error}
+    return manifest.select(keep, keep_empty_images=True), frozenset(lost)
+
+
+def _without_points_outside(manifest: Manifest, sides: np.ndarray, changes: Drops) -> Manifest:
+    """Points outside their image become not annotated: nobody can have seen them."""
+    if manifest.landmarks is None:
+        return manifest
+    points = np.nan_to_num(manifest.landmarks)
+    outside = ((points < -0.5) | (points > sides[:, None] - 0.5)).any(axis=2) & (manifest.visibility > 0)
+    for row, point in zip(*np.nonzero(outside), strict=True):
+        changes.add(
+            "point outside the image, taken as not annotated", f"{manifest.image_paths[row]} point {point}"
+        )
+    return replace(manifest, visibility=np.where(outside, 0, manifest.visibility))
+
+
+def _foreign_points(manifest: Manifest) -> np.ndarray:
+    """(N,) bool: most annotated points lie beyond the box grown by POINT_REACH on each side."""
+    if manifest.landmarks is None:
+        return np.zeros(len(manifest), dtype=bool)
+    boxes = manifest.boxes_xyxy[:, None]
+    reach = POINT_REACH * (boxes[..., 2:] - boxes[..., :2])
+    points = np.nan_to_num(manifest.landmarks)
+    away = ((points < boxes[..., :2] - reach) | (points > boxes[..., 2:] + reach)).any(axis=2)
+    annotated = manifest.visibility > 0
+    return (away & annotated).sum(axis=1) > annotated.sum(axis=1) / 2
+
+
+def _repeated(manifest: Manifest, facts: dict[str, ImageFacts]) -> np.ndarray:
+    """(N,) bool: an earlier row has the same box on an image of the same bytes."""
+    seen: dict[str, list[np.ndarray]] = {}
+    repeated = np.zeros(len(manifest), dtype=bool)
+    for row, (path, box) in enumerate(zip(manifest.image_paths, manifest.boxes_xyxy, strict=True)):
+        earlier = seen.setdefault(facts[str(path)].digest, [])
+        repeated[row] = any((abs(box - other) <= SAME_BOX_PX).all() for other in earlier)
+        earlier.append(box)
+    return repeated

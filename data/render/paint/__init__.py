@@ -1,0 +1,1 @@
+"""What pictures are drawn with: soft shapes, noise, splines, colours, letters, and the camera's exposure."""

@@ -1,0 +1,1 @@
+"""Whole pictures: one ear from near, people in front of clutter."""

@@ -1,0 +1,1 @@
+"""The stages of a recipe: planned, run as processes, published whole."""

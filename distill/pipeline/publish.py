@@ -1,0 +1,117 @@
+"""Where a stage works and how its output gets its place: `run_dir/.work/STAGE`, then `run_dir/STAGE`.
+
+A published folder appears by a rename, whole. What it replaces is moved away first and deleted last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from configs.errors import UserError
+from configs.files import full_disk_is_a_user_error, read_json, write_json
+from configs.provenance import WORK
+from configs.recipe import Recipe
+from distill.pipeline.plan import RECORD, StagePlan, read_record
+
+_OLD = ".old"
+
+
+@contextlib.contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """Keep every other run out of `run_dir`. Raises UserError when one is at work there."""
+    from filelock import FileLock, Timeout
+
+    with full_disk_is_a_user_error(run_dir):
+        (run_dir / WORK).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run_dir / WORK / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{run_dir}: another run is at work in this folder. "
+            "Wait until it has ended, or take another folder with --run-dir DIR."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def prepare(plan: StagePlan, identity: dict[str, Any]) -> bool:
+    """Make the folder to work in ready. Returns whether the command can go on where it was cut off.
+
+    What an earlier try left is kept only when it asked for the very same thing and the command can resume.
+    """
+    begun = _begun_path(plan.work_dir)
+    goes_on = resumes(plan, identity)
+    with full_disk_is_a_user_error(plan.work_dir):
+        if not goes_on:
+            begun.unlink(missing_ok=True)
+            shutil.rmtree(plan.work_dir, ignore_errors=True)
+        plan.work_dir.mkdir(parents=True, exist_ok=True)
+    write_json(begun, identity)
+    return goes_on
+
+
+def resumes(plan: StagePlan, identity: dict[str, Any]) -> bool:
+    """Whether an earlier try of the same thing was cut off and can be resumed."""
+    begun = _begun_path(plan.work_dir)
+    if not (plan.resumable and plan.work_dir.is_dir() and begun.exists()):
+        return False
+    return read_json(begun) == identity
+
+
+def publish(plan: StagePlan, identity: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Give the finished work its place. Returns its record."""
+    record = {
+        **identity,
+        "run": secrets.token_hex(8),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": round(seconds, 1),
+    }
+    write_json(plan.work_dir / RECORD, record)
+    _put_in_place(plan.work_dir, plan.output_dir)
+    return record
+
+
+def complete_publications(recipe: Recipe) -> None:
+    """Put finished work in its place where an earlier run was killed between the two, and clean up."""
+    for name in recipe.stages:
+        _put_in_place(recipe.run_dir / WORK / name, recipe.output_dir(name))
+
+
+def _put_in_place(work_dir: Path, output_dir: Path) -> None:
+    old = work_dir.with_name(work_dir.name + _OLD)
+    if read_record(work_dir) is not None:  # the record is written last: the work is whole
+        if output_dir.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            output_dir.rename(old)
+        work_dir.rename(output_dir)
+        _begun_path(work_dir).unlink(missing_ok=True)
+    if output_dir.exists():
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def adopt(plan: StagePlan, identity: dict[str, Any]) -> dict[str, Any]:
+    """Take a folder that the plain command made (in a batch queue, say) as the output. Returns its record."""
+    if not plan.output_dir.is_dir():
+        raise UserError(f"{plan.output_dir}: there is no such folder to adopt.")
+    record = {
+        **identity,
+        "run": secrets.token_hex(8),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": None,
+    }
+    write_json(plan.output_dir / RECORD, record)
+    return record
+
+
+def _begun_path(work_dir: Path) -> Path:
+    """What the work in progress was begun for, beside the folder: commands may empty their output folder."""
+    return work_dir.with_name(f"{work_dir.name}.json")

@@ -1,0 +1,78 @@
+"""Batches by step as Lightning trains on them: in the order of steps, each process its share of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Sampler
+
+from data.loading.datamodule import one_thread
+from distill.student.batches import CropBatches, FrameBatches
+
+
+class StepData(LightningDataModule):
+    """Batches to train on, and the whole held-out set to validate on, in every process.
+
+    A step of several processes is the step of one: its batch is dealt out among them.
+    """
+
+    def __init__(
+        self,
+        batches: CropBatches | FrameBatches,
+        val_loader: DataLoader,
+        steps_per_round: int,
+        first_round: int = 0,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.batches, self._val_loader = batches, val_loader
+        self.steps_per_round, self.first_round, self.num_workers = steps_per_round, first_round, num_workers
+
+    def train_dataloader(self) -> DataLoader:
+        """Called where Lightning has started all processes."""
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        share = self.batches.share(rank, processes)
+        return step_loader(share, self.steps_per_round, self.first_round, self.num_workers)
+
+    def val_dataloader(self) -> DataLoader:
+        """The loader that was given."""
+        return self._val_loader
+
+
+class RoundSteps(Sampler[int]):
+    """The steps of one round after the other; a round ends with a validation.
+
+    Lightning calls `set_epoch` before every round, but takes the first iterator before that: `first_round`
+    is where a resumed training begins.
+    """
+
+    def __init__(self, steps_per_round: int, first_round: int = 0) -> None:
+        self.steps_per_round, self._round = steps_per_round, first_round
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the round that the next pass is for."""
+        self._round = epoch
+
+    def __len__(self) -> int:
+        return self.steps_per_round
+
+    def __iter__(self) -> Iterator[int]:
+        start = self._round * self.steps_per_round
+        return iter(range(start, start + self.steps_per_round))
+
+
+def step_loader(
+    batches: CropBatches | FrameBatches, steps_per_round: int, first_round: int, num_workers: int
+) -> DataLoader:
+    """A loader whose items are whole batches, in the order of steps."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=RoundSteps(steps_per_round, first_round),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        worker_init_fn=one_thread,
+        pin_memory=torch.cuda.is_available(),
+    )

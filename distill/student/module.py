@@ -1,0 +1,205 @@
+"""Lightning wiring of the students' training, with a teacher's kept maps or without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from data.metrics import nme
+from distill.student.alignment import align_ears, carried_back
+from distill.student.map_losses import faded
+from distill.student.map_matching import MapMatcher
+from distill.student.soft_heatmaps import HeatmapMatcher
+from students.evaluation.coco_ap import coco_ap
+from students.inference.boxes import EVALUATION_SCORE, detections
+from students.models.checkpoint import kind_of
+from students.models.losses import detection_loss, landmark_loss
+from teacher.training.averaging import averaged_model
+from teacher.vae_training.module import LOGGED_EVERY, adamw, parameter_groups, schedule
+
+VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
+
+
+class StudentModule(LightningModule):
+    """What both students share: optimizer, averaged weights, the fading weight of the map loss.
+
+    student: trained in place. matcher: of its features, or of a landmarker's heatmaps; None for the twin
+    without a teacher. steps: of the whole training.
+    fade: part of the steps, at the end, over which the map loss fades out. ema_decay: of the averaged weights
+    that are validated and saved (`best_student`); 0 keeps none.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        matcher: MapMatcher | HeatmapMatcher | None,
+        steps: int,
+        lr: float = 2e-3,
+        weight_decay: float = 0.05,
+        warmup_steps: int = 100,
+        map_weight: float = 1.0,
+        prediction_weight: float = 1.0,
+        fade: float = 0.0,
+        ema_decay: float = 0.998,
+    ) -> None:
+        super().__init__()
+        # Channels last: depthwise convolutions and their gradients are twice as fast on a CPU.
+        self.student, self.matcher = student.to(memory_format=torch.channels_last), matcher
+        self.steps, self.lr, self.weight_decay, self.warmup_steps = steps, lr, weight_decay, warmup_steps
+        self.map_weight, self.prediction_weight, self.fade = map_weight, prediction_weight, fade
+        self.averaged = averaged_model(student, ema_decay) if ema_decay else None
+        self._logs = False
+
+    @property
+    def best_student(self) -> nn.Module:
+        """The student to validate and to save: with averaged weights where they are kept."""
+        return self.student if self.averaged is None else self.averaged.module
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["hyper_parameters"] = training_kind(self.student, self.matcher is not None, self.steps)
+
+    def map_loss(self, features: Tensor, maps: Tensor, seen: Tensor | None = None) -> Tensor:
+        """The weighted, fading map loss of adapted features against kept maps; logs its parts."""
+        loss, parts = self.matcher(features, maps, seen)
+        self.log_terms({"map": loss, **{f"map_{name}": part for name, part in parts.items()}}, len(maps))
+        return self.map_weight * faded(self.global_step, self.steps, self.fade) * loss
+
+    def log_terms(self, terms: dict[str, Tensor], batch_size: int) -> None:
+        """Mean over every tenth batch of the round, under train/."""
+        if self._logs:
+            named = {f"train/{name}": value.detach() for name, value in terms.items()}
+            self.log_dict(named, on_epoch=True, on_step=False, batch_size=max(batch_size, 1))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        trained = nn.ModuleList([self.student] if self.matcher is None else [self.student, self.matcher])
+        groups = parameter_groups(trained, self.weight_decay)
+        return adamw(groups, self.lr, self.trainer.precision)
+
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        rate = self.lr * schedule(self.global_step / self.steps, self.global_step, self.warmup_steps)
+        for group in self.optimizers().param_groups:
+            group["lr"] = rate
+        self._logs = batch_index % LOGGED_EVERY == 0
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.student)
+
+
+class LandmarkerModule(StudentModule):
+    """Labels teach the points; kept maps and predicted points teach on crops without labels.
+
+    A batch (`distill.student.batches.CropBatches`): image (L + T, 3, H, W) uint8: L labelled crops with
+    points_px (L, K, 2) and visibility (L, K); T crops that the teacher taught, with a labeller's predicted_px
+    (T, K, 2) and trust (T, K), where it was admitted; and, where maps are used, the teacher's maps (M, C, g,
+    g) of the last M crops, with map_matrix (M, 2, 3) from the crops that it saw to these: of the T, or of
+    all.
+    """
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        image_px, labelled = batch["image"].shape[-1], len(batch["points_px"])
+        logits, features = self.student.forward_with_features(to_unit(batch["image"]))
+        loss = landmark_loss(logits[:labelled], batch["points_px"], batch["visibility"], image_px)
+        self.log_terms({"label": loss}, labelled)
+        if "maps" in batch:
+            maps = batch["maps"]
+            mapped = (logits if isinstance(self.matcher, HeatmapMatcher) else features)[-len(maps) :]
+            carried, seen = carried_back(mapped, batch["map_matrix"], image_px, maps.shape[-1])
+            loss = loss + self.map_loss(carried, maps, seen)
+        if "predicted_px" in batch:
+            visibility = torch.full_like(batch["trust"], VISIBLE)
+            predicted = landmark_loss(
+                logits[labelled:], batch["predicted_px"], visibility, image_px, weight=batch["trust"]
+            )
+            # The loss is a weighted mean: without this a batch hardly trusted would count as much as any.
+            share = batch["trust"].mean()
+            self.log_terms({"prediction": predicted, "trust": share}, len(batch["trust"]))
+            loss = loss + self.prediction_weight * share * predicted
+        self.log_terms({"loss": loss}, 1)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._errors: list[np.ndarray] = []
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        points_px = predicted_points_px(self.best_student, batch["image"])
+        truth, visibility = batch["points_px"].cpu().numpy(), batch["visibility"].cpu().numpy()
+        self._errors.append(nme(points_px.cpu().numpy(), truth, visibility))
+
+    def on_validation_epoch_end(self) -> None:
+        errors = np.concatenate(self._errors)
+        self.log("val/nme", float(np.nanmean(errors)), prog_bar=True, sync_dist=True)
+
+
+class DetectorModule(StudentModule):
+    """Boxes teach the detector; kept maps of ears teach the map under them.
+
+    A batch (`distill.student.batches.FrameBatches`): image (B, 3, S, S) uint8, labelled frames first;
+    boxes_xyxy, one (n, 4) a labelled frame; told_xyxy, one (n, 4) a frame that a detector labelled, these
+    coming next, and unsure_xyxy, what it was not sure of there, which is neither ear nor background; with a
+    teacher rois (R, 5), frame index and window edges in px, and maps (R, C, g, g).
+    """
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
+        targets, labelled = batch["boxes_xyxy"], len(batch["boxes_xyxy"])
+        (logits, boxes), features = self.student.forward_with_features(to_unit(batch["image"]))
+        terms = detection_loss(
+            logits[:labelled], boxes[:labelled], targets, features.shape[-2:], self.student.stride
+        )
+        loss = terms["loss"]
+        self.log_terms({"label": loss, "score": terms["score"], "box": terms["box"]}, labelled)
+        if "told_xyxy" in batch:
+            last = labelled + len(batch["told_xyxy"])
+            told = detection_loss(
+                logits[labelled:last],
+                boxes[labelled:last],
+                batch["told_xyxy"],
+                features.shape[-2:],
+                self.student.stride,
+                batch["unsure_xyxy"],
+            )["loss"]
+            self.log_terms({"prediction": told}, last - labelled)
+            loss = loss + self.prediction_weight * told
+        if "maps" in batch and len(batch["maps"]):
+            ears = align_ears(features, batch["rois"], self.student.stride, batch["maps"].shape[-1])
+            loss = loss + self.map_loss(ears, batch["maps"])
+        self.log_terms({"loss": loss}, 1)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._found: list[tuple[np.ndarray, np.ndarray]] = []
+        self._truth: list[np.ndarray] = []
+
+    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        logits, boxes = self.best_student(to_unit(batch["image"]))
+        for found, scores in detections(logits, boxes, score_threshold=EVALUATION_SCORE):
+            self._found.append((found.cpu().numpy(), scores.cpu().numpy()))
+        self._truth += [boxes.cpu().numpy() for boxes in batch["boxes_xyxy"]]
+
+    def on_validation_epoch_end(self) -> None:
+        measures = coco_ap(self._found, self._truth)
+        self.log("val/ap50", measures["ap50"], prog_bar=True, sync_dist=True)
+        self.log("val/ap", measures["ap"], prog_bar=True, sync_dist=True)
+        self.log("val/recall50", measures["recall50"], sync_dist=True)
+
+
+@torch.no_grad()
+def predicted_points_px(landmarker: nn.Module, images: Tensor) -> Tensor:
+    """images: (B, 3, H, W) uint8 crops -> points (B, K, 2) in their px."""
+    points_unit, _ = landmarker(to_unit(images))
+    return points_unit * images.shape[-1] - 0.5
+
+
+def training_kind(student: nn.Module, distil: bool, steps: int) -> dict[str, Any]:
+    """What a training checkpoint says about itself: only the same training may resume from it."""
+    model = dict(student.hparams)
+    return {"kind": f"distill.{kind_of(student)}", "model": model, "distill": distil, "steps": steps}
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 images to float in [0, 1], the students' range, channels last; runs on the tensor's device."""
+    return images.to(torch.float32, memory_format=torch.channels_last) / 255

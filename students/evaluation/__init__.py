@@ -1,0 +1,1 @@
+"""How well the students find and read ears, against labelled photographs."""

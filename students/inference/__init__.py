@@ -1,0 +1,1 @@
+"""From a photograph to ears with numpy, OpenCV and ONNX Runtime alone; no torch."""

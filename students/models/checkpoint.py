@@ -1,0 +1,88 @@
+"""Students on disk: kind, values that rebuild the model, weights; nothing of the teacher or an adapter."""
+
+import inspect
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from configs.errors import UserError, did_you_mean
+from configs.files import write_atomic
+from students.models.detector import StudentDetector
+from students.models.landmarker import StudentLandmarker
+
+KINDS: dict[str, type[nn.Module]] = {"detector": StudentDetector, "landmarker": StudentLandmarker}
+
+
+def build_student(kind: str, options: Mapping[str, Any] | None = None) -> nn.Module:
+    """A student with random weights. kind: "detector" or "landmarker"; options: arguments of its class."""
+    if kind not in KINDS:
+        raise UserError(
+            f"Unknown student {kind!r}; allowed are {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}"
+        )
+    options = dict(options or {})
+    allowed = list(inspect.signature(KINDS[kind]).parameters)
+    for name in options:
+        if name not in allowed:
+            raise UserError(
+                f"Unknown option {name!r} of the {kind}; allowed are {', '.join(allowed)}."
+                f"{did_you_mean(name, allowed)}"
+            )
+    return KINDS[kind](**options)
+
+
+def save_student(path: str | Path, student: nn.Module) -> Path:
+    """Write {"kind", "model", "state_dict"} atomically; "model" are the values that rebuild the student."""
+    content = {
+        "kind": kind_of(student),
+        "model": dict(student.hparams),
+        "state_dict": {name: tensor.detach().cpu() for name, tensor in student.state_dict().items()},
+    }
+    return write_atomic(path, lambda temporary: torch.save(content, temporary))
+
+
+def load_student(path: str | Path, kind: str | None = None) -> nn.Module:
+    """Read a student in eval mode, on the CPU; with `kind`, refuse the other kind.
+
+    Raises UserError for a missing or unreadable file, a file of another model, and weights that do not fit.
+    """
+    path = Path(path)
+    content = _read(path)
+    if kind is not None and content["kind"] != kind:
+        raise UserError(f"{path} holds a {content['kind']}, but a {kind} is wanted here.")
+    student = build_student(content["kind"], content["model"])
+    try:
+        student.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise UserError(
+            f"{path}: the weights do not fit the {content['kind']} that the file describes: {error}"
+        ) from error
+    return student.eval()
+
+
+def kind_of(student: nn.Module) -> str:
+    """ "detector" or "landmarker"."""
+    for kind, student_class in KINDS.items():
+        if isinstance(student, student_class):
+            return kind
+    raise TypeError(f"{type(student).__name__} is no student; students are {', '.join(KINDS)}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. A student is written by distill.train as student.pt.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a readable checkpoint ({reason}).") from error
+    if not isinstance(content, dict) or set(content) != {"kind", "model", "state_dict"}:
+        found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
+        raise UserError(
+            f"{path}: not a student (found {found}, wanted kind, model and state_dict). Teachers' "
+            "checkpoints are read by teacher.checkpoint; a student is written by distill.train as student.pt."
+        )
+    return content

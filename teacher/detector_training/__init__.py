@@ -1,0 +1,1 @@
+"""How the EarDetector learns from a few labels and from ears without."""

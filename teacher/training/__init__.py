@@ -1,0 +1,1 @@
+"""What all trainings share: trainer, callbacks, averaged weights, optimizer."""
