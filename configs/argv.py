@@ -9,16 +9,25 @@ from typing import Any
 
 from configs.build import field_types
 from configs.errors import UserError, did_you_mean
+from configs.groups import became, gone_options, groups_of
 
 
 def refuse_unknown_flags(config_class: type, words: Sequence[str], module: str) -> None:
     """Raise UserError for a misspelt flag: tyro's own complaint hides behind those about missing ones."""
-    known = {"--help", "--recipe", "--stage", *flag_types(config_class)}
+    types = flag_types(config_class)
+    known = {"--help", "--recipe", "--stage", *types}
+    gone = {_plain(f"--{name}"): (name, fate) for name, fate in gone_options(config_class).items()}
     for word in words:
         flag = _plain(word)
-        if flag.startswith("--") and len(flag) > 2 and flag not in known:
-            hint = did_you_mean(flag, known)
-            raise UserError(f"unknown flag {flag}.{hint} `python -m {module} --help` lists them all.")
+        if not flag.startswith("--") or len(flag) == 2 or flag in known:
+            continue
+        if flag in gone:
+            raise UserError(f"unknown flag {flag}: {became(*gone[flag])}")
+        whole, _, part = flag.partition(".")
+        if part and dataclasses.is_dataclass(types.get(whole)):
+            raise UserError(f"unknown flag {flag}: {whole} takes one mapping, {whole} '{{{part}: ...}}'.")
+        hint = did_you_mean(flag, known)
+        raise UserError(f"unknown flag {flag}.{hint} `python -m {module} --help` lists them all.")
 
 
 def join_repeats(config_class: type, words: Sequence[str]) -> list[str]:
@@ -38,17 +47,14 @@ def join_repeats(config_class: type, words: Sequence[str]) -> list[str]:
     return [word for group in groups for word in group]
 
 
-def flag_types(config_class: type, prefix: str = "") -> dict[str, Any]:
-    """{flag: type of its field} of a dataclass and the dataclasses in it; `--no-...` of a bool as well."""
+def flag_types(config_class: type) -> dict[str, Any]:
+    """{flag: type of its field} of a Config and its groups; `--no-...` of a bool as well."""
     found: dict[str, Any] = {}
     for name, wanted in field_types(config_class).items():
         name = shown_name(config_class, name)
-        if dataclasses.is_dataclass(wanted):
-            found |= flag_types(wanted, prefix=f"{prefix}{name}.")
-            continue
-        found[_plain(f"--{prefix}{name}")] = wanted
+        found[_plain(f"--{name}")] = wanted
         if wanted is bool:
-            found[_plain(f"--{prefix}no-{name}")] = wanted
+            found[_plain(f"--no-{name}")] = wanted
     return found
 
 
@@ -68,7 +74,11 @@ def is_positional(config_class: type, name: str) -> bool:
 
 def _marks(config_class: type, name: str) -> tuple:
     hints = typing.get_type_hints(config_class, include_extras=True)
-    return getattr(hints.get(name), "__metadata__", ())
+    if name in hints:
+        return getattr(hints[name], "__metadata__", ())
+    return next(
+        (_marks(kind, name) for kind in groups_of(config_class).values() if name in field_types(kind)), ()
+    )
 
 
 def _plain(word: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 from configs.argv import join_repeats, refuse_unknown_flags
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
+from configs.flags import changed_values
 
 T = TypeVar("T")
 PARENT_VARIABLE = "PINNA_PIPELINE_PID"  # set by `distill.run`: its stages end with it
@@ -79,14 +81,15 @@ def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
         if chosen.recipe is not None:
             options, where = _stage_options(config_class, chosen.recipe, chosen.stage, module)
     refuse_unknown_flags(config_class, flags, module)
-    with _user_errors_through_tyro():
+    refused: list[UserError] = []
+    with _user_errors_through_tyro(refused):
         return tyro.cli(
             config_class,
             args=join_repeats(config_class, flags),
             default=build_partial(config_class, options, where, missing=tyro.MISSING),
             prog=f"python -m {module}",
             description=_description(config_class, takes_recipe),
-            registry=_registry(),
+            registry=_registry(config_class, refused),
         )
 
 
@@ -115,46 +118,66 @@ def _only_stage_of(recipe: Any, module: str) -> str:
     return names[0]
 
 
-def _registry() -> Any:
-    """tyro, taught to read a dict as one YAML (or JSON) argument: `--backbone-options '{depth: 4}'`."""
+def _registry(config_class: type, refused: list[UserError]) -> Any:
+    """tyro, taught to read a mapping as one YAML (or JSON) argument: `--backbone-options '{depth: 4}'`.
+
+    A mapping is a dict, or a dataclass that is no group (`configs.groups`). What is wrong with one is also
+    put into `refused`, since tyro turns every ValueError into a text of its own.
+    """
     import tyro
-    import yaml
 
     registry = tyro.constructors.ConstructorRegistry()
+    whole = [kind for kind in field_types(config_class).values() if dataclasses.is_dataclass(kind)]
 
     @registry.primitive_rule
-    def dict_rule(info: Any) -> Any:
-        if not takes_dict(info.type):
+    def mapping_rule(info: Any) -> Any:
+        if not (takes_dict(info.type) or info.type in whole):
             return None
+        allowed = info.type if info.type in whole else dict | None
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
-            metavar="{KEY: VALUE}",
-            instance_from_str=lambda words: _read_dict(words[0], info.type),
-            is_instance=lambda value: value is None or isinstance(value, dict),
-            str_from_instance=lambda value: [yaml.safe_dump(value, default_flow_style=True).strip(" .\n")],
+            metavar=_keys(info.type) if info.type in whole else "{KEY: VALUE}",
+            instance_from_str=lambda words: _read_mapping(words[0], info.type, refused),
+            is_instance=lambda value: isinstance(value, allowed),
+            str_from_instance=lambda value: [_shown_mapping(value)],
         )
 
     return registry
 
 
-def _read_dict(word: str, wanted: Any) -> Any:
+def _shown_mapping(value: Any) -> str:
+    import yaml
+
+    content = changed_values(value) if dataclasses.is_dataclass(value) else value
+    return yaml.safe_dump(content, default_flow_style=True).strip(" .\n")
+
+
+def _keys(kind: type) -> str:
+    """The keys of a mapping with their defaults, for --help."""
+    return "{" + ", ".join(f"{field.name}: {field.default}" for field in dataclasses.fields(kind)) + "}"
+
+
+def _read_mapping(word: str, wanted: Any, refused: list[UserError]) -> Any:
     import yaml
 
     try:
         return coerce(yaml.safe_load(word), wanted, "flags", "value")
+    except UserError as error:
+        refused.append(error)
     except yaml.YAMLError as error:
-        raise UserError(f"{word!r} is not YAML such as '{{depth: 4}}': {error}") from None
+        refused.append(UserError(f"{word!r} is not YAML such as '{{depth: 4}}': {error}"))
+    raise refused[-1]
 
 
 @contextlib.contextmanager
-def _user_errors_through_tyro() -> Iterator[None]:
+def _user_errors_through_tyro(refused: list[UserError]) -> Iterator[None]:
     """tyro frames every ValueError of the class and exits; a UserError has its own way to be shown."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             yield
     except SystemExit as stop:
-        for cause in _chain(stop):
+        for cause in [*refused, *_chain(stop)]:
             if isinstance(cause, UserError):
                 raise cause from None
         sys.stderr.write(said.getvalue())
@@ -197,7 +220,7 @@ def _main_module() -> str:
 
 
 def _how_to_go_on(config: Any, module: str) -> str:
-    if hasattr(config, "resume"):
+    if config is not None and "resume" in field_types(type(config)):
         return "add `--resume auto` to the same command to go on from the last checkpoint."
     return f"run `python -m {module}` with the same flags to start again."
 

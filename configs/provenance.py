@@ -13,6 +13,7 @@ from typing import Any
 
 from configs.command import PARENT_VARIABLE, command_name
 from configs.files import write_atomic
+from configs.groups import options_of
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _PACKAGES = (
@@ -42,7 +43,7 @@ def write_provenance(output_dir: str | Path, config: Any) -> Path:
     content = {
         "command": command_name(type(config)),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "seed": getattr(config, "seed", None),
+        "seed": dict(options_of(config)).get("seed"),
         "git_revision": git_revision(),
         "versions": versions(),
         "processor": processor(),
@@ -58,7 +59,7 @@ def plain(value: Any) -> Any:
     A path into the folder where the pipeline lets a stage work becomes the one where the result will lie.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: plain(item) for name, item in options_of(value)}
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

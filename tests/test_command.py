@@ -36,9 +36,9 @@ def parsed(*flags: object) -> Config:
 
 
 def test_hyphens_and_underscores_and_groups() -> None:
-    assert parsed(
-        "--output-dir", "a", "--num_workers", 2, "--geometry.no-flip", "--geometry.rotate_deg", 1
-    ) == (Config(Path("a"), num_workers=2, geometry=Geometry(flip=False, rotate_deg=1.0)))
+    assert parsed("--output-dir", "a", "--num_workers", 2, "--geometry", "{flip: no, rotate-deg: 1}") == (
+        Config(Path("a"), num_workers=2, geometry=Geometry(flip=False, rotate_deg=1.0))
+    )
 
 
 def test_kinds_of_values() -> None:
@@ -67,7 +67,9 @@ def test_flags_over_recipe_over_defaults(recipe_path: Path, tmp_path: Path) -> N
     [
         (["--step", "3"], "unknown flag --step. Did you mean '--steps'"),
         (["--Num-Worker=3"], "unknown flag --Num-Worker. Did you mean '--num-workers'"),
-        (["--geometry.flop"], "Did you mean '--geometry.flip'"),
+        (["--geometry.flip", "0"], r"--geometry takes one mapping, --geometry '\{flip: \.\.\.\}'"),
+        (["--output-dir", "a", "--geometry", "{flop: no}"], "unknown option 'flop'. Did you mean 'flip'"),
+        (["--output-dir", "a", "--geometry", "{flip: no"], "is not YAML"),
         (["--stage", "a"], "give --recipe"),
         (["--output-dir", "a", "--steps", "-1"], "steps = -1 is negative"),
     ],
@@ -150,7 +152,7 @@ def test_run_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fake_stage"]
     helped = subprocess.run([*command, "--help"], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert "usage: python -m tests.fake_stage" in helped.stdout
-    assert "largest rotation, degrees" in helped.stdout
+    assert "rotate_deg: 10.0" in helped.stdout
     assert "--recipe R.yaml" in helped.stdout
     failed = subprocess.run([*command, "--output-dir"], cwd=PROJECT, capture_output=True, text=True)
     assert failed.returncode == 2

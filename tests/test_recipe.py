@@ -124,7 +124,7 @@ def test_overrides(recipe_path: Path) -> None:
     }
     assert (changed.seed, changed.run_dir) == (2, Path("elsewhere"))
     assert "steps" not in recipe.stages["teacher"].options  # the input stays as it was
-    new_need = with_overrides(recipe, ["teacher.models.published_weights=${data}/w"]).stages["teacher"].needs
+    new_need = with_overrides(recipe, ["teacher.weights=${data}/w"]).stages["teacher"].needs
     assert new_need == ("data",)
 
 

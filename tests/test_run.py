@@ -157,10 +157,10 @@ def test_a_file_that_an_upstream_stage_does_not_make(recipe: Path) -> None:
     with pytest.raises(
         UserError, match=r"ou\.txt is not among the outputs of stage 'data'. Did you mean 'out"
     ):
-        run(recipe, "teacher.models.published_weights=${data}/ou.txt")
+        run(recipe, "teacher.weights=${data}/ou.txt")
     assert set(runs()) == {"data"}
     with pytest.raises(UserError, match="is not among the outputs"):  # now known without running anything
-        run(recipe, "teacher.models.published_weights=${data}/ou.txt", dry_run=True)
+        run(recipe, "teacher.weights=${data}/ou.txt", dry_run=True)
 
 
 def test_plain_commands_do_the_same(recipe: Path, capsys: pytest.CaptureFixture) -> None:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from configs.build import build, build_partial, field_types
 from configs.errors import UserError, did_you_mean
 from configs.files import read_json
+from configs.groups import options_of
 from configs.provenance import WORK, plain
 from configs.recipe import RUN, Recipe, references
 from distill.pipeline.fingerprint import Fingerprints
@@ -187,8 +188,8 @@ def _values(value: Any, kind: type[T], key: str = "") -> Iterator[tuple[str, T]]
     if isinstance(value, kind):
         yield key, value
     elif dataclasses.is_dataclass(value):
-        for item in dataclasses.fields(value):
-            yield from _values(getattr(value, item.name), kind, f"{key}.{item.name}" if key else item.name)
+        for name, item in options_of(value):
+            yield from _values(item, kind, f"{key}.{name}" if key else name)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _values(item, kind, key)

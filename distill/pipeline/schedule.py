@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.build import with_options
 from configs.command import command_name
 from configs.errors import UserError
 from configs.flags import to_flags
@@ -133,7 +134,7 @@ class _Schedule:
             self._fail(name, str(refusal))
             return
         changes = {"output_dir": plan.work_dir} | ({"resume": "auto"} if goes_on else {})
-        words = stage_command(dataclasses.replace(plan.config, **changes))
+        words = stage_command(with_options(plan.config, **changes))
         print(shlex.join(words), flush=True)
         alone = self.jobs == 1
         variables = {} if alone else {"OMP_NUM_THREADS": str(threads_each(self.jobs))}
