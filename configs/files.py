@@ -71,7 +71,7 @@ def full_disk_is_a_user_error(path: str | os.PathLike) -> Iterator[None]:
         number = getattr(error, "errno", None)
         if number in (errno.ENOSPC, errno.EDQUOT) or _SHORT_WRITE.search(str(error)):
             raise UserError(
-                f"{path}: the disk is full while writing ({error}; {_bytes_free(Path(path)):,} bytes free). "
+                f"{path}: the disk is full while writing ({error}; {bytes_free(Path(path)):,} bytes free). "
                 "Free some space or choose another output folder, then run the command again."
             ) from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -98,7 +98,7 @@ def reserve_blocks(path: Path) -> None:
             file.write(kept)
 
 
-def _bytes_free(path: Path) -> int:
+def bytes_free(path: Path) -> int:
     """Bytes free on the disk of `path`, or of its nearest folder that exists."""
     for folder in (path, *path.absolute().parents):
         if folder.exists():
