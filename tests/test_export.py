@@ -16,6 +16,8 @@ from students.export import OUTPUTS, Config, check, export_student, main, measur
 from students.pipeline import open_model
 from tests.tiny_students import rectangle_frame, tiny_detector, tiny_files, tiny_landmarker
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture
 def manifest_npy(tmp_path):

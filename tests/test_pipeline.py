@@ -19,6 +19,8 @@ from students.second_look import refined_box
 from students.views import ear_view, points_in_frame
 from tests.tiny_students import CROP_PX, FRAME_PX, rectangle_frame, tiny_files, tiny_landmarker
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def pipeline():

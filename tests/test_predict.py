@@ -16,6 +16,8 @@ from students.predict import Config, main
 from students.video import VideoFile
 from tests.tiny_students import rectangle_frame, tiny_files
 
+pytestmark = pytest.mark.trains
+
 BOX = (20, 24, 48, 64)
 
 

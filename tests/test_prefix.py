@@ -25,6 +25,8 @@ from teacher.prefix import RECORD, TOKENS, keep_prefix
 from tests.test_teacher_commands import train_config
 from tests.tiny_teacher import TINY_BACKBONE, tiny_vae
 
+pytestmark = pytest.mark.trains
+
 DRAWN = {"seed": 0}
 
 

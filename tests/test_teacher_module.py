@@ -25,6 +25,8 @@ from teacher.module import (
 from teacher.trainer import build_trainer, find_resume
 from tests.tiny_teacher import tiny_vae
 
+pytestmark = pytest.mark.trains
+
 
 class Blobs(Dataset):
     """Soft random pictures."""
