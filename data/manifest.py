@@ -1,8 +1,8 @@
 """The manifest: one `.npy` file that says which ear lies where in which photograph.
 
 On disk it is a pickled dict (`image_paths`, `bboxes`, optional `landmarks`, `visibility`, `sources`,
-`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code, so reading
-goes through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
+`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code, so reading goes
+through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
 (`data.safe_pickle`).
 """
 
@@ -18,9 +18,11 @@ import numpy as np
 
 from configs.errors import UserError, did_you_mean
 from configs.files import write_atomic
+from data.columns import below, numbers, relative_below, strings
 from data.crop_settings import CropSettings
-from data.manifest_fields import as_numbers, as_strings, as_visibility
 from data.safe_pickle import load_object
+
+NOT_ANNOTATED, HIDDEN, VISIBLE = 0, 1, 2  # the visibility of a point, as in COCO
 
 KEYS = ("image_paths", "bboxes", "landmarks", "visibility", "sources", "scores", "empty_image_paths", "crops")
 
@@ -51,21 +53,21 @@ class Manifest:
         """Bring every field to its type and check that the lengths agree. Raises UserError."""
         ears = len(self.image_paths)
         arrays = {
-            "image_paths": as_strings(self.image_paths, "image_paths"),
-            "empty_images": as_strings(self.empty_images, "empty_image_paths"),
-            "boxes_xyxy": as_numbers(self.boxes_xyxy, "bboxes", (ears, 4)),
+            "image_paths": strings(self.image_paths, "image_paths"),
+            "empty_images": strings(self.empty_images, "empty_image_paths"),
+            "boxes_xyxy": numbers(self.boxes_xyxy, "bboxes", (ears, 4)),
         }
         if self.landmarks is not None:
-            arrays["landmarks"] = as_numbers(self.landmarks, "landmarks", (ears, None, 2))
-            arrays["visibility"] = as_visibility(arrays["landmarks"], self.visibility)
+            arrays["landmarks"] = numbers(self.landmarks, "landmarks", (ears, None, 2))
+            arrays["visibility"] = _visibility(arrays["landmarks"], self.visibility)
             seen = (arrays["visibility"] > 0)[..., None]
             arrays["landmarks"] = np.where(seen, arrays["landmarks"], np.float32(np.nan))
         elif self.visibility is not None:
             raise UserError("The manifest has 'visibility' but no 'landmarks'.")
         if self.sources is not None:
-            arrays["sources"] = as_strings(self.sources, "sources", ears)
+            arrays["sources"] = strings(self.sources, "sources", ears)
         if self.scores is not None:
-            arrays["scores"] = as_numbers(self.scores, "scores", (ears,))
+            arrays["scores"] = numbers(self.scores, "scores", (ears,))
             if not ((arrays["scores"] >= 0) & (arrays["scores"] <= 1)).all():
                 raise UserError("scores must hold numbers from 0 to 1.")
         for name, array in arrays.items():
@@ -105,7 +107,7 @@ def read_manifest(path: str | os.PathLike, num_landmarks: int | None = None, che
             near = did_you_mean(key, map(str, content))
             raise UserError(f"{path}: no key {key!r}; it has {sorted(map(str, content))}.{near}")
     try:
-        manifest = _from_dict(content, path)
+        manifest = _from_dict(content, path.absolute().parent)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: {error}") from None
     if check:
@@ -120,13 +122,13 @@ def write_manifest(path: str | os.PathLike, manifest: Manifest) -> Path:
     path = Path(path)
     folder = path.absolute().parent
     content = {
-        "image_paths": _relative_below(manifest.image_paths, folder),
+        "image_paths": relative_below(manifest.image_paths, folder),
         "bboxes": manifest.boxes_xyxy,
         "landmarks": manifest.landmarks,
         "visibility": manifest.visibility,
         "sources": manifest.sources,
         "scores": manifest.scores,
-        "empty_image_paths": _relative_below(manifest.empty_images, folder),
+        "empty_image_paths": relative_below(manifest.empty_images, folder),
         "crops": manifest.crops.to_plain(),
     }
     content = {key: value for key, value in content.items() if value is not None}
@@ -200,7 +202,7 @@ def row_faults(manifest: Manifest) -> dict[str, np.ndarray]:
     if manifest.landmarks is not None:
         unknown = ~np.isfinite(manifest.landmarks).all(axis=2)
         faults["annotated point with NaN or infinity"] = (unknown & (manifest.visibility > 0)).any(axis=1)
-        faults["visibility other than 0, 1, 2"] = (manifest.visibility > 2).any(axis=1)
+        faults["visibility other than 0, 1, 2"] = (manifest.visibility > VISIBLE).any(axis=1)
     return faults
 
 
@@ -232,16 +234,15 @@ def _check_rows(manifest: Manifest, path: Path) -> None:
             )
 
 
-def _from_dict(content: dict, path: Path) -> Manifest:
-    folder = path.absolute().parent
+def _from_dict(content: dict, folder: Path) -> Manifest:
     return Manifest(
-        image_paths=_below(as_strings(content["image_paths"], "image_paths"), folder),
+        image_paths=below(strings(content["image_paths"], "image_paths"), folder),
         boxes_xyxy=content["bboxes"],
         landmarks=content.get("landmarks"),
         visibility=content.get("visibility"),
         sources=content.get("sources"),
         scores=content.get("scores"),
-        empty_images=_below(as_strings(content.get("empty_image_paths", ()), "empty_image_paths"), folder),
+        empty_images=below(strings(content.get("empty_image_paths", ()), "empty_image_paths"), folder),
         crops=CropSettings.from_plain(content.get("crops"), "crops"),
     )
 
@@ -253,12 +254,11 @@ def _with_landmarks(manifest: Manifest, points: int) -> tuple[np.ndarray, np.nda
     return nothing, np.zeros(nothing.shape[:2], dtype=np.uint8)
 
 
-def _below(paths: np.ndarray, folder: Path) -> np.ndarray:
-    return np.array([os.path.normpath(os.path.join(folder, path)) for path in paths.tolist()], dtype=str)
-
-
-def _relative_below(paths: np.ndarray, folder: Path) -> np.ndarray:
-    start = os.path.join(folder, "")
-    absolute = (os.path.abspath(path) for path in paths.tolist())
-    below = [path.removeprefix(start).replace(os.sep, "/") for path in absolute]
-    return np.array(below, dtype=str)
+def _visibility(landmarks: np.ndarray, visibility: object) -> np.ndarray:
+    """(N, K) uint8. Without a given one, points that are numbers count as visible, NaN as not annotated."""
+    if visibility is None:
+        visibility = np.where(np.isfinite(landmarks).all(axis=2), VISIBLE, NOT_ANNOTATED)
+    array = numbers(visibility, "visibility", landmarks.shape[:2])
+    if not np.isfinite(array).all() or (array < 0).any() or (array != np.floor(array)).any():
+        raise UserError("visibility must hold 0 (not annotated), 1 (hidden) or 2 (visible).")
+    return array.clip(0, 255).astype(np.uint8)

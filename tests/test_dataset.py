@@ -14,9 +14,10 @@ import data.loading.cache
 from configs.errors import UserError
 from data import crops
 from data.dataset import EarCrops, Frames, Photographs, collate_frames, sample_seed
+from data.labels import choose_labelled
 from data.landmarks import Scheme
 from data.loading.cache import PixelCache
-from data.loading.datamodule import EarDataModule, choose_labelled, ear_loader
+from data.loading.datamodule import EarDataModule, ear_loader
 from data.loading.sampler import EpochSampler
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.transforms import (

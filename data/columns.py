@@ -1,17 +1,18 @@
-"""The fields of a manifest brought to their types: strings, numbers, visibility; or an error that says what
-is wrong.
-"""
+"""The columns of a manifest brought to their types, and its paths from below a folder and back."""
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from configs.errors import UserError
 
 
-def as_strings(values: object, name: str, count: int | None = None) -> np.ndarray:
+def strings(values: object, name: str, count: int | None = None) -> np.ndarray:
+    """`values` as (N,) str, not copied where they are. Raises UserError for others, or other than `count`."""
     array = np.asarray(values)
     if array.size == 0:
         array = np.empty(0, dtype=str)
@@ -29,7 +30,8 @@ def as_strings(values: object, name: str, count: int | None = None) -> np.ndarra
     return array  # not copied: of a million paths each copy is 0.3 GB
 
 
-def as_numbers(values: object, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+def numbers(values: object, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """`values` as float32 of `shape`, None for a side of any length. Raises UserError for others."""
     try:
         array = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -45,11 +47,14 @@ def as_numbers(values: object, name: str, shape: tuple[int | None, ...]) -> np.n
     return array
 
 
-def as_visibility(landmarks: np.ndarray, visibility: object) -> np.ndarray:
-    """(N, K) uint8. Without a given one, points that are numbers count as visible, NaN as not annotated."""
-    if visibility is None:
-        visibility = np.where(np.isfinite(landmarks).all(axis=2), 2, 0)
-    array = as_numbers(visibility, "visibility", landmarks.shape[:2])
-    if not np.isfinite(array).all() or (array < 0).any() or (array != np.floor(array)).any():
-        raise UserError("visibility must hold 0 (not annotated), 1 (hidden) or 2 (visible).")
-    return array.clip(0, 255).astype(np.uint8)
+def below(paths: np.ndarray, folder: Path) -> np.ndarray:
+    """(N,) str: relative paths as paths below `folder`, absolute ones as they are."""
+    return np.array([os.path.normpath(os.path.join(folder, path)) for path in paths.tolist()], dtype=str)
+
+
+def relative_below(paths: np.ndarray, folder: Path) -> np.ndarray:
+    """(N,) str: paths below `folder` relative to it, others absolute."""
+    start = os.path.join(folder, "")
+    absolute = (os.path.abspath(path) for path in paths.tolist())
+    stored = [path.removeprefix(start).replace(os.sep, "/") for path in absolute]
+    return np.array(stored, dtype=str)
