@@ -1,8 +1,8 @@
 """The manifest: one `.npy` file that says which ear lies where in which photograph.
 
 On disk it is a pickled dict (`image_paths`, `bboxes`, optional `landmarks`, `visibility`, `sources`,
-`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code, so reading goes
-through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
+`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code, so reading
+goes through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
 (`data.safe_pickle`).
 """
 
