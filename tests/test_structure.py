@@ -131,8 +131,8 @@ def _package(word: str) -> str:
 
 ALL_HEAVY = {
     *HEAVY, "PIL", "faster_coco_eval", "filelock", "huggingface_hub", "jinja2", "lightning_fabric",
-    "matplotlib", "numpy", "onnx", "onnxruntime", "pytorch_metric_learning", "safetensors", "sklearn", "tensorboard",
-    "torchmetrics", "tqdm", "tyro", "yaml",
+    "matplotlib", "numpy", "onnx", "onnxruntime", "pytorch_metric_learning", "safetensors", "sklearn",
+    "tensorboard", "torchmetrics", "tqdm", "tyro", "yaml",
 }  # fmt: skip
 
 
