@@ -1,8 +1,8 @@
 """The manifest: one `.npy` file that says which ear lies where in which photograph.
 
 On disk it is a pickled dict (`image_paths`, `bboxes`, optional `landmarks`, `visibility`, `sources`,
-`scores`, `empty_image_paths`), the layout users already have. A pickle can run any code, so reading goes
-through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
+`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code, so reading
+goes through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
 (`data.safe_pickle`).
 """
 
@@ -19,11 +19,12 @@ import numpy as np
 from configs.errors import UserError, did_you_mean
 from configs.files import write_atomic
 from data.columns import below, numbers, relative_below, strings
+from data.crop_settings import CropSettings
 from data.safe_pickle import load_object
 
 NOT_ANNOTATED, HIDDEN, VISIBLE = 0, 1, 2  # the visibility of a point, as in COCO
 
-KEYS = ("image_paths", "bboxes", "landmarks", "visibility", "sources", "scores", "empty_image_paths")
+KEYS = ("image_paths", "bboxes", "landmarks", "visibility", "sources", "scores", "empty_image_paths", "crops")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Manifest:
     sources: (N,) str, what must not stand on both sides of a split (photograph, identity), or None.
     empty_images: (M,) str, images without an ear, for the detector.
     scores: (N,) float32, 0..1, how sure of each box the detector is that found it; None: people drew them.
+    crops: how the ears are cut out and what their points are; a file without it has the project's settings.
     """
 
     image_paths: np.ndarray
@@ -45,6 +47,7 @@ class Manifest:
     sources: np.ndarray | None = None
     empty_images: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
     scores: np.ndarray | None = None
+    crops: CropSettings = field(default_factory=CropSettings)
 
     def __post_init__(self) -> None:
         """Bring every field to its type and check that the lengths agree. Raises UserError."""
@@ -126,6 +129,7 @@ def write_manifest(path: str | os.PathLike, manifest: Manifest) -> Path:
         "sources": manifest.sources,
         "scores": manifest.scores,
         "empty_image_paths": relative_below(manifest.empty_images, folder),
+        "crops": manifest.crops.to_plain(),
     }
     content = {key: value for key, value in content.items() if value is not None}
     boxed = np.empty((), dtype=object)
@@ -139,9 +143,14 @@ def write_manifest(path: str | os.PathLike, manifest: Manifest) -> Path:
 
 
 def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
-    """All rows of several manifests. Where only some have landmarks, the others' are not annotated."""
+    """All rows of several manifests. Where only some have landmarks, the others' are not annotated.
+
+    Raises UserError where their numbers of points or their crop settings differ.
+    """
     if len(manifests) == 1:
         return manifests[0]
+    for number, manifest in enumerate(manifests[1:], start=2):
+        manifests[0].crops.require_same(manifest.crops, "the first manifest", f"number {number}")
     counts = {m.landmarks.shape[1] for m in manifests if m.landmarks is not None}
     if len(counts) > 1:
         raise UserError(f"Manifests with {sorted(counts)} landmarks cannot be joined: the counts must agree.")
@@ -157,6 +166,7 @@ def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
         sources=np.concatenate([sources_of(m) for m in manifests]) if has_sources else None,
         scores=np.concatenate([scores_of(m) for m in manifests]) if has_scores else None,
         empty_images=np.concatenate([m.empty_images for m in manifests]),
+        crops=manifests[0].crops,
     )
 
 
@@ -240,6 +250,7 @@ def _from_dict(content: dict, folder: Path) -> Manifest:
         sources=content.get("sources"),
         scores=content.get("scores"),
         empty_images=below(strings(content.get("empty_image_paths", ()), "empty_image_paths"), folder),
+        crops=CropSettings.from_plain(content.get("crops"), "crops"),
     )
 
 

@@ -195,7 +195,7 @@ def test_a_full_disk_is_said_before_anything_is_decoded(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(data.cache.os, "posix_fallocate", full)
+    monkeypatch.setattr(data.loading.cache.os, "posix_fallocate", full)
     with pytest.raises(UserError, match="disk is full"):
         augmented(ears(tmp_path), cache_dir=tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())

@@ -19,6 +19,8 @@ from students.inference.rescoring import second_box
 from students.models.checkpoint import save_student
 from tests.tiny_students import rectangle_frame, tiny_files, tiny_landmarker
 
+pytestmark = pytest.mark.trains
+
 BOXES = np.array([[20, 24, 48, 64], [12, 30, 36, 70], [70, 20, 96, 60]], dtype=np.float32)
 
 

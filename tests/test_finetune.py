@@ -23,6 +23,8 @@ from teacher.finetune import Config, main
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -19,6 +19,8 @@ from students.inference.rescoring import refined_box
 from students.models.checkpoint import load_student
 from tests.tiny_students import CROP_PX, FRAME_PX, rectangle_frame, tiny_files, tiny_landmarker
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def pipeline():

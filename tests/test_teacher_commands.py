@@ -20,6 +20,8 @@ from teacher.checkpoint import load_model, read_checkpoint
 from teacher.pictures import pairs_grid, to_pixels
 from tests.tiny_teacher import TINY_VAE, tiny_vae
 
+pytestmark = pytest.mark.trains
+
 
 def train_config(rendered, folder, **changes):
     sizes = {**TINY_VAE, "freeze_layers": 0}

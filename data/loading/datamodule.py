@@ -12,7 +12,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
-from data.crops import MARGIN
 from data.dataset import EarCrops
 from data.labels import choose_labelled
 from data.landmarks import Scheme
@@ -35,7 +34,7 @@ class EarDataModule(pl.LightningDataModule):
         batch_size: int = 32,
         num_workers: int = 2,
         out_px: int = 128,
-        margin: float = MARGIN,
+        margin: float | None = None,
         geometry: GeometryConfig | None = None,
         photometry: PhotometryConfig | None = None,
         second_view: tuple[GeometryConfig, PhotometryConfig] | None = None,
@@ -46,9 +45,10 @@ class EarDataModule(pl.LightningDataModule):
         seed: int = 0,
         cache_dir: str | os.PathLike | None = None,
     ) -> None:
-        """train_npy, val_npy: one manifest or several, joined. geometry, photometry: None leaves that part
-        out. second_view: how `data.loading.pairs.PairedCrops` draws a second view; None for items without
-        one. views: draw so many views of each ear and repeat them; 0: a new one every epoch.
+        """train_npy, val_npy: one manifest or several, joined. margin: None for what the manifests say.
+        geometry, photometry: None leaves that part out. second_view: how `data.loading.pairs.PairedCrops`
+        draws a second view; None for items without one. views: draw so many views of each ear and repeat
+        them; 0: a new one every epoch.
 
         labels: train on so many of the ears that have landmarks (int), or on that fraction of them (float
         below 1 or 1.0); None: on all ears. num_landmarks: refuse manifests with another number of points an
