@@ -183,7 +183,7 @@ def main(config: Config) -> Path:
         geometry=config.geometry,
         photometry=config.photometry,
         second_view=(config.second_geometry, config.second_photometry) if weights.paired else None,
-        views=config.train_views,
+        repeated_draws=config.train_views,
         seed=config.seed,
     )
     data.setup("fit")
