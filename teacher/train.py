@@ -190,9 +190,7 @@ def main(config: Config) -> Path:
     if config.prefix_dir is not None:
         data.train_dataset = with_prefix(config, model.encoder.backbone, data.train_dataset)
     matched = Correspondence(config.matching_map, model.map_channels) if weights.paired else None
-    module = EarVAEModule(
-        model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual, matched
-    )
+    module = EarVAEModule(model, weights, config.lr, config.warmup_steps, perceptual, matched)
     pictures = ReconstructionPictures(
         output_dir / "reconstructions", spread_targets(data.val_dataset, PICTURED_CROPS)
     )
