@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from data.manifest import HIDDEN
@@ -32,8 +33,6 @@ def draw_points(
     left out. grow: enlarge a small picture first, so that lines stay thin. numbers: write each point's index
     beside it.
     """
-    import cv2
-
     picture = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     if grow > 1:
         picture = cv2.resize(picture, None, fx=grow, fy=grow, interpolation=cv2.INTER_CUBIC)
@@ -72,8 +71,6 @@ def draw_boxes(
     image: np.ndarray, boxes_xyxy: np.ndarray, colour: tuple[int, int, int] = (86, 180, 233)
 ) -> np.ndarray:
     """A copy of `image` (H, W, 3) uint8 with boxes (N, 4) px."""
-    import cv2
-
     picture = np.ascontiguousarray(image).copy()
     line = max(1, round(min(picture.shape[:2]) / 200))
     for box in np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4):

@@ -20,7 +20,6 @@ from configs.provenance import write_provenance
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.preparation.checks import MIN_BOX_PX, check_images, check_parts
-from data.preparation.parts import Part
 from data.preparation.reading import ibug_points, read_part, require_points, with_sources
 from data.preparation.splitting import SplitOptions, split_parts
 from data.preparation.writing import require_kept, write_sides
@@ -69,7 +68,13 @@ def main(config: Config) -> Path:
     """Read, check, split, write. Raises UserError when nothing usable is left."""
     drops, changes = Drops(), Drops()
     inputs = {"": config.input, "val": config.val_input, "test": config.test_input}
-    read = [_read(path, side, config, drops) for side, paths in inputs.items() for path in paths]
+    read = []
+    for side, paths in inputs.items():
+        for path in paths:
+            part = read_part(path, side, config.format, config.reading, drops)
+            manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
+            require_points(manifest, config.num_landmarks, path)
+            read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
     facts = check_images((path for part in read for path in part.image_paths), config.num_workers)
     parts = check_parts(read, facts, drops, changes)
     if not any(len(part.manifest) for part in parts):
@@ -87,14 +92,6 @@ def main(config: Config) -> Path:
     write_json(config.output_dir / "prepare.json", summary)
     write_provenance(config.output_dir, config)
     return config.output_dir
-
-
-def _read(path: Path, side: str, config: Config, drops: Drops) -> Part:
-    """One input, with the scheme's points and with sources."""
-    part = read_part(path, side, config.format, config.reading, drops)
-    manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
-    require_points(manifest, config.num_landmarks, path)
-    return replace(part, manifest=with_sources(manifest, config.source_pattern))
 
 
 def _print_summary(outputs: dict[str, dict[str, int]], drops: Drops, changes: Drops) -> None:

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from configs.errors import UserError
 from data.formats.drops import Drops
@@ -33,8 +34,6 @@ class ImageFacts(NamedTuple):
 
 def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts]:
     """Decode every image, in `num_workers` processes (0: in this one), with a progress bar; path -> facts."""
-    from tqdm import tqdm
-
     unique = list(dict.fromkeys(paths))
     bar = {"total": len(unique), "desc": "checking images", "unit": "image", "disable": not unique}
     if num_workers < 1 or len(unique) < 32:
