@@ -12,7 +12,7 @@ from data.manifest import HIDDEN
 if TYPE_CHECKING:
     from data.landmarks import Scheme
 
-# One colour a curve (RGB), told apart also by people who do not tell red from green (Okabe and Ito, 2008).
+# One colour a curve (RGB), distinct also for people who do not see red from green (Okabe and Ito, 2008).
 CURVE_COLOURS = ((86, 180, 233), (240, 228, 66), (230, 159, 0), (204, 121, 167), (0, 158, 115), (213, 94, 0))
 POINT_COLOUR = (255, 255, 255)
 _SUBPIXEL_BITS = 4

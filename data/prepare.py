@@ -32,7 +32,7 @@ class Config:
     input: tuple[Path, ...]
     """Files or folders with annotations or crops; several are joined."""
     format: Literal["auto", "npy", "coco", "yolo", "yolo-pose", "pts", "crops"] = "auto"
-    """Format of the inputs; auto tells it by suffix and content, of each by itself."""
+    """Format of the inputs; auto finds it by suffix and content, for each input by itself."""
     val_input: tuple[Path, ...] = ()
     """Inputs that are the validation set as they are; then nothing else goes there."""
     test_input: tuple[Path, ...] = ()
@@ -48,9 +48,9 @@ class Config:
     num_workers: int = 2
     """Processes that check images."""
     split: Flat[SplitOptions] = field(default_factory=SplitOptions)
-    """The split"""
+    """How ears are split"""
     reading: Flat[ReadOptions] = field(default_factory=ReadOptions)
-    """Annotation files"""
+    """How annotation files are read"""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "workers": Renamed("num_workers"),

@@ -22,7 +22,7 @@ from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.boxes import area
 from data.images import GREY
 
-MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it enlarged pixels teach nothing
+MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it pixels are only enlarged
 
 
 class Geometry:

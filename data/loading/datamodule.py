@@ -47,7 +47,7 @@ class EarDataModule(pl.LightningDataModule):
         seed: int = 0,
         cache_dir: str | os.PathLike | None = None,
     ) -> None:
-        """train_npy, val_npy: one manifest or several, joined. margin: None for what the manifests say.
+        """train_npy, val_npy: one manifest or several, joined. margin: None for that of the manifests.
         geometry, photometry: None leaves that part out. second_view: how `data.loading.pairs.PairedCrops`
         draws a second view; None for items without one. repeated_draws: draw so many crops of each ear and
         repeat them; 0: a new one every epoch.

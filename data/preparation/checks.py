@@ -24,7 +24,7 @@ SAME_BOX_PX = 1.0  # two boxes this alike on the same bytes are one annotation t
 
 
 class ImageFacts(NamedTuple):
-    """What decoding an image told: its upright size and the digest of its bytes, or why it cannot be read."""
+    """Of a decoded image: its upright size px and the digest of its bytes, or why it cannot be read."""
 
     height: int
     width: int
@@ -120,7 +120,7 @@ def check_empty_images(
 
 
 def _dropped(bad: np.ndarray, reason: str, manifest: Manifest, drops: Drops) -> np.ndarray:
-    """Tell `drops` of each bad row; returns `bad`."""
+    """Count each bad row in `drops`; returns `bad`."""
     for row in np.flatnonzero(bad):
         box = ", ".join(f"{edge:g}" for edge in manifest.boxes_xyxy[row])
         drops.add(reason, f"{manifest.image_paths[row]} box [{box}]")

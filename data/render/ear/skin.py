@@ -43,6 +43,7 @@ class Skin:
 
 
 def draw_skin(rng: np.random.Generator) -> Skin:
+    """Skin of any tone between the lightest and the darkest, light ones more often."""
     depth = rng.beta(1.0, 1.7) * (len(_TONES) - 1)
     low = min(int(depth), len(_TONES) - 2)
     tone = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (depth - low) + rng.normal(0, (5, 5, 6))
