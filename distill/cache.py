@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
 from configs.errors import UserError
+from data.augmentation import GeometryConfig
 from data.crops import MARGIN
-from data.transforms import GeometryConfig
 from distill.teacher_maps.disk_budget import fitting_grid, print_disk, print_time, refuse_full_disk
 from distill.teacher_maps.launch import launch
 

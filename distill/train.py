@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from configs.command import run_command
 from configs.errors import UserError
-from data.transforms import FrameConfig, GeometryConfig, PhotometryConfig
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
     from distill.student.data import TrainingData

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.crops import crop
 from data.dataset import EarCrops
 from data.images import read_image
 from data.loading.datamodule import ear_loader
 from data.manifest import Manifest, read_manifest, write_manifest
-from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+from data.transforms import Geometry, Photometry
 
 
 class DecodedAnew(EarCrops):
