@@ -1,0 +1,51 @@
+"""Pseudo-labels of a manifest's ears: the points that a landmarker predicts on their photographs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from data import crops
+from data.dataset import EarCrops
+from data.landmarks import Scheme
+from data.manifest import Manifest
+from distill.teacher_maps.frozen_teacher import FrozenTeacher
+from distill.teacher_maps.pseudo_labels import predict_points
+from teacher.pictures import to_signed
+
+BATCH_SIZE = 64  # crops at once
+NOT_ANNOTATED, VISIBLE = 0, 2
+
+
+def pseudo_labelled_ears(
+    landmarker: FrozenTeacher, manifest: Manifest, scheme: Scheme, margin: float, agreement_limit: float
+) -> Manifest:
+    """The ears with predicted landmarks, px of their photographs; landmarks they have are not read.
+
+    scheme: which points mirroring swaps; margin: of the crops. A point on whose place the readings of the ear
+    and of its mirror image differ by `agreement_limit` (a fraction of the crop's side) is not annotated.
+    """
+    bare = replace(manifest, landmarks=None, visibility=None)
+    landmarks, agreed = predict_landmarks(
+        landmarker, EarCrops(bare, landmarker.image_px, margin), scheme.flip, agreement_limit
+    )
+    visibility = np.where(agreed, VISIBLE, NOT_ANNOTATED).astype(np.uint8)
+    return replace(manifest, landmarks=landmarks, visibility=visibility)
+
+
+def predict_landmarks(
+    landmarker: FrozenTeacher, ears: EarCrops, flip: list[int], agreement_limit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points of all ears (N, K, 2) float32, px of their photographs, and which are agreed on (N, K) bool."""
+    points, agreed = [], []
+    for start in tqdm(range(0, len(ears), BATCH_SIZE), desc="ears", unit="batch"):
+        items = [ears[row] for row in range(start, min(start + BATCH_SIZE, len(ears)))]
+        found = predict_points(landmarker, to_signed(torch.stack([item["image"] for item in items])), flip)
+        found_px = found.points_unit.numpy() * ears.out_px - 0.5
+        pairs = zip(items, found_px, strict=True)
+        points += [crops.apply(crops.invert(item["matrix"].numpy()), values) for item, values in pairs]
+        agreed.append((found.disagreement < agreement_limit).numpy())
+    return np.stack(points).astype(np.float32), np.concatenate(agreed)
