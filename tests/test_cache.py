@@ -12,6 +12,7 @@ from data.crops import crop, mirrors
 from data.images import read_image
 from data.landmarks import load_scheme
 from data.manifest import fingerprint, read_manifest
+from data.tensors import to_signed
 from distill import cache
 from distill.cache import Config, main
 from distill.teacher_maps import acceptance
@@ -23,7 +24,6 @@ from distill.teacher_maps.pseudo_labels import predict_points, trust
 from distill.teacher_maps.store import KeptMaps
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
-from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 

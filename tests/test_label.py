@@ -8,6 +8,7 @@ from configs.errors import UserError
 from data.dataset import EarCrops
 from data.landmarks import load_scheme
 from data.manifest import read_manifest
+from data.tensors import to_signed
 from distill import label
 from distill.label import Config, main
 from distill.teacher_maps import labelled_ears
@@ -15,7 +16,6 @@ from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.options import PSEUDO_LABELLED
 from distill.teacher_maps.pseudo_labels import predict_points
 from students.models.checkpoint import build_student, save_student
-from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 
 

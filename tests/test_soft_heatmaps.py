@@ -8,6 +8,7 @@ import torch
 from configs.build import configured, with_options
 from configs.errors import UserError
 from configs.files import read_json
+from data.tensors import to_signed
 from distill import cache
 from distill.student.map_matching import HeatmapMatcher
 from distill.teacher_maps import acceptance
@@ -17,9 +18,10 @@ from distill.teacher_maps.store import KeptMaps
 from distill.train import Config, main, training_data
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
-from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
+
+pytestmark = pytest.mark.trains
 
 ALL_SEEN = torch.ones(2, 1, 4, 4)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from configs.errors import UserError
 from data.dataset import EarCrops
+from data.labels import choose_labels
 from data.landmarks import Scheme
 from data.loading.datamodule import ear_loader
 from data.manifest import Manifest
@@ -19,7 +20,6 @@ from distill.student.plan import batch_mix
 from distill.student.teacher_targets import TeacherTargets, rows_within
 from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops, check_pixels, read_ears
 from distill.teacher_maps.store import KeptMaps
-from teacher.detector_training.data import choose_labels
 
 
 def landmarker_data(

@@ -16,11 +16,11 @@ from data.dataset import EarCrops
 from data.landmarks import Scheme
 from data.manifest import Manifest, require_landmarks
 from data.metrics import nme
+from data.tensors import to_signed
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.numbered_crops import read_ears
 from distill.teacher_maps.options import ACCEPTANCE_NME, BATCH_SIZE, CROP_PX, LabellerOptions
 from distill.teacher_maps.pseudo_labels import predict_points
-from teacher.pictures import to_signed
 
 FOR_ALL = "gate_nme"  # where the limit for all labellers comes from, as kept maps name it since the first
 

@@ -11,13 +11,12 @@ from tqdm import tqdm
 from data import crops
 from data.dataset import EarCrops
 from data.landmarks import Scheme
-from data.manifest import Manifest
+from data.manifest import NOT_ANNOTATED, VISIBLE, Manifest
+from data.tensors import to_signed
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.pseudo_labels import predict_points
-from teacher.pictures import to_signed
 
 BATCH_SIZE = 64  # crops at once
-NOT_ANNOTATED, VISIBLE = 0, 2
 
 
 def pseudo_labelled_ears(
