@@ -16,10 +16,8 @@ from typing import ClassVar
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.groups import Flat, Gone, Renamed
+from configs.groups import Flat, Gone, Removed, Renamed
 from configs.provenance import write_provenance
-from data.crops import MARGIN
-from data.landmarks import load_scheme
 from distill.teacher_maps.options import (
     BATCH_SIZE,
     CROP_PX,
@@ -42,17 +40,17 @@ class Config:
     """Folder of the kept maps."""
     dry_run: bool = False
     """Print the bytes on disk and the time it will take, and stop."""
-    margin: float = MARGIN
-    """Border around the box, as a fraction of its longer side."""
-    scheme: Path | None = None
-    """Landmark description (what mirroring swaps); without one, the project's 17 points."""
     num_nodes: int = 1
     """Machines that share the shards: docs/cluster.md."""
 
     maps: Flat[MapOptions] = field(default_factory=MapOptions)
     labeller: Flat[LabellerOptions] = field(default_factory=LabellerOptions)
     compute: Flat[ComputeOptions] = field(default_factory=ComputeOptions)
-    GONE: ClassVar[Mapping[str, Gone]] = {"more_train_npy": Renamed("train_npy", joins=True)}
+    GONE: ClassVar[Mapping[str, Gone]] = {
+        "more_train_npy": Renamed("train_npy", joins=True),
+        "margin": Removed("the manifest says it: data.prepare --margin"),
+        "scheme": Removed("the manifest says it: data.prepare --scheme"),
+    }
 
 
 def main(config: Config) -> Path | None:
@@ -68,11 +66,13 @@ def main(config: Config) -> Path | None:
 
     maps, labelling, compute, folder = config.maps, config.labeller, config.compute, config.output_dir
     fabric = launch(compute.devices, config.num_nodes)
-    manifest, scheme = read_ears(*config.train_npy), load_scheme(config.scheme)
-    bf16 = compute.precision != "32"
+    manifest, bf16 = read_ears(*config.train_npy), compute.precision != "32"
     teacher = FrozenTeacher.load(config.checkpoint, bf16=bf16).to(fabric.device)
-    numbered = NumberedCrops(manifest, CropNumbering(CROP_PX, config.margin, compute.seed, maps.geometry))
-    computer = MapComputer(teacher, numbered, maps.layer, maps.grid, fabric.device, scheme.flip)
+    numbering = CropNumbering(CROP_PX, manifest.crops.margin, compute.seed, maps.geometry)
+    numbered = NumberedCrops(manifest, numbering)
+    computer = MapComputer(
+        teacher, numbered, maps.layer, maps.grid, fabric.device, manifest.crops.scheme.flip
+    )
     channels = computer.channels()
     computer.grid = fitting_grid(len(manifest), maps.views, channels, maps.grid, maps.max_gb)
     shape = (len(manifest), maps.views, channels, computer.grid, computer.grid)
@@ -84,7 +84,7 @@ def main(config: Config) -> Path | None:
             print_time(computer, shape, BATCH_SIZE, fabric.world_size)
         return None
     computer.labeller, acceptance = admitted_labeller(
-        labelling, teacher, config.checkpoint, scheme, config.margin, bf16, fabric
+        labelling, teacher, config.checkpoint, manifest.crops, bf16, fabric
     )
     if maps.layer == HEATMAPS and computer.labeller is not teacher:
         raise UserError(

@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from configs.command import run_command
-from configs.groups import Fixed, Gone
+from configs.groups import Fixed, Gone, Removed
 from configs.provenance import write_provenance
-from data.crops import MARGIN
-from data.landmarks import load_scheme
 from distill.teacher_maps.options import AGREEMENT_LIMIT, PSEUDO_LABELLED
 
 
@@ -34,27 +32,27 @@ class Config:
     """Manifest of the ears."""
     output_dir: Path = Path("runs/labels")
     """Folder of the manifest."""
-    margin: float = MARGIN
-    """Border around the box, as a fraction of its longer side."""
-    scheme: Path | None = None
-    """Landmark description (what mirroring swaps); without one, the project's 17 points."""
     GONE: ClassVar[Mapping[str, Gone]] = {
         "agreement_limit": Fixed(AGREEMENT_LIMIT, "no recipe needed another"),
         "batch_size": Fixed(64, "it changes nothing but memory"),
+        "margin": Removed("the landmarker's file says it: data.prepare --margin, before it is trained"),
+        "scheme": Removed("the landmarker's file says it: data.prepare --scheme, before it is trained"),
     }
 
 
 def main(config: Config) -> Path:
-    """Label the ears; returns the output folder. Raises UserError as manifests and students do."""
+    """Label the ears; returns the output folder. Raises UserError for ears that are cut otherwise than those
+    the landmarker was trained on, and as manifests and students do.
+    """
     from data.manifest import write_manifest
     from distill.teacher_maps.frozen_teacher import FrozenTeacher
     from distill.teacher_maps.labelled_ears import pseudo_labelled_ears
     from distill.teacher_maps.numbered_crops import read_ears
+    from students.models.checkpoint import student_crops
 
-    landmarker = FrozenTeacher.load_landmarker(config.landmarker)
-    labelled = pseudo_labelled_ears(
-        landmarker, read_ears(config.npy), load_scheme(config.scheme), config.margin, AGREEMENT_LIMIT
-    )
+    landmarker, manifest = FrozenTeacher.load_landmarker(config.landmarker), read_ears(config.npy)
+    manifest.crops.require_same(student_crops(config.landmarker), f"{config.npy}", f"{config.landmarker}")
+    labelled = pseudo_labelled_ears(landmarker, manifest, AGREEMENT_LIMIT)
     write_provenance(config.output_dir, config)
     write_manifest(config.output_dir / PSEUDO_LABELLED, labelled)
     print(f"{len(labelled):,} ears, {(labelled.visibility > 0).mean():.1%} of their points labelled")

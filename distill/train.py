@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.groups import Flat, Gone, Renamed
+from configs.groups import Flat, Gone, Removed, Renamed
 from configs.provenance import write_provenance
-from data.landmarks import load_scheme
 from distill.student.options import (
     GRADIENT_CLIP,
     AugmentationOptions,
@@ -53,8 +52,6 @@ class Config:
     """Start from the weights, and with the sizes, of a student.pt such as students/pretrained/detector.pt."""
     student_options: dict[str, Any] = field(default_factory=dict)
     """Sizes of the student, such as {width: 48, image_px: 128}."""
-    scheme: Path | None = None
-    """Landmark description (names, curves, what mirroring swaps); without one, the project's 17 points."""
     num_nodes: int = 1
     """Machines that share each batch: docs/cluster.md."""
 
@@ -65,7 +62,10 @@ class Config:
     optimization: Flat[OptimizationOptions] = field(default_factory=OptimizationOptions)
     augmentation: Flat[AugmentationOptions] = field(default_factory=AugmentationOptions)
     trainer: Flat[TrainerOptions] = field(default_factory=TrainerOptions)
-    GONE: ClassVar[Mapping[str, Gone]] = {"more_train_npy": Renamed("train_npy", joins=True)}
+    GONE: ClassVar[Mapping[str, Gone]] = {
+        "more_train_npy": Renamed("train_npy", joins=True),
+        "scheme": Removed("the manifest says it: data.prepare --scheme"),
+    }
 
     def __post_init__(self) -> None:
         """Raise UserError for what does not go together."""
@@ -88,6 +88,7 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
     from pytorch_lightning.utilities import rank_zero_only
 
+    from distill.student.data import shared_crops
     from distill.student.fit import build_module, first_student, resume_point
     from distill.student.loader import StepData
     from distill.student.map_losses import check_loss_weights
@@ -100,9 +101,16 @@ def main(config: Config) -> Path:
     if distillation.distill:
         check_loss_weights(config.map_loss.loss_weights)
     seed_everything(trainer_options.seed, workers=True, verbose=False)
-    scheme = load_scheme(config.scheme)
+    crops = shared_crops(
+        [
+            *config.train_npy,
+            config.labels.labelled_npy,
+            config.labels.val_npy,
+            distillation.pseudo_labelled_npy,
+        ]
+    )
     student = first_student(  # first: the twin draws the same weights
-        config.student, config.student_options, config.init_checkpoint, len(scheme)
+        config.student, config.student_options, config.init_checkpoint, crops
     )
     data = training_data(config, student.image_px)
     rounds, steps_per_round = plan_steps(config.optimization.steps, config.optimization.rounds)
@@ -129,7 +137,7 @@ def main(config: Config) -> Path:
         epochs=rounds,
         monitor=monitor,
         mode=mode,
-        save_best=lambda trained: save_student(output_dir / "student.pt", trained.best_student),
+        save_best=lambda trained: save_student(output_dir / "student.pt", trained.best_student, crops),
         seed=trainer_options.seed,
         precision=trainer_options.precision,
         gradient_clip=GRADIENT_CLIP,
@@ -151,7 +159,7 @@ def main(config: Config) -> Path:
             data,
             trainer,
             steps,
-            scheme,
+            crops.scheme,
         )
     return output_dir
 
@@ -174,7 +182,7 @@ def training_data(config: Config, image_px: int) -> TrainingData:
     }
     if config.student == "detector":
         return detector_data(**common)
-    return landmarker_data(**common, map_weight=config.map_loss.map_weight, scheme=load_scheme(config.scheme))
+    return landmarker_data(**common, map_weight=config.map_loss.map_weight)
 
 
 def _wants_points(config: Config) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
-from data.manifest import Manifest, fingerprint
+from data.crop_settings import CropSettings
+from data.manifest import Manifest, fingerprint, read_manifest
 from distill.student.batches import CropBatches, FrameBatches
 from distill.student.plan import BatchMix
 from distill.teacher_maps.store import KeptMaps
@@ -30,8 +32,19 @@ class TrainingData:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def shared_crops(manifests: Iterable[Path | None]) -> CropSettings:
+    """The crop settings of all manifests of a training. Raises UserError where they differ."""
+    paths = [path for path in manifests if path is not None]
+    settings = [read_manifest(path).crops for path in paths]
+    for path, other in zip(paths, settings, strict=True):
+        settings[0].require_same(other, f"{paths[0]}", f"{path}")
+    return settings[0]
+
+
 def open_maps(folder: Path | None, manifest: Manifest) -> KeptMaps:
-    """The kept maps of a manifest's ears. Raises UserError for none, those of others, and damaged ones."""
+    """The kept maps of a manifest's ears. Raises UserError for none, those of other ears or of ears cut
+    otherwise, and damaged ones.
+    """
     if folder is None:
         raise UserError(
             "maps is not given: keep the teacher's maps with distill.cache and give their folder, or "
@@ -39,6 +52,7 @@ def open_maps(folder: Path | None, manifest: Manifest) -> KeptMaps:
         )
     kept = KeptMaps(folder)
     kept.require({"manifest_sha256": fingerprint(manifest)}, "the ears of train_npy")
+    kept.crop_settings.require_same(manifest.crops, f"{folder}", "train_npy")
     kept.verify()
     return kept
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from configs.errors import UserError
+from data.crop_settings import CropSettings
 from distill.student.map_losses import centre_and_scale
 from distill.student.map_matching import HeatmapMatcher, MapMatcher
 from distill.student.module import DetectorModule, LandmarkerModule, StudentModule
@@ -22,22 +23,22 @@ from distill.student.options import (
 )
 from distill.teacher_maps.frozen_teacher import HEATMAPS
 from distill.teacher_maps.store import KeptMaps
-from students.models.checkpoint import build_student, kind_of, load_student
+from students.models.checkpoint import build_student, kind_of, load_student, student_crops
 from teacher.checkpoint import read_torch
 from teacher.training.trainer import find_resume
 
 
 def first_student(
-    kind: str, student_options: Mapping[str, Any], init_checkpoint: Path | None, num_landmarks: int
+    kind: str, student_options: Mapping[str, Any], init_checkpoint: Path | None, crops: CropSettings
 ) -> nn.Module:
     """The student before its first step: random weights, or those of a student.pt.
 
-    kind: landmarker or detector; student_options: arguments of its class. Raises UserError where
-    init_checkpoint is of other sizes.
+    kind: landmarker or detector; student_options: arguments of its class; crops: of the ears to train on.
+    Raises UserError where init_checkpoint is of other sizes, or a landmarker of other crops.
     """
     options = dict(student_options)
     if kind == "landmarker":
-        options.setdefault("num_landmarks", num_landmarks)
+        options.setdefault("num_landmarks", crops.num_landmarks)
     if init_checkpoint is None:
         return build_student(kind, options)
     student = load_student(init_checkpoint, kind).train()
@@ -45,8 +46,10 @@ def first_student(
         if student.hparams.get(name, wanted) != wanted:
             raise UserError(
                 f"{init_checkpoint}: its {name} is {student.hparams[name]}, wanted is {wanted}. "
-                "Leave out init_checkpoint, or the option (for num_landmarks: the scheme)."
+                "Leave out init_checkpoint, or the option (num_landmarks is the manifests')."
             )
+    if kind == "landmarker":
+        student_crops(init_checkpoint).require_same(crops, f"{init_checkpoint}", "train_npy")
     return student
 
 

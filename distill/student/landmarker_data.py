@@ -9,7 +9,6 @@ import numpy as np
 from configs.errors import UserError
 from data.dataset import EarCrops
 from data.labels import choose_labels
-from data.landmarks import Scheme
 from data.loading.datamodule import ear_loader
 from data.manifest import Manifest
 from data.transforms import Geometry, Photometry
@@ -30,30 +29,29 @@ def landmarker_data(
     map_weight: float,
     batch: BatchOptions,
     augmentation: AugmentationOptions,
-    scheme: Scheme,
     processes: int,
     num_workers: int,
     seed: int,
 ) -> TrainingData:
     """Crops of image_px. train_npy: the ears whose maps were kept; map_weight: 0 leaves the maps out.
 
-    Raises UserError for maps that do not belong to the crops, and as manifests and labels do.
+    Raises UserError for maps that do not belong to the crops, and as manifests and labels do. All manifests
+    have the same crop settings (`distill.student.data.shared_crops`).
     """
     if labels.labelled_npy is None:
         raise UserError("the landmarker needs labelled_npy, a manifest with landmarks.")
-    chosen = choose_labels(labels.labelled_npy, labels.val_npy, labels.labels, len(scheme), seed)
     unlabelled = read_ears(*train_npy)
+    points = unlabelled.crops.num_landmarks
+    chosen = choose_labels(labels.labelled_npy, labels.val_npy, labels.labels, points, seed)
     geometry, photometry = Geometry(augmentation.geometry, image_px), Photometry(augmentation.photometry)
-    labelled = EarCrops(chosen.train, image_px, geometry=geometry, photometry=photometry, scheme=scheme)
+    labelled = EarCrops(chosen.train, image_px, geometry=geometry, photometry=photometry)
     val_loader = ear_loader(EarCrops(chosen.held_out, image_px), VAL_BATCH, num_workers, seed, train=False)
     facts = {"labels": len(chosen.train), "held_out": len(chosen.held_out)}
     kept = others = None
     if distillation.distill:
         kept = open_maps(distillation.maps, unlabelled)
         numbered = numbered_crops(kept, unlabelled, image_px)
-        others = teacher_targets(
-            kept, numbered, geometry, photometry, np.asarray(scheme.flip), distillation, map_weight
-        )
+        others = teacher_targets(kept, numbered, geometry, photometry, distillation, map_weight)
         facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     if others is not None and others.trust is not None:
         facts["trusted_share"] = others.trusted_share
@@ -88,18 +86,16 @@ def teacher_targets(
     numbered: NumberedCrops,
     geometry: Geometry,
     photometry: Photometry,
-    flip: np.ndarray,
     distillation: DistillationOptions,
     map_weight: float,
 ) -> TeacherTargets | None:
-    """The ears with the teacher's predictions and maps; None where neither is used. flip: (K,), the points
-    under mirroring.
-    """
+    """The ears with the teacher's predictions and maps; None where neither is used."""
     with_points = distillation.prediction_weight > 0 and kept.predictions is not None
     with_maps = map_weight > 0
     if with_maps and geometry.config.flip > 0:
         require_mirrored_view(kept, "crops", "flip: 0 in --geometry")
     if not with_points and not with_maps:
         return None
+    flip = np.asarray(numbered.manifest.crops.scheme.flip)
     limit = distillation.agreement_limit if with_points else None
     return TeacherTargets(kept, numbered, geometry, photometry, flip, limit, with_maps)

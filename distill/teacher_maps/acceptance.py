@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from lightning_fabric import Fabric
 
 from configs.errors import UserError
 from configs.files import read_json
+from data.crop_settings import CropSettings
 from data.dataset import EarCrops
-from data.landmarks import Scheme
 from data.manifest import Manifest, require_landmarks
 from data.metrics import nme
 from data.tensors import to_signed
@@ -52,21 +51,22 @@ def admitted_labeller(
     options: LabellerOptions,
     teacher: FrozenTeacher,
     checkpoint: Path,
-    scheme: Scheme,
-    margin: float,
+    crops: CropSettings,
     bf16: bool,
     fabric: Fabric,
 ) -> tuple[FrozenTeacher | None, Acceptance | None]:
     """The labeller if it passes the acceptance test, and the result; None and None without an ear_detector.
 
-    teacher: of `checkpoint`, and the labeller itself where that is the same file. The first process judges
-    for all. Raises UserError as manifests and checkpoints do.
+    teacher: of `checkpoint`, and the labeller itself where that is the same file; crops: of the ears to be
+    labelled. The first process judges for all. Raises UserError for held-out ears of other crop settings, and
+    as manifests and checkpoints do.
     """
     if options.ear_detector is None:
         return None, None
     limit = acceptance_limit(options.acceptance_metrics)
     held_out = read_ears(options.acceptance_npy)
-    require_landmarks(held_out, len(scheme), options.acceptance_npy)
+    held_out.crops.require_same(crops, f"{options.acceptance_npy}", "train_npy")
+    require_landmarks(held_out, crops.num_landmarks, options.acceptance_npy)
     if options.ear_detector.resolve() == checkpoint.resolve() and teacher.kind == "EarDetector":
         labeller = teacher
     else:
@@ -74,7 +74,7 @@ def admitted_labeller(
     labeller.to(fabric.device)
     result = None
     if fabric.is_global_zero:
-        result = judge_labeller(labeller, held_out, scheme.flip, limit, margin, fabric.device)
+        result = judge_labeller(labeller, held_out, limit, fabric.device)
         print(result)
     result = fabric.broadcast(result)
     return labeller if result.admitted else None, result
@@ -83,13 +83,11 @@ def admitted_labeller(
 def judge_labeller(
     labeller: FrozenTeacher,
     held_out: Manifest,
-    flip: Sequence[int],
     limit: tuple[float, str],
-    margin: float,
     device: torch.device,
 ) -> Acceptance:
     """Score the labeller on held-out ears, read as it will label. limit: of `acceptance_limit`."""
-    crops = EarCrops(held_out, CROP_PX, margin)
+    crops, flip = EarCrops(held_out, CROP_PX), held_out.crops.scheme.flip
     errors = []
     for start in range(0, len(crops), BATCH_SIZE):
         items = [crops[row] for row in range(start, min(start + BATCH_SIZE, len(crops)))]

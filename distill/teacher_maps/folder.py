@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from data.crop_settings import CropSettings
 from data.manifest import Manifest, fingerprint
 from distill.teacher_maps.compute import MapComputer
 from distill.teacher_maps.disk_budget import refuse_full_disk
@@ -17,6 +18,8 @@ def map_settings(
     computer: MapComputer, manifest: Manifest, checkpoint: Path, ear_detector: Path | None
 ) -> dict[str, Any]:
     """What the maps are of: another run resumes only with the same, a student trains only on the same."""
+    scheme = manifest.crops.scheme
+    own_points = {} if scheme == CropSettings().scheme else {"scheme": scheme.to_plain()}
     return {
         "layer": computer.layer,
         "grid": computer.grid,
@@ -25,6 +28,7 @@ def map_settings(
         "teacher_kind": computer.teacher.kind,
         "teacher_sha256": sha256_of(checkpoint),
         "labeller_sha256": sha256_of(ear_detector) if computer.labeller is not None else None,
+        **own_points,
     }
 
 

@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from data import crops
 from data.dataset import EarCrops
-from data.landmarks import Scheme
 from data.manifest import NOT_ANNOTATED, VISIBLE, Manifest
 from data.tensors import to_signed
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
@@ -19,18 +18,15 @@ from distill.teacher_maps.pseudo_labels import predict_points
 BATCH_SIZE = 64  # crops at once
 
 
-def pseudo_labelled_ears(
-    landmarker: FrozenTeacher, manifest: Manifest, scheme: Scheme, margin: float, agreement_limit: float
-) -> Manifest:
+def pseudo_labelled_ears(landmarker: FrozenTeacher, manifest: Manifest, agreement_limit: float) -> Manifest:
     """The ears with predicted landmarks, px of their photographs; landmarks they have are not read.
 
-    scheme: which points mirroring swaps; margin: of the crops. A point on whose place the readings of the ear
-    and of its mirror image differ by `agreement_limit` (a fraction of the crop's side) is not annotated.
+    They are cut as `manifest.crops` has it. A point on whose place the readings of the ear and of its mirror
+    image differ by `agreement_limit` (a fraction of the crop's side) is not annotated.
     """
     bare = replace(manifest, landmarks=None, visibility=None)
-    landmarks, agreed = predict_landmarks(
-        landmarker, EarCrops(bare, landmarker.image_px, margin), scheme.flip, agreement_limit
-    )
+    ears = EarCrops(bare, landmarker.image_px)
+    landmarks, agreed = predict_landmarks(landmarker, ears, manifest.crops.scheme.flip, agreement_limit)
     visibility = np.where(agreed, VISIBLE, NOT_ANNOTATED).astype(np.uint8)
     return replace(manifest, landmarks=landmarks, visibility=visibility)
 

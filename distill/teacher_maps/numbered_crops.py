@@ -9,7 +9,7 @@ of a library draws, have changed.
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +55,9 @@ class NumberedCrops:
 
     def __init__(self, manifest: Manifest, numbering: CropNumbering) -> None:
         geometry = Geometry(numbering.geometry, numbering.out_px)
-        self.manifest, self.numbering = manifest, numbering
-        self.crops = EarCrops(manifest, numbering.out_px, numbering.margin, geometry)
+        cut = replace(manifest, crops=replace(manifest.crops, margin=numbering.margin))
+        self.manifest, self.numbering = cut, numbering
+        self.crops = EarCrops(cut, numbering.out_px, geometry=geometry)
 
     def __len__(self) -> int:
         """Number of ears."""
