@@ -177,7 +177,6 @@ def main(config: Config) -> Path:
         loss_weights(config),
         config.lr,
         1.0 if config.from_scratch else config.encoder_lr_scale,
-        config.weight_decay,
         config.warmup_steps,
         config.ema_decay,
         Consistency(config.consistency_weight, config.consistency_warmup, tuple(scheme.flip))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from data.manifest import VISIBLE
@@ -20,10 +19,11 @@ from students.inference.boxes import EVALUATION_SCORE, detections
 from students.models.checkpoint import kind_of
 from students.models.losses import detection_loss, landmark_loss
 from teacher.training.averaging import averaged_model
-from teacher.vae_training.module import LOGGED_EVERY, adamw, parameter_groups, schedule
+from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
+from teacher.training.options import LOGGED_EVERY, WEIGHT_DECAY
 
 
-class StudentModule(LightningModule):
+class StudentModule(ScheduledModule):
     """What both students share: optimizer, averaged weights, the fading weight of the map loss.
 
     student: trained in place. matcher: of its features, or of a landmarker's heatmaps; None for the twin
@@ -38,7 +38,7 @@ class StudentModule(LightningModule):
         matcher: MapMatcher | HeatmapMatcher | None,
         steps: int,
         lr: float = 2e-3,
-        weight_decay: float = 0.05,
+        weight_decay: float = WEIGHT_DECAY,
         warmup_steps: int = 100,
         map_weight: float = 1.0,
         prediction_weight: float = 1.0,
@@ -76,12 +76,10 @@ class StudentModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = nn.ModuleList([self.student] if self.matcher is None else [self.student, self.matcher])
         groups = parameter_groups(trained, self.weight_decay)
-        return adamw(groups, self.lr, self.trainer.precision)
+        return build_optimizer(groups, self.lr, self.trainer.precision)
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        rate = self.lr * schedule(self.global_step / self.steps, self.global_step, self.warmup_steps)
-        for group in self.optimizers().param_groups:
-            group["lr"] = rate
+        self.set_learning_rate()
         self._logs = batch_index % LOGGED_EVERY == 0
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
