@@ -26,6 +26,8 @@ from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config
 from tests.tiny_teacher import TINY_BACKBONE, tiny_vae
 
+pytestmark = pytest.mark.trains
+
 DRAWN = {"seed": 0}
 
 

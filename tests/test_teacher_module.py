@@ -25,6 +25,8 @@ from teacher.vae_training.module import (
 )
 from tests.tiny_teacher import tiny_vae
 
+pytestmark = pytest.mark.trains
+
 
 class Blobs(Dataset):
     """Soft random pictures."""

@@ -9,7 +9,9 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from data.manifest import VISIBLE
 from data.metrics import nme
+from data.tensors import to_unit
 from distill.student.alignment import align_ears, carried_back
 from distill.student.map_losses import faded
 from distill.student.map_matching import MapMatcher
@@ -20,8 +22,6 @@ from students.models.checkpoint import kind_of
 from students.models.losses import detection_loss, landmark_loss
 from teacher.training.averaging import averaged_model
 from teacher.vae_training.module import LOGGED_EVERY, adamw, parameter_groups, schedule
-
-VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
 
 
 class StudentModule(LightningModule):
@@ -198,8 +198,3 @@ def training_kind(student: nn.Module, distil: bool, steps: int) -> dict[str, Any
     """What a training checkpoint says about itself: only the same training may resume from it."""
     model = dict(student.hparams)
     return {"kind": f"distill.{kind_of(student)}", "model": model, "distill": distil, "steps": steps}
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 images to float in [0, 1], the students' range, channels last; runs on the tensor's device."""
-    return images.to(torch.float32, memory_format=torch.channels_last) / 255

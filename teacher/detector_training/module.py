@@ -9,12 +9,12 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
+from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.detector_training.losses import DetectorTargets, detector_losses, edges_in_view
 from teacher.detector_training.report import held_out_errors, read_batch
 from teacher.detector_training.unlabelled import consistency_loss, ramp, taught_points
 from teacher.models.detector import EarDetector, Reading
-from teacher.pictures import to_signed
 from teacher.training.averaging import averaged_model
 from teacher.training.callbacks import MinutesBudget
 from teacher.vae_training.module import parameter_groups, schedule

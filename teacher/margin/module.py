@@ -13,12 +13,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from configs.errors import UserError
+from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.margin.heads import MetricHead
 from teacher.margin.pseudo_classes import clustered_classes, random_classes
 from teacher.models.fusion import resize
 from teacher.models.margin_teacher import MarginTeacher
-from teacher.pictures import spread_targets, to_signed
+from teacher.pictures import spread_targets
 from teacher.vae_training.module import ReconstructionPictures, parameter_groups, schedule
 from teacher.vae_training.quality import reconstruction_quality
 

@@ -29,7 +29,7 @@ from configs.provenance import plain
 from data.loading.datamodule import one_thread
 from data.loading.repeated import RepeatedViews
 from data.manifest import fingerprint
-from teacher.pictures import to_signed
+from data.tensors import to_signed
 
 TOKENS, RECORD = "prefix.npy", "prefix.json"
 INPUTS = ("image", "second")  # of an item: what the backbone sees

@@ -12,9 +12,10 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.models.vae import EarVAE
-from teacher.pictures import pairs_grid, to_pixels, to_signed, write_picture
+from teacher.pictures import pairs_grid, to_pixels, write_picture
 from teacher.training.callbacks import MinutesBudget
 from teacher.vae_training.correspondence import Correspondence
 from teacher.vae_training.frozen_prefix import joined_tokens
