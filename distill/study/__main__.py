@@ -28,7 +28,7 @@ from distill.pipeline.selection import with_needs
 from distill.study.analysis import analyse
 from distill.study.cells import collect
 from distill.study.expand import Cell, choose_cells, expand
-from distill.study.pictures import curve_picture, landmarks_picture
+from distill.study.pictures import curve_picture, has_landmarks_picture, landmarks_picture
 from distill.study.recipe import Study, load_study
 from distill.study.tables import study_page
 
@@ -94,7 +94,7 @@ def report(study: Study, recipe: Recipe, cells: list[Cell]) -> Path:
 def _draw(folder: Path, content: dict[str, Any]) -> None:
     for name, model in content["models"].items():
         curve_picture(name, model, folder / f"curve_{name}.png")
-        if model["pairs"] and model.get("landmarks"):
+        if has_landmarks_picture(model):
             landmarks_picture(model, folder / f"landmarks_{name}.png")
 
 
