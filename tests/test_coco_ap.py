@@ -6,7 +6,8 @@ import torch
 from torchvision.ops import box_iou, nms
 
 from students.evaluation.coco_ap import coco_ap
-from students.inference.boxes import box_iou_numpy, detections, detections_numpy, nms_numpy
+from students.inference.boxes import box_iou_numpy, detections_numpy, nms_numpy
+from students.models.postprocess import detections
 
 NOTHING = (np.zeros((0, 4)), np.zeros(0))
 

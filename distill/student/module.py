@@ -15,9 +15,10 @@ from distill.student.map_losses import faded
 from distill.student.map_matching import MapMatcher
 from distill.student.soft_heatmaps import HeatmapMatcher
 from students.evaluation.coco_ap import coco_ap
-from students.inference.boxes import EVALUATION_SCORE, detections
+from students.inference.boxes import EVALUATION_SCORE
 from students.models.checkpoint import kind_of
 from students.models.losses import detection_loss, landmark_loss
+from students.models.postprocess import detections
 from teacher.training.averaging import averaged_model
 from teacher.vae_training.module import LOGGED_EVERY, adamw, parameter_groups, schedule
 

@@ -10,8 +10,9 @@ import torch
 
 from data.images import read_image
 from data.manifest import Manifest
-from students.inference.boxes import EVALUATION_SCORE, box_iou_numpy, detections, merged
+from students.inference.boxes import EVALUATION_SCORE, box_iou_numpy, merged
 from students.inference.letterbox import found_in_frame, frame_view, frame_views
+from students.models.postprocess import detections
 
 BATCH_FRAMES = 16
 
