@@ -11,14 +11,15 @@ export OMP_NUM_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || sysctl -n hw.ncp
 	echo $$(( cores < 8 ? cores : 8 )))
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help env demo test slow lint clean
+.PHONY: help env demo test slow portable lint clean
 
 help:
-	@echo "make demo   the pipeline on rendered ears; the report is runs/demo/report/index.html"
-	@echo "make test   linters and tests"
-	@echo "make slow   the tests that take longer"
-	@echo "make env    only the environment in $(VENV)"
-	@echo "make clean  remove the environment and caches (runs/ stays)"
+	@echo "make demo      the pipeline on rendered ears; the report is runs/demo/report/index.html"
+	@echo "make test      linters and tests"
+	@echo "make slow      the tests that take longer"
+	@echo "make portable  the tests that train, in the arithmetic of other processors"
+	@echo "make env       only the environment in $(VENV)"
+	@echo "make clean     remove the environment and caches (runs/ stays)"
 
 env: $(VENV)/.installed
 
@@ -43,6 +44,21 @@ test: env lint
 
 slow: env
 	$(VENV)/bin/python -m pytest -q -m slow
+
+# Each line is one run. What the processor lacks (AVX-512 on most) falls back to the next that it has.
+ARITHMETICS := \
+	OMP_NUM_THREADS=2 \
+	OMP_NUM_THREADS=1,DNNL_MAX_CPU_ISA=SSE41 \
+	OMP_NUM_THREADS=1,DNNL_MAX_CPU_ISA=AVX2 \
+	OMP_NUM_THREADS=2,DNNL_MAX_CPU_ISA=AVX512_CORE \
+	OMP_NUM_THREADS=1,ATEN_CPU_CAPABILITY=default
+
+portable: env
+	@failed=; for arithmetic in $(ARITHMETICS); do \
+		echo "== $$arithmetic"; \
+		env -u DNNL_MAX_CPU_ISA -u ATEN_CPU_CAPABILITY $${arithmetic//,/ } \
+			$(VENV)/bin/python -m pytest -q -m "trains and not slow" || failed="$$failed $$arithmetic"; \
+	done; if [ -n "$$failed" ]; then echo "error: tests fail with$$failed"; exit 1; fi
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

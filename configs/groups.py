@@ -58,7 +58,14 @@ class Removed:
     instead: str
 
 
-Gone = Renamed | Fixed | Removed
+@dataclass(frozen=True)
+class Ignored:
+    """It changes no result any more; a recipe that sets it goes on without it. why: as a sentence."""
+
+    why: str
+
+
+Gone = Renamed | Fixed | Removed | Ignored
 
 
 def groups_of(cls: type) -> dict[str, type]:
@@ -117,7 +124,7 @@ def became(name: str, fate: Gone) -> str:
         return f"{name} belongs to {fate.to} now." if fate.joins else f"{name} is called {fate.to} now."
     if isinstance(fate, Fixed):
         return f"{name} is {fate.value} for good now: {fate.why}."
-    return f"{name} is gone: {fate.instead}."
+    return f"{name} is gone: {fate.why if isinstance(fate, Ignored) else fate.instead}."
 
 
 @functools.cache

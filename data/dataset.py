@@ -39,7 +39,7 @@ class EarCrops:
         self,
         manifest: Manifest,
         out_px: int = 128,
-        margin: float = crops.MARGIN,
+        margin: float | None = None,
         geometry: Geometry | None = None,
         photometry: Photometry | None = None,
         seed: int = 0,
@@ -47,14 +47,16 @@ class EarCrops:
         cache_dir: str | os.PathLike | None = None,
         ram_limit_mb: float = 1024,
     ) -> None:
-        """scheme: says how indices swap under mirroring; None for those that keep their places.
+        """The border round the box, and how indices swap under mirroring, are those of `manifest.crops`.
 
         Photographs are decoded once and kept as crops: in memory up to `ram_limit_mb`, else in a file in
         `cache_dir` (the temporary folder unless given), with room round the view for `geometry` to turn it.
         """
-        self.manifest, self.out_px, self.margin, self.seed = manifest, out_px, margin, seed
+        self.manifest, self.out_px, self.seed = manifest, out_px, seed
+        self.margin = manifest.crops.margin if margin is None else margin
         self.geometry, self.photometry = geometry, photometry
-        self.flip_indices = None if scheme is None else np.asarray(scheme.flip)
+        scheme = manifest.crops.scheme if scheme is None else scheme
+        self.flip_indices = np.asarray(scheme.flip) if _fits(manifest, scheme) else None
         self._border = 0 if geometry is None else crops.context_border_px(out_px)
         self._cache = PixelCache(len(manifest), out_px + 2 * self._border, cache_dir, ram_limit_mb)
         self._photographs = Photographs(manifest)
@@ -277,6 +279,11 @@ class Photographs:
         """Of all photographs with ears."""
         first = self._order[np.concatenate(([0], self._ends[:-1]))] if len(self._ends) else self._order
         return manifest.image_paths[first].tolist()
+
+
+def _fits(manifest: Manifest, scheme: Scheme) -> bool:
+    """Whether the scheme is of as many points as the ears have."""
+    return manifest.landmarks is not None and manifest.landmarks.shape[1] == len(scheme)
 
 
 def _to_tensor(image: np.ndarray) -> Any:

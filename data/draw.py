@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data.manifest import HIDDEN
+
 if TYPE_CHECKING:
     from data.landmarks import Scheme
 
@@ -46,7 +48,7 @@ def draw_points(
         if placed[start] and placed[end]:
             cv2.line(picture, at[start], at[end], colour, line, cv2.LINE_AA, _SUBPIXEL_BITS)
     for index in np.flatnonzero(placed):
-        hidden = visibility is not None and visibility[index] == 1
+        hidden = visibility is not None and visibility[index] == HIDDEN
         radius = int((1.2 * line + 0.6) * 2**_SUBPIXEL_BITS)
         thickness = line if hidden else cv2.FILLED
         cv2.circle(picture, at[index], radius, (0, 0, 0), line + 1, cv2.LINE_AA, _SUBPIXEL_BITS)

@@ -1,11 +1,15 @@
 """The landmark scheme: names of the points, curves that join them, what mirroring does to them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
+
+from configs.errors import UserError, did_you_mean
 
 NUM_LANDMARKS = 17
 DEFAULT_SCHEME = Path(__file__).with_name("landmarks_17.yaml")
@@ -22,7 +26,7 @@ class Scheme:
     names: tuple[str, ...]
     curves: dict[str, list[int]]
     flip: list[int]
-    mean_shape_unit: np.ndarray | None = None
+    mean_shape_unit: np.ndarray | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -31,6 +35,22 @@ class Scheme:
         """Pairs of indices to draw a line between; a pair that two curves share comes once."""
         pairs = [pair for curve in self.curves.values() for pair in zip(curve, curve[1:])]
         return list(dict.fromkeys(pairs))
+
+    def to_plain(self) -> dict[str, Any]:
+        """As a scheme file holds it; `from_plain` reads it back."""
+        content = {"names": list(self.names), "curves": dict(self.curves), "flip": list(self.flip)}
+        if self.mean_shape_unit is not None:
+            content["mean_shape_unit"] = self.mean_shape_unit.tolist()
+        return content
+
+    @classmethod
+    def from_plain(cls, content: Any, where: str) -> "Scheme":
+        """A scheme from plain values, checked. Raises UserError naming `where`."""
+        if not isinstance(content, Mapping):
+            raise UserError(
+                f"{where}: a landmark scheme is a mapping with `names` and `curves`, found {content!r}"
+            )
+        return _checked(dict(content), where)
 
     def mirror(self, points_px: np.ndarray, width_px: int) -> np.ndarray:
         """Points (..., K, 2) after mirroring an image of that width: x becomes width - 1 - x."""
@@ -52,23 +72,21 @@ def _load(path: str) -> Scheme:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise _user_error(
+        raise UserError(
             f"{path}: cannot read the landmark scheme ({error.strerror}); give a YAML file with "
             "`names` and `curves`, or leave the option out for the 17 points"
         ) from error
     except yaml.YAMLError as error:
-        raise _user_error(f"{path}: the landmark scheme is not valid YAML: {error}") from error
+        raise UserError(f"{path}: the landmark scheme is not valid YAML: {error}") from error
     if not isinstance(content, dict):
-        raise _user_error(
+        raise UserError(
             f"{path}: a landmark scheme is a mapping with `names` and `curves`, "
             f"found {type(content).__name__}"
         )
     allowed = {"names", "curves", "flip", "ibug", "mean_shape_unit"}
     unknown = sorted(set(content) - allowed)
     if unknown:
-        from configs.errors import did_you_mean
-
-        raise _user_error(
+        raise UserError(
             f"{path}: unknown key {unknown[0]!r} in the landmark scheme{did_you_mean(unknown[0], allowed)}"
         )
     return _checked(content, path)
@@ -77,21 +95,21 @@ def _load(path: str) -> Scheme:
 def _checked(content: dict, path: str) -> Scheme:
     names = content.get("names")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise _user_error(f"{path}: `names` must be a list of point names, found {names!r}")
+        raise UserError(f"{path}: `names` must be a list of point names, found {names!r}")
     if len(set(names)) != len(names):
-        raise _user_error(f"{path}: `names` holds the same name twice")
+        raise UserError(f"{path}: `names` holds the same name twice")
     count = len(names)
     curves = content.get("curves") or {}
     if not isinstance(curves, dict):
-        raise _user_error(f"{path}: `curves` must map a name to a list of indices, found {curves!r}")
+        raise UserError(f"{path}: `curves` must map a name to a list of indices, found {curves!r}")
     for curve, indices in curves.items():
         if not isinstance(indices, list) or not all(_is_index(index, count) for index in indices):
-            raise _user_error(f"{path}: curve {curve!r} must hold indices 0..{count - 1}, found {indices!r}")
+            raise UserError(f"{path}: curve {curve!r} must hold indices 0..{count - 1}, found {indices!r}")
     flip = content.get("flip") or list(range(count))
     if not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(count))):
-        raise _user_error(f"{path}: `flip` must hold each index 0..{count - 1} once, found {flip!r}")
+        raise UserError(f"{path}: `flip` must hold each index 0..{count - 1} once, found {flip!r}")
     if any(flip[flip[index]] != index for index in range(count)):
-        raise _user_error(
+        raise UserError(
             f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {flip!r}"
         )
     return Scheme(
@@ -110,7 +128,7 @@ def _mean_shape(values, count: int, path: str) -> np.ndarray | None:
     except (TypeError, ValueError):
         shape = np.empty(0, np.float32)
     if shape.shape != (count, 2) or not np.isfinite(shape).all():
-        raise _user_error(
+        raise UserError(
             f"{path}: `mean_shape_unit` must hold {count} pairs of finite numbers, one for a name"
         )
     shape.setflags(write=False)
@@ -119,9 +137,3 @@ def _mean_shape(values, count: int, path: str) -> np.ndarray | None:
 
 def _is_index(value, count: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
-
-
-def _user_error(message: str) -> ValueError:
-    from configs.errors import UserError
-
-    return UserError(message)

@@ -1,8 +1,8 @@
 """The manifest: one `.npy` file that says which ear lies where in which photograph.
 
 On disk it is a pickled dict (`image_paths`, `bboxes`, optional `landmarks`, `visibility`, `sources`,
-`scores`, `empty_image_paths`), the layout users already have. A pickle can run any code, so reading goes
-through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
+`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code, so reading
+goes through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
 (`data.safe_pickle`).
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +18,13 @@ import numpy as np
 
 from configs.errors import UserError, did_you_mean
 from configs.files import write_atomic
+from data.columns import below, numbers, relative_below, strings
+from data.crop_settings import CropSettings
 from data.safe_pickle import load_object
 
-KEYS = ("image_paths", "bboxes", "landmarks", "visibility", "sources", "scores", "empty_image_paths")
+NOT_ANNOTATED, HIDDEN, VISIBLE = 0, 1, 2  # the visibility of a point, as in COCO
+
+KEYS = ("image_paths", "bboxes", "landmarks", "visibility", "sources", "scores", "empty_image_paths", "crops")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Manifest:
     sources: (N,) str, what must not stand on both sides of a split (photograph, identity), or None.
     empty_images: (M,) str, images without an ear, for the detector.
     scores: (N,) float32, 0..1, how sure of each box the detector is that found it; None: people drew them.
+    crops: how the ears are cut out and what their points are; a file without it has the project's settings.
     """
 
     image_paths: np.ndarray
@@ -43,26 +47,27 @@ class Manifest:
     sources: np.ndarray | None = None
     empty_images: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
     scores: np.ndarray | None = None
+    crops: CropSettings = field(default_factory=CropSettings)
 
     def __post_init__(self) -> None:
         """Bring every field to its type and check that the lengths agree. Raises UserError."""
         ears = len(self.image_paths)
         arrays = {
-            "image_paths": _strings(self.image_paths, "image_paths"),
-            "empty_images": _strings(self.empty_images, "empty_image_paths"),
-            "boxes_xyxy": _numbers(self.boxes_xyxy, "bboxes", (ears, 4)),
+            "image_paths": strings(self.image_paths, "image_paths"),
+            "empty_images": strings(self.empty_images, "empty_image_paths"),
+            "boxes_xyxy": numbers(self.boxes_xyxy, "bboxes", (ears, 4)),
         }
         if self.landmarks is not None:
-            arrays["landmarks"] = _numbers(self.landmarks, "landmarks", (ears, None, 2))
+            arrays["landmarks"] = numbers(self.landmarks, "landmarks", (ears, None, 2))
             arrays["visibility"] = _visibility(arrays["landmarks"], self.visibility)
             seen = (arrays["visibility"] > 0)[..., None]
             arrays["landmarks"] = np.where(seen, arrays["landmarks"], np.float32(np.nan))
         elif self.visibility is not None:
             raise UserError("The manifest has 'visibility' but no 'landmarks'.")
         if self.sources is not None:
-            arrays["sources"] = _strings(self.sources, "sources", ears)
+            arrays["sources"] = strings(self.sources, "sources", ears)
         if self.scores is not None:
-            arrays["scores"] = _numbers(self.scores, "scores", (ears,))
+            arrays["scores"] = numbers(self.scores, "scores", (ears,))
             if not ((arrays["scores"] >= 0) & (arrays["scores"] <= 1)).all():
                 raise UserError("scores must hold numbers from 0 to 1.")
         for name, array in arrays.items():
@@ -117,13 +122,14 @@ def write_manifest(path: str | os.PathLike, manifest: Manifest) -> Path:
     path = Path(path)
     folder = path.absolute().parent
     content = {
-        "image_paths": _relative_below(manifest.image_paths, folder),
+        "image_paths": relative_below(manifest.image_paths, folder),
         "bboxes": manifest.boxes_xyxy,
         "landmarks": manifest.landmarks,
         "visibility": manifest.visibility,
         "sources": manifest.sources,
         "scores": manifest.scores,
-        "empty_image_paths": _relative_below(manifest.empty_images, folder),
+        "empty_image_paths": relative_below(manifest.empty_images, folder),
+        "crops": manifest.crops.to_plain(),
     }
     content = {key: value for key, value in content.items() if value is not None}
     boxed = np.empty((), dtype=object)
@@ -137,9 +143,14 @@ def write_manifest(path: str | os.PathLike, manifest: Manifest) -> Path:
 
 
 def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
-    """All rows of several manifests. Where only some have landmarks, the others' are not annotated."""
+    """All rows of several manifests. Where only some have landmarks, the others' are not annotated.
+
+    Raises UserError where their numbers of points or their crop settings differ.
+    """
     if len(manifests) == 1:
         return manifests[0]
+    for number, manifest in enumerate(manifests[1:], start=2):
+        manifests[0].crops.require_same(manifest.crops, "the first manifest", f"number {number}")
     counts = {m.landmarks.shape[1] for m in manifests if m.landmarks is not None}
     if len(counts) > 1:
         raise UserError(f"Manifests with {sorted(counts)} landmarks cannot be joined: the counts must agree.")
@@ -155,6 +166,7 @@ def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
         sources=np.concatenate([sources_of(m) for m in manifests]) if has_sources else None,
         scores=np.concatenate([scores_of(m) for m in manifests]) if has_scores else None,
         empty_images=np.concatenate([m.empty_images for m in manifests]),
+        crops=manifests[0].crops,
     )
 
 
@@ -166,6 +178,13 @@ def sources_of(manifest: Manifest) -> np.ndarray:
 def scores_of(manifest: Manifest) -> np.ndarray:
     """(N,) float32: the given scores, or 1 for boxes that people drew."""
     return np.ones(len(manifest), np.float32) if manifest.scores is None else manifest.scores
+
+
+def labelled_rows(manifest: Manifest) -> np.ndarray:
+    """(N,) bool: the ears with an annotated point; none where the manifest has no landmarks."""
+    if manifest.landmarks is None:
+        return np.zeros(len(manifest), dtype=bool)
+    return (manifest.visibility > NOT_ANNOTATED).any(axis=1)
 
 
 def require_landmarks(manifest: Manifest, num_landmarks: int, where: str | os.PathLike) -> None:
@@ -190,7 +209,7 @@ def row_faults(manifest: Manifest) -> dict[str, np.ndarray]:
     if manifest.landmarks is not None:
         unknown = ~np.isfinite(manifest.landmarks).all(axis=2)
         faults["annotated point with NaN or infinity"] = (unknown & (manifest.visibility > 0)).any(axis=1)
-        faults["visibility other than 0, 1, 2"] = (manifest.visibility > 2).any(axis=1)
+        faults["visibility other than 0, 1, 2"] = (manifest.visibility > VISIBLE).any(axis=1)
     return faults
 
 
@@ -224,13 +243,14 @@ def _check_rows(manifest: Manifest, path: Path) -> None:
 
 def _from_dict(content: dict, folder: Path) -> Manifest:
     return Manifest(
-        image_paths=_below(_strings(content["image_paths"], "image_paths"), folder),
+        image_paths=below(strings(content["image_paths"], "image_paths"), folder),
         boxes_xyxy=content["bboxes"],
         landmarks=content.get("landmarks"),
         visibility=content.get("visibility"),
         sources=content.get("sources"),
         scores=content.get("scores"),
-        empty_images=_below(_strings(content.get("empty_image_paths", ()), "empty_image_paths"), folder),
+        empty_images=below(strings(content.get("empty_image_paths", ()), "empty_image_paths"), folder),
+        crops=CropSettings.from_plain(content.get("crops"), "crops"),
     )
 
 
@@ -241,56 +261,11 @@ def _with_landmarks(manifest: Manifest, points: int) -> tuple[np.ndarray, np.nda
     return nothing, np.zeros(nothing.shape[:2], dtype=np.uint8)
 
 
-def _strings(values: object, name: str, count: int | None = None) -> np.ndarray:
-    array = np.asarray(values)
-    if array.size == 0:
-        array = np.empty(0, dtype=str)
-    if array.ndim != 1 or (count is not None and len(array) != count):
-        raise UserError(f"{name} has shape {array.shape}, expected ({'N' if count is None else count},).")
-    if array.dtype.kind not in "UOiu" or (
-        array.dtype.kind == "O" and not all(isinstance(v, str) for v in array)
-    ):
-        raise UserError(f"{name} must hold strings, not {array.dtype}.")
-    if array.dtype.kind != "U":
-        return np.array(array.tolist(), dtype=str)
-    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-    if array.dtype.itemsize and array.size and array.view(np.uint32).max() > sys.maxunicode:
-        raise UserError(f"{name} holds what is no character.")
-    return array  # not copied: of a million paths each copy is 0.3 GB
-
-
-def _numbers(values: object, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    try:
-        array = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name} is not an array of numbers ({error}).") from None
-    if array.size == 0 and shape[0] == 0 and array.ndim != len(shape):
-        array = array.reshape([side or 0 for side in shape])
-    fits = array.ndim == len(shape) and all(
-        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        want = ", ".join("K" if side is None else str(side) for side in shape)
-        raise UserError(f"{name} has shape {array.shape}, expected ({want}).")
-    return array
-
-
 def _visibility(landmarks: np.ndarray, visibility: object) -> np.ndarray:
     """(N, K) uint8. Without a given one, points that are numbers count as visible, NaN as not annotated."""
     if visibility is None:
-        visibility = np.where(np.isfinite(landmarks).all(axis=2), 2, 0)
-    array = _numbers(visibility, "visibility", landmarks.shape[:2])
+        visibility = np.where(np.isfinite(landmarks).all(axis=2), VISIBLE, NOT_ANNOTATED)
+    array = numbers(visibility, "visibility", landmarks.shape[:2])
     if not np.isfinite(array).all() or (array < 0).any() or (array != np.floor(array)).any():
         raise UserError("visibility must hold 0 (not annotated), 1 (hidden) or 2 (visible).")
     return array.clip(0, 255).astype(np.uint8)
-
-
-def _below(paths: np.ndarray, folder: Path) -> np.ndarray:
-    return np.array([os.path.normpath(os.path.join(folder, path)) for path in paths.tolist()], dtype=str)
-
-
-def _relative_below(paths: np.ndarray, folder: Path) -> np.ndarray:
-    start = os.path.join(folder, "")
-    absolute = (os.path.abspath(path) for path in paths.tolist())
-    below = [path.removeprefix(start).replace(os.sep, "/") for path in absolute]
-    return np.array(below, dtype=str)

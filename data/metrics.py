@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from data.bootstrap import percentile_interval, resampled_sums
+from data.manifest import HIDDEN, VISIBLE
+
 PCK_LIMITS = (0.02, 0.05, 0.10)
 FAILURE_NME = 0.10  # above it an ear has failed; also where the area under the error curve ends
 CED_STEPS = 101  # points of the error curve from 0 to FAILURE_NME
 DRAWS = 1000  # of the bootstrap
-_DRAWS_AT_ONCE = 50
 
 
 def nme(pred: np.ndarray, target: np.ndarray, visibility: np.ndarray) -> np.ndarray:
@@ -69,7 +71,7 @@ def landmark_report(
     errors = point_errors(pred, target, visibility)
     per_ear = _mean_over_points(errors)
     measured, found = ~np.isnan(per_ear), np.isfinite(per_ear)
-    seen, hidden = np.asarray(visibility) == 2, np.asarray(visibility) == 1
+    seen, hidden = np.asarray(visibility) == VISIBLE, np.asarray(visibility) == HIDDEN
     near = {f"pck_{limit:.2f}": _point_sums(errors <= limit, ~np.isnan(errors)) for limit in PCK_LIMITS}
     columns = {
         "nme": _ear_sums(np.where(found, per_ear, 0), found),
@@ -159,20 +161,12 @@ def _with_intervals(
     columns: name -> (N, 2) numerators and denominators. All measures share the same draws.
     """
     sums = np.stack(list(columns.values()), axis=1)  # (N, measures, 2)
-    ears = len(sums)
-    rng = np.random.default_rng(seed)
-    drawn = [np.empty((0, *sums.shape[1:]))]
-    for start in range(0, draws if ears else 0, _DRAWS_AT_ONCE):
-        many = min(_DRAWS_AT_ONCE, draws - start)
-        times = np.stack([np.bincount(rng.integers(0, ears, ears), minlength=ears) for _ in range(many)])
-        drawn.append((times @ sums.reshape(ears, -1)).reshape(many, *sums.shape[1:]))
-    means, resampled = _ratios(sums.sum(axis=0)), _ratios(np.concatenate(drawn))
+    means, resampled = _ratios(sums.sum(axis=0)), _ratios(resampled_sums(sums, draws, seed))
     values: dict[str, float | None] = {}
     intervals: dict[str, list[float] | None] = {}
     for number, name in enumerate(columns):
-        usable = resampled[:, number][~np.isnan(resampled[:, number])]
         values[name] = None if np.isnan(means[number]) else float(means[number])
-        intervals[name] = np.percentile(usable, [2.5, 97.5]).tolist() if len(usable) else None
+        intervals[name] = percentile_interval(resampled[:, number])
     return values, intervals
 
 

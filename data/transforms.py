@@ -15,6 +15,7 @@ import numpy as np
 
 from data import crops
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
+from data.boxes import area
 from data.images import GREY
 
 MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it enlarged pixels teach nothing
@@ -143,7 +144,7 @@ class FrameAugmentation:
             view = self._developed(view, matrix, image.shape[:2], seed)
         whole = crops.apply_to_boxes(matrix, boxes)
         clipped = whole.clip(0, out_px)
-        kept = np.flatnonzero(_area(clipped) >= self.config.min_visible * _area(whole))
+        kept = np.flatnonzero(area(clipped) >= self.config.min_visible * area(whole))
         return AugmentedFrame(view, clipped[kept], kept, matrix, flipped)
 
     def _developed(
@@ -268,7 +269,3 @@ def _albumentations() -> Any:
     import albumentations
 
     return albumentations
-
-
-def _area(boxes_xyxy: np.ndarray) -> np.ndarray:
-    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(axis=-1)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from data.dataset import EarCrops
     from distill.teacher_maps.frozen_teacher import FrozenTeacher
 
-LABELLED, VISIBLE, NOT_LABELLED = "pseudo_labelled.npy", 2, 0
+LABELLED = "pseudo_labelled.npy"
 
 
 @dataclass
@@ -54,7 +54,7 @@ def main(config: Config) -> Path:
     from configs.provenance import write_provenance
     from data.dataset import EarCrops
     from data.landmarks import load_scheme
-    from data.manifest import write_manifest
+    from data.manifest import NOT_ANNOTATED, VISIBLE, write_manifest
     from distill.teacher_maps.frozen_teacher import FrozenTeacher
     from distill.teacher_maps.numbered_crops import read_ears
 
@@ -65,7 +65,7 @@ def main(config: Config) -> Path:
         landmarker, ears, load_scheme(config.scheme).flip, config.agreement_limit, config.batch_size
     )
     write_provenance(config.output_dir, config)
-    visibility = np.where(agreed, VISIBLE, NOT_LABELLED).astype(np.uint8)
+    visibility = np.where(agreed, VISIBLE, NOT_ANNOTATED).astype(np.uint8)
     labelled = replace(manifest, landmarks=landmarks, visibility=visibility)
     write_manifest(config.output_dir / LABELLED, labelled)
     print(f"{len(manifest):,} ears, {agreed.mean():.1%} of their points labelled")
@@ -81,8 +81,8 @@ def label(
     from tqdm import tqdm
 
     from data import crops
+    from data.tensors import to_signed
     from distill.teacher_maps.pseudo_labels import predict_points
-    from teacher.pictures import to_signed
 
     points, agreed = [], []
     for start in tqdm(range(0, len(ears), batch_size), desc="ears", unit="batch"):

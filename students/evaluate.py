@@ -107,11 +107,11 @@ def evaluate_crops(
 
     Students also read tighter and looser crops: `tightness` of students.evaluation.box_tightness.
     """
+    from data.boxes import paired_iou
     from data.crops import MARGIN
     from data.metrics import landmark_report, nme
     from students.evaluation.box_tightness import BOX_MARGINS, tightness_report
     from students.evaluation.frame_detections import frames_of, photographs
-    from students.inference.boxes import paired_iou_numpy
 
     readings: dict[str, dict[float, list[Reading]]] = {
         name: {margin: [] for margin in ((MARGIN,) if reader.is_teacher else BOX_MARGINS)}
@@ -142,7 +142,7 @@ def evaluate_crops(
             metrics[name]["tightness"] = tightness_report(read_at, ears.landmarks, ears.visibility)
         if parts[0].boxes_xyxy is not None:
             boxes = np.concatenate([part.boxes_xyxy for part in parts])
-            metrics[name]["box_iou"] = float(paired_iou_numpy(boxes, ears.boxes_xyxy).mean())
+            metrics[name]["box_iou"] = float(paired_iou(boxes, ears.boxes_xyxy).mean())
         per_image[f"crops_{name}_points_px"] = points_px
         per_image[f"crops_{name}_confidence"] = np.concatenate([part.confidence for part in parts])
         per_image[f"crops_{name}_nme"] = nme(points_px, ears.landmarks, ears.visibility)

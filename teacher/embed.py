@@ -88,7 +88,7 @@ def embed_images(
     """
     import torch
 
-    from teacher.pictures import to_signed
+    from data.tensors import to_signed
 
     if not isinstance(images, torch.Tensor):
         images = torch.stack([_squared(image, model.hparams["image_size"]) for image in images])

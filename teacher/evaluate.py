@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from configs.command import run_command
+from data.bootstrap import interval_of_mean
 
 if TYPE_CHECKING:
     from data.manifest import Manifest
@@ -72,8 +73,8 @@ def measure(
     import torch
     from tqdm import tqdm
 
+    from data.tensors import to_signed
     from teacher.embed import crop_batches
-    from teacher.pictures import to_signed
     from teacher.vae_training.quality import reconstruction_quality
 
     model.eval()
@@ -104,24 +105,17 @@ def summary(quality: dict[str, np.ndarray], latents: np.ndarray, seed: int = 0) 
     report: dict = {"ears": len(latents)}
     for name, values in quality.items():
         report[name] = round(float(values.mean()), 5)
-        report[f"{name}_interval"] = [round(bound, 5) for bound in bootstrap_interval(values, seed)]
+        report[f"{name}_interval"] = [round(bound, 5) for bound in interval_of_mean(values, DRAWS, seed)]
     report["latent_cosine"] = round(latent_cosine(torch.from_numpy(latents)), 5)
     return report
-
-
-def bootstrap_interval(values: np.ndarray, seed: int = 0, draws: int = DRAWS) -> tuple[float, float]:
-    """95 % interval of the mean of `values` (N,) by the percentile bootstrap (Efron, 1979)."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(0, len(values), (draws, len(values)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _pairs(model: Autoencoder, manifest: Manifest) -> np.ndarray:
     import torch
 
+    from data.tensors import to_signed
     from teacher.embed import crop_batches
-    from teacher.pictures import pairs_grid, to_pixels, to_signed
+    from teacher.pictures import pairs_grid, to_pixels
 
     batch = next(iter(crop_batches(model, manifest, None, len(manifest), 0)))
     target = to_signed(batch["image"]).to(next(model.parameters()).device)

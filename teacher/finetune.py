@@ -17,8 +17,8 @@ from configs.errors import UserError
 from data.transforms import GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
+    from data.labels import LabelledEars
     from data.landmarks import Scheme
-    from teacher.detector_training.data import LabelledEars
     from teacher.models.detector import EarDetector
 
 
@@ -150,10 +150,11 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
 
     from configs.provenance import write_provenance
+    from data.labels import choose_labels
     from data.landmarks import load_scheme
     from data.loading.datamodule import ear_loader
     from teacher.checkpoint import save_weights
-    from teacher.detector_training.data import choose_labels, labelled_views
+    from teacher.detector_training.data import labelled_views
     from teacher.detector_training.module import Consistency, EarDetectorModule, loss_weights
     from teacher.detector_training.unlabelled import with_unlabelled
     from teacher.training.trainer import build_trainer, find_resume
@@ -176,7 +177,6 @@ def main(config: Config) -> Path:
         loss_weights(config),
         config.lr,
         1.0 if config.from_scratch else config.encoder_lr_scale,
-        config.weight_decay,
         config.warmup_steps,
         config.ema_decay,
         Consistency(config.consistency_weight, config.consistency_warmup, tuple(scheme.flip))

@@ -14,11 +14,6 @@ from data.draw import picture_grid
 BLANK = 255  # where a row of pictures ends early
 
 
-def to_signed(images: Tensor) -> Tensor:
-    """uint8 images to float in [-1, 1], the range of the teacher; runs on the tensor's device."""
-    return images.float() / 127.5 - 1
-
-
 def to_pixels(images: Tensor) -> np.ndarray:
     """images: (B, 3, H, W) in [-1, 1]. Returns (B, H, W, 3) uint8 RGB; values outside are clipped."""
     pixels = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255)

@@ -183,16 +183,14 @@ def main(config: Config) -> Path:
         geometry=config.geometry,
         photometry=config.photometry,
         second_view=(config.second_geometry, config.second_photometry) if weights.paired else None,
-        views=config.train_views,
+        repeated_draws=config.train_views,
         seed=config.seed,
     )
     data.setup("fit")
     if config.prefix_dir is not None:
         data.train_dataset = with_prefix(config, model.encoder.backbone, data.train_dataset)
     matched = Correspondence(config.matching_map, model.map_channels) if weights.paired else None
-    module = EarVAEModule(
-        model, weights, config.lr, config.weight_decay, config.warmup_steps, perceptual, matched
-    )
+    module = EarVAEModule(model, weights, config.lr, config.warmup_steps, perceptual, matched)
     pictures = ReconstructionPictures(
         output_dir / "reconstructions", spread_targets(data.val_dataset, PICTURED_CROPS)
     )

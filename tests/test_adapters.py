@@ -71,6 +71,7 @@ def test_cells_that_were_not_seen_teach_nothing():
     assert (student.grad[:, :, :, 1:].abs().sum(dim=1) > 0).all()
 
 
+@pytest.mark.trains
 def test_masked_generation_learns_what_the_seen_locations_tell():
     torch.manual_seed(0)
     teacher = torch.randn(8, 2, 1, 1).expand(8, 2, 8, 8)  # every location tells all the others
@@ -84,4 +85,4 @@ def test_masked_generation_learns_what_the_seen_locations_tell():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.3 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]  # 0.12 to 0.23 of it, by the seed

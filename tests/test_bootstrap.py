@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from data.bootstrap import percentile_interval
 from distill.study.bootstrap import (
     BEATS,
     SAME,
@@ -10,7 +11,6 @@ from distill.study.bootstrap import (
     Draws,
     Measured,
     compare,
-    interval,
     measured_means,
     point_differences,
     verdict,
@@ -100,7 +100,7 @@ def test_what_could_not_be_measured_counts_nowhere():
     measured = measured_means([np.array([1.0, np.nan])], draws)
     assert measured.mean == 1
     np.testing.assert_allclose(measured.resampled(draws), [1, 1, np.nan])
-    assert interval(measured.resampled(draws)) == [1, 1]
+    assert percentile_interval(measured.resampled(draws)) == [1, 1]
 
 
 def test_landmarks_by_hand():

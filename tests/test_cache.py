@@ -11,6 +11,7 @@ from data.crops import crop, mirrors
 from data.images import read_image
 from data.landmarks import load_scheme
 from data.manifest import fingerprint, read_manifest
+from data.tensors import to_signed
 from distill.cache import Config, main
 from distill.teacher_maps import disk_budget as budget
 from distill.teacher_maps import pseudo_labels as gate
@@ -19,7 +20,6 @@ from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings, che
 from distill.teacher_maps.store import KeptMaps
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
-from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 

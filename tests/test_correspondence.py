@@ -85,6 +85,7 @@ def test_one_ear_has_no_other_to_go_by():
     assert exchange_loss(only, only, matched_points(unmoved(), CELLS, IMAGE_PX)) == 0
 
 
+@pytest.mark.trains
 def test_the_module_learns_to_tell_places_apart():
     torch.manual_seed(0)
     module = Correspondence("feat1", {"feat1": 16})

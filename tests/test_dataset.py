@@ -14,9 +14,10 @@ import data.loading.cache
 from configs.errors import UserError
 from data import crops
 from data.dataset import EarCrops, Frames, Photographs, collate_frames, sample_seed
+from data.labels import choose_labelled
 from data.landmarks import Scheme
 from data.loading.cache import PixelCache
-from data.loading.datamodule import EarDataModule, choose_labelled, ear_loader
+from data.loading.datamodule import EarDataModule, ear_loader
 from data.loading.sampler import EpochSampler
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.transforms import (
@@ -194,7 +195,7 @@ def test_a_full_disk_is_said_before_anything_is_decoded(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(data.cache.os, "posix_fallocate", full)
+    monkeypatch.setattr(data.loading.cache.os, "posix_fallocate", full)
     with pytest.raises(UserError, match="disk is full"):
         augmented(ears(tmp_path), cache_dir=tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())

@@ -17,7 +17,7 @@ from tests.test_cache import ears  # noqa: F401  a fixture
 from tests.test_distill_train import _detector, _landmarker, kept  # noqa: F401  a fixture
 from tests.test_teacher_commands import train_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.trains, pytest.mark.timeout(900)]
 
 
 def run(command, config):

@@ -17,6 +17,8 @@ from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 
+pytestmark = pytest.mark.trains
+
 SMALL = {"trunk": "mobilenetv4_conv_small_035", "width": 8}
 
 

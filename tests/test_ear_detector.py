@@ -123,9 +123,7 @@ def test_a_frozen_encoder_neither_learns_nor_wakes_up(vae, images):
     assert detector.training
     assert not any(module.training for module in detector.encoder.modules())
     before = {name: value.clone() for name, value in detector.encoder.state_dict().items()}
-    optimizer = torch.optim.SGD(
-        detector_parameter_groups(detector, lr=0.1, encoder_lr_scale=1.0, weight_decay=0.0)
-    )
+    optimizer = torch.optim.SGD(detector_parameter_groups(detector, lr=0.1, encoder_lr_scale=1.0))
     sum(detector_losses(detector.read(images), _targets(), detector.margin_cells).values()).backward()
     optimizer.step()
     for name, value in detector.encoder.state_dict().items():
@@ -134,7 +132,7 @@ def test_a_frozen_encoder_neither_learns_nor_wakes_up(vae, images):
 
 def test_groups_hold_every_trainable_parameter_once(vae):
     detector = EarDetector.from_vae(vae, **SMALL_HEAD)
-    groups = detector_parameter_groups(detector, lr=1e-3, encoder_lr_scale=0.1, weight_decay=0.05)
+    groups = detector_parameter_groups(detector, lr=1e-3, encoder_lr_scale=0.1)
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert len(grouped) == len(set(grouped))
     assert set(grouped) == {id(p) for p in detector.parameters() if p.requires_grad}
@@ -144,7 +142,7 @@ def test_groups_hold_every_trainable_parameter_once(vae):
         assert group["lr"] == pytest.approx(1e-4 if group["name"] == "pretrained" else 1e-3)
         assert {p.ndim >= 2 for p in group["params"]} <= {True, group["weight_decay"] > 0}
     frozen = EarDetector.from_vae(vae, freeze_encoder=True, **SMALL_HEAD)
-    assert {group["name"] for group in detector_parameter_groups(frozen, 1e-3, 0.1, 0.05)} == {"head"}
+    assert {group["name"] for group in detector_parameter_groups(frozen, 1e-3, 0.1)} == {"head"}
 
 
 def test_no_landmarks_are_refused(vae):

@@ -8,16 +8,18 @@ import torch
 from PIL import Image
 
 from configs.errors import UserError
+from data.boxes import paired_iou
 from data.manifest import Manifest, write_manifest
 from students.evaluate import Config, main
 from students.evaluation.end_to_end import EndToEnd
 from students.evaluation.frame_detections import Frame, find_boxes, frames_of, match
 from students.evaluation.markdown_tables import markdown_table
 from students.evaluation.point_readers import PointReader, Reading
-from students.inference.boxes import paired_iou_numpy
 from students.inference.rescoring import second_box
 from students.models.checkpoint import save_student
 from tests.tiny_students import rectangle_frame, tiny_files, tiny_landmarker
+
+pytestmark = pytest.mark.trains
 
 BOXES = np.array([[20, 24, 48, 64], [12, 30, 36, 70], [70, 20, 96, 60]], dtype=np.float32)
 
@@ -184,7 +186,7 @@ def test_ears_measured_are_those_of_the_pipeline(frames_npy, tmp_path):
         boxes = np.array([ear.box_xyxy for ear in ears])
         owner = match(boxes, frame.boxes_xyxy, 0.5)
         assert (owner >= 0).all()
-        expected = paired_iou_numpy(boxes[owner], frame.boxes_xyxy)
+        expected = paired_iou(boxes[owner], frame.boxes_xyxy)
         np.testing.assert_allclose(measured[frame.rows], expected, atol=0.02)
 
 

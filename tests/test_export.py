@@ -16,6 +16,8 @@ from students.inference.pipeline import open_model
 from students.models.checkpoint import build_student
 from tests.tiny_students import rectangle_frame, tiny_detector, tiny_files, tiny_landmarker
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture
 def manifest_npy(tmp_path):

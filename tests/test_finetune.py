@@ -9,17 +9,21 @@ import pytest
 import torch
 
 from configs.errors import UserError
+from data.boxes import iou
 from data.dataset import EarCrops
+from data.labels import choose_labels
 from data.landmarks import load_scheme
 from data.manifest import read_manifest, write_manifest
 from data.transforms import Geometry, GeometryConfig
 from teacher.detector_training.backgrounds import MAX_COVER, MAX_IOU, BackgroundCrops, draw_window
-from teacher.detector_training.data import LabelledViews, choose_labels
+from teacher.detector_training.data import LabelledViews
 from teacher.detector_training.module import targets_of
-from teacher.detector_training.report import box_iou, detector_report, held_out_errors, rank_correlation
+from teacher.detector_training.report import detector_report, held_out_errors, rank_correlation
 from teacher.finetune import Config, main
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
+
+pytestmark = pytest.mark.trains
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +257,7 @@ def test_windows_keep_away_from_every_ear():
         half = max(box[2:] - box[:2]) * 0.6
         centre = (box[:2] + box[2:]) / 2
         ear_window = np.concatenate((centre - half, centre + half))
-        assert (box_iou(windows, np.tile(ear_window, (len(windows), 1))) <= MAX_IOU + 1e-5).all()
+        assert (iou(windows, np.tile(ear_window, (len(windows), 1))) <= MAX_IOU + 1e-5).all()
         shared = np.minimum(windows[:, 2:], box[2:]) - np.maximum(windows[:, :2], box[:2])
         assert (shared.clip(0).prod(axis=1) <= (MAX_COVER + 1e-5) * (box[2:] - box[:2]).prod()).all()
 

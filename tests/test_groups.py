@@ -13,7 +13,7 @@ from configs.build import build, build_partial, configured, field_types, values_
 from configs.command import parse_config
 from configs.errors import UserError
 from configs.flags import to_flags
-from configs.groups import Fixed, Flat, Gone, Removed, Renamed, say_once
+from configs.groups import Fixed, Flat, Gone, Ignored, Removed, Renamed, say_once
 from configs.provenance import plain
 
 
@@ -60,6 +60,7 @@ class Config:
         "speed": Renamed("lr"),
         "head": Renamed("parts.head"),
         "scheme": Removed("give it to data.prepare"),
+        "num_nodes": Ignored("it is found from the environment"),
     }
 
 
@@ -104,13 +105,14 @@ def test_a_copy_with_other_options_reaches_into_groups():
 def test_what_became_of_an_option_is_said_once_or_refused(capsys):
     say_once.cache_clear()
     for _ in range(2):
-        config = made(more_npy=["b.npy"], speed=0.5, head="x", gradient_clip="1e0")
+        config = made(more_npy=["b.npy"], speed=0.5, head="x", gradient_clip="1e0", num_nodes=2)
     assert config == configured(Config, npy=["a.npy", "b.npy"], lr=0.5, parts={"head": "x"})
     said = capsys.readouterr().err.splitlines()
     assert sorted(said) == [
         "note: here: gradient_clip is 1.0 for good now: no run ever needed another.",
         "note: here: head is called parts.head now.",
         "note: here: more_npy belongs to npy now.",
+        "note: here: num_nodes is gone: it is found from the environment.",
         "note: here: speed is called lr now.",
     ]
     with pytest.raises(UserError, match="gradient_clip = 5: gradient_clip is 1.0 for good now"):

@@ -8,11 +8,11 @@ from configs.errors import UserError
 from data.dataset import EarCrops
 from data.landmarks import load_scheme
 from data.manifest import read_manifest
+from data.tensors import to_signed
 from distill.label import LABELLED, Config, main
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.pseudo_labels import predict_points
 from students.models.checkpoint import build_student, save_student
-from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 
 

@@ -10,6 +10,8 @@ from distill.label import LABELLED
 from distill.label_frames import Config, main
 from tests.tiny_students import rectangle_frame, tiny_files
 
+pytestmark = pytest.mark.trains
+
 EARS = [(20, 15, 50, 60), None, (40, 30, 66, 70)]
 
 

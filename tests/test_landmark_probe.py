@@ -31,6 +31,7 @@ def random_ears(count=40, points=5):
     return ProbeCrops(images, points_px, torch.full((count, points), 2), np.arange(count) < count // 2)
 
 
+@pytest.mark.trains
 def test_a_map_that_holds_the_points_is_read_and_a_map_of_noise_is_not():
     ears = random_ears()
     unit = (ears.points_px + 0.5) / IMAGE_PX

@@ -19,6 +19,8 @@ from teacher.margin.pseudo_classes import clustered_classes, number_of_classes, 
 from teacher.models.margin_teacher import MarginTeacher
 from tests.tiny_backbones import TINY_MARGIN
 
+pytestmark = pytest.mark.trains
+
 COLOURS = [(200, 60, 60), (60, 200, 60), (60, 60, 200), (200, 200, 60)]
 MODEL = {
     key: TINY_MARGIN[key] for key in ("backbone_options", "decoder_channels", "embedding_dim", "image_size")

@@ -8,16 +8,18 @@ import pytest
 import torch
 
 from configs.errors import UserError
+from data.boxes import box_iou
 from data.crops import crop_matrix, invert
 from data.images import GREY
 from students import EarPipeline
-from students.inference.boxes import box_iou_numpy
 from students.inference.letterbox import ear_view, points_in_frame
 from students.inference.overlay import draw_ears, smooth
 from students.inference.pipeline import PRETRAINED, Ear
 from students.inference.rescoring import refined_box
 from students.models.checkpoint import load_student
 from tests.tiny_students import CROP_PX, FRAME_PX, rectangle_frame, tiny_files, tiny_landmarker
+
+pytestmark = pytest.mark.trains
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_boxes_come_back_in_pixels_of_the_photograph(pipeline, height, width, sc
     found = pipeline.boxes(rectangle_frame(box, height, width))
     assert found.shape == (1, 5)
     assert found.dtype == np.float32
-    assert box_iou_numpy(found[:, :4], np.array([box]))[0, 0] > 0.7
+    assert box_iou(found[:, :4], np.array([box]))[0, 0] > 0.7
 
 
 def test_two_ears_and_none(pipeline):
@@ -44,7 +46,7 @@ def test_two_ears_and_none(pipeline):
     assert len(ears) == 2
     assert ears[0].score >= ears[1].score
     expected = np.array([[8, 8, 30, 44], [60, 50, 84, 86]])
-    overlap = box_iou_numpy(np.stack([ear.box_xyxy for ear in ears]), expected)
+    overlap = box_iou(np.stack([ear.box_xyxy for ear in ears]), expected)
     assert sorted(overlap.argmax(axis=1).tolist()) == [0, 1]
     assert pipeline(np.full((96, 96, 3), GREY, np.uint8)) == []  # as grey as the borders: no rectangle there
     assert pipeline.boxes(rectangle_frame(None)).shape == (0, 5)
@@ -254,7 +256,7 @@ def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_view(pipeline)
     assert frame_views(FRAME_PX) == (FrameView(96), FrameView(64), FrameView(64, share=0.6, least=0.35))
     box = (10, 8, 80, 92)
     found = pipeline.boxes(rectangle_frame(box))
-    assert box_iou_numpy(found[:1, :4], np.array([box]))[0, 0] > 0.5
+    assert box_iou(found[:1, :4], np.array([box]))[0, 0] > 0.5
 
 
 def test_in_the_bordered_view_large_boxes_alone_count():
@@ -285,7 +287,7 @@ def test_an_ear_is_found_in_a_photograph_cut_close_to_it():
             cut = np.ascontiguousarray(ear.image[top : round(y2 + border), left : round(x2 + border)])
             boxes = np.array([ear.box_xyxy for ear in shipped(cut)[:1]]).reshape(-1, 4)
             true = np.array([[x1 - left, y1 - top, x2 - left, y2 - top]])
-            found.append(box_iou_numpy(boxes, true).max(initial=0) > 0.5)
+            found.append(box_iou(boxes, true).max(initial=0) > 0.5)
     assert np.mean(found) >= 0.9
 
 

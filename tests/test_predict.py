@@ -16,6 +16,8 @@ from students.inference.video import VideoFile, VideoFrames
 from students.predict import Config, main
 from tests.tiny_students import rectangle_frame, tiny_files
 
+pytestmark = pytest.mark.trains
+
 BOX = (20, 24, 48, 64)
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from configs.errors import UserError
 from data.dataset import EarCrops
 from data.loading.pairs import PairedCrops
-from data.loading.repeated import RepeatedViews
+from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
 from data.manifest import read_manifest
 from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
@@ -26,14 +26,16 @@ from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config
 from tests.tiny_teacher import TINY_BACKBONE, tiny_vae
 
+pytestmark = pytest.mark.trains
+
 DRAWN = {"seed": 0}
 
 
-def ears(rendered, pairs=False, views=3):
+def ears(rendered, pairs=False, draws=3):
     manifest = read_manifest(rendered / "train_teacher.npy").select(range(7))
     geometry, photometry = Geometry(GeometryConfig(), 64), Photometry(PhotometryConfig())
     crops = EarCrops(manifest, 64, geometry=geometry, photometry=photometry)
-    return RepeatedViews(PairedCrops(crops, geometry, photometry) if pairs else crops, views)
+    return RepeatedCrops(PairedCrops(crops, geometry, photometry) if pairs else crops, draws)
 
 
 def frozen_vae(**changes):
@@ -52,7 +54,7 @@ def test_views_come_in_turn(rendered):
     views = ears(rendered)
     assert torch.equal(views[4, 2]["image"], views[1, 2]["image"])
     assert not torch.equal(views[3, 2]["image"], views[1, 2]["image"])
-    assert [views[epoch, 0]["view"] for epoch in range(5)] == [0, 1, 2, 0, 1]
+    assert [views[epoch, 0]["draw"] for epoch in range(5)] == [0, 1, 2, 0, 1]
     assert len(views.manifest) == len(views) == 7
 
 
@@ -116,7 +118,7 @@ def test_other_weights_and_views_are_refused(rendered, tmp_path):
     with pytest.raises(UserError, match="other inputs"):
         keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, pairs=True), DRAWN, batch_size=6)
     with pytest.raises(UserError, match="other seed, views"):
-        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, views=2), {"seed": 1}, 6)
+        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, draws=2), {"seed": 1}, 6)
 
 
 def test_a_disk_without_room_is_refused(rendered, tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ from tests.drawn_ears import draw_ears
 from tests.tiny_students import rectangle_frame, tiny_detector, tiny_landmarker
 from tests.tiny_teacher import tiny_vae
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

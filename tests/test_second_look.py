@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from students.inference.boxes import paired_iou_numpy
+from data.boxes import paired_iou
 from students.inference.rescoring import (
     EAR_THRESHOLD,
     ear_score,
@@ -114,6 +114,6 @@ def test_the_shipped_students_draw_closer_boxes_together_than_the_detector_alone
         ears = np.array([ear.box_xyxy for ear in pipeline(scene.image)]).reshape(-1, 4)
         for found, overlaps in ((boxes, alone), (ears, together)):
             owner = match(found, true, 0.5)
-            overlaps += paired_iou_numpy(found[owner[owner >= 0]], true[owner >= 0]).tolist()
+            overlaps += paired_iou(found[owner[owner >= 0]], true[owner >= 0]).tolist()
     assert len(together) >= 10
     assert np.mean(together) > np.mean(alone) + 0.02

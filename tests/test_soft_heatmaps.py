@@ -8,6 +8,7 @@ import torch
 
 from configs.errors import UserError
 from configs.files import read_json
+from data.tensors import to_signed
 from distill import cache
 from distill.student.data import build_landmarker_material
 from distill.student.soft_heatmaps import HeatmapMatcher
@@ -17,9 +18,10 @@ from distill.teacher_maps.store import KeptMaps
 from distill.train import Config, main
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
-from teacher.pictures import to_signed
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
+
+pytestmark = pytest.mark.trains
 
 ALL_SEEN = torch.ones(2, 1, 4, 4)
 

@@ -133,6 +133,7 @@ def test_landmark_loss_is_least_at_the_point():
     assert loss(x_unit + 1 / 32, y_unit, visibility=1) == pytest.approx(loss(x_unit + 1 / 32, y_unit))
 
 
+@pytest.mark.trains
 def test_the_landmarker_learns_a_batch_by_heart():
     torch.manual_seed(0)
     images = F.interpolate(torch.rand(4, 3, 8, 8), size=64, mode="bilinear")
@@ -150,6 +151,7 @@ def test_the_landmarker_learns_a_batch_by_heart():
     assert losses[-1] < 0.35 * losses[0]
 
 
+@pytest.mark.trains
 def test_the_detector_learns_two_frames_by_heart():
     """Bright rectangles on noise: found with IoU above 0.5, and nothing else."""
     torch.manual_seed(0)

@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from configs.errors import UserError
+from data.bootstrap import interval_of_mean
 from data.manifest import read_manifest
+from data.tensors import to_signed
 from data.transforms import GeometryConfig, PhotometryConfig
 from teacher import eigenears, embed, evaluate, train
 from teacher.checkpoint import load_model, read_checkpoint
-from teacher.pictures import pairs_grid, to_pixels, to_signed
+from teacher.pictures import pairs_grid, to_pixels
 from tests.tiny_teacher import TINY_VAE, tiny_vae
+
+pytestmark = pytest.mark.trains
 
 
 def train_config(rendered, folder, **changes):
@@ -134,7 +138,7 @@ def test_evaluate(rendered, trained, tmp_path):
 
 def test_bootstrap_interval_is_the_normal_one_for_many_values():
     values = np.random.default_rng(0).normal(3, 2, 4000)
-    low, high = evaluate.bootstrap_interval(values, seed=1)
+    low, high = interval_of_mean(values, evaluate.DRAWS, seed=1)
     half = 1.96 * values.std() / np.sqrt(len(values))
     assert low == pytest.approx(values.mean() - half, abs=0.01)
     assert high == pytest.approx(values.mean() + half, abs=0.01)

@@ -14,16 +14,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from configs.errors import UserError
 from teacher.checkpoint import load_model, read_checkpoint, save_weights
+from teacher.training.optimizer import parameter_groups, schedule
 from teacher.training.trainer import build_trainer, find_resume
 from teacher.vae_training.losses import LossWeights
 from teacher.vae_training.module import (
     EarVAEModule,
     ReconstructionPictures,
     in_precision_of_now,
-    parameter_groups,
-    schedule,
 )
 from tests.tiny_teacher import tiny_vae
+
+pytestmark = pytest.mark.trains
 
 
 class Blobs(Dataset):

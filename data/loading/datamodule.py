@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
-from data.crops import MARGIN
 from data.dataset import EarCrops
+from data.labels import choose_labelled
 from data.landmarks import Scheme
 from data.loading.pairs import PairedCrops
-from data.loading.repeated import RepeatedViews
+from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
 from data.manifest import Manifest, join_manifests, read_manifest, require_landmarks
 from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
@@ -35,20 +34,21 @@ class EarDataModule(pl.LightningDataModule):
         batch_size: int = 32,
         num_workers: int = 2,
         out_px: int = 128,
-        margin: float = MARGIN,
+        margin: float | None = None,
         geometry: GeometryConfig | None = None,
         photometry: PhotometryConfig | None = None,
         second_view: tuple[GeometryConfig, PhotometryConfig] | None = None,
-        views: int = 0,
+        repeated_draws: int = 0,
         labels: int | float | None = None,
         num_landmarks: int | None = None,
         scheme: Scheme | None = None,
         seed: int = 0,
         cache_dir: str | os.PathLike | None = None,
     ) -> None:
-        """train_npy, val_npy: one manifest or several, joined. geometry, photometry: None leaves that part
-        out. second_view: how `data.loading.pairs.PairedCrops` draws a second view; None for items without
-        one. views: draw so many views of each ear and repeat them; 0: a new one every epoch.
+        """train_npy, val_npy: one manifest or several, joined. margin: None for what the manifests say.
+        geometry, photometry: None leaves that part out. second_view: how `data.loading.pairs.PairedCrops`
+        draws a second view; None for items without one. repeated_draws: draw so many crops of each ear and
+        repeat them; 0: a new one every epoch.
 
         labels: train on so many of the ears that have landmarks (int), or on that fraction of them (float
         below 1 or 1.0); None: on all ears. num_landmarks: refuse manifests with another number of points an
@@ -67,8 +67,8 @@ class EarDataModule(pl.LightningDataModule):
         }
         self._geometry = None if geometry is None else Geometry(geometry, out_px)
         self._photometry = None if photometry is None else Photometry(photometry)
-        self._second_view, self.views = second_view, views
-        self.train_dataset: EarCrops | PairedCrops | RepeatedViews | None = None
+        self._second_view, self._repeated_draws = second_view, repeated_draws
+        self.train_dataset: EarCrops | PairedCrops | RepeatedCrops | None = None
         self.val_dataset: EarCrops | None = None
 
     def setup(self, stage: str = "fit") -> None:
@@ -86,8 +86,8 @@ class EarDataModule(pl.LightningDataModule):
             geometry, photometry = self._second_view
             second = Geometry(geometry, self.train_dataset.out_px), Photometry(photometry)
             self.train_dataset = PairedCrops(self.train_dataset, *second)
-        if self.views:
-            self.train_dataset = RepeatedViews(self.train_dataset, self.views)
+        if self._repeated_draws:
+            self.train_dataset = RepeatedCrops(self.train_dataset, self._repeated_draws)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled; the last, smaller batch is left out unless it is the only one."""
@@ -125,27 +125,6 @@ def ear_loader(
         pin_memory=torch.cuda.is_available(),
         collate_fn=collate_fn,
     )
-
-
-def choose_labelled(manifest: Manifest, labels: int | float, seed: int) -> np.ndarray:
-    """Rows of `labels` ears that have landmarks, a number (int) or a fraction of them (float).
-
-    The same seed gives the same ears, and the first 50 of 100 are the 50. Raises UserError when there are too
-    few.
-    """
-    if manifest.landmarks is None:
-        raise UserError("labels: the training manifest has no landmarks.")
-    labelled = np.flatnonzero((manifest.visibility > 0).any(axis=1))
-    if isinstance(labels, float) and not 0 < labels <= 1:
-        raise UserError(
-            f"labels: the fraction {labels} is not above 0 and at most 1; give a whole number for a count."
-        )
-    count = labels if isinstance(labels, int) else max(1, round(labels * len(labelled)))
-    if not 1 <= count <= len(labelled):
-        raise UserError(
-            f"labels: {count} ears asked for, the training manifest has {len(labelled)} with landmarks."
-        )
-    return np.random.default_rng([seed, 17]).permutation(labelled)[:count]
 
 
 def one_thread(_worker: int) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 def render(folder: Path, ears: int, scenes: int) -> dict[str, Any]:
     """What `data.render` writes, without pictures to validate on beyond the fewest."""
+    from configs.build import configured
     from data.render.__main__ import Config, main
 
     main(
-        Config(
+        configured(
+            Config,
             output_dir=folder,
             ears=ears,
             val_ears=max(9, ears // 4),

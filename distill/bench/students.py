@@ -12,6 +12,7 @@ from torch import Tensor
 from data.dataset import Frames
 from data.landmarks import load_scheme
 from data.manifest import fingerprint, read_manifest
+from data.tensors import to_signed
 from data.transforms import (
     FrameAugmentation,
     FrameConfig,
@@ -31,7 +32,6 @@ from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings
 from distill.teacher_maps.store import KeptMaps, MapWriter
 from distill.train import Config, build_module
 from students.models.checkpoint import build_student
-from teacher.pictures import to_signed
 
 LAYER, GRID, VIEWS = "feat1", 16, 2
 WORKERS, LOADED_AHEAD = 2, 4  # two batches a worker wait at the start: they must not flatter the loader

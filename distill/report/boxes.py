@@ -127,12 +127,12 @@ def _evaluated_frames(inputs: Inputs) -> Manifest | Absent:
 
 def frame_faults(found_xyxy: np.ndarray, true_xyxy: np.ndarray) -> tuple[int, int, float]:
     """Ears missed, boxes on no ear, and the mean IoU of the boxes that are right; NaN when there are none."""
+    from data.boxes import box_iou
     from students.evaluation.frame_detections import match
-    from students.inference.boxes import box_iou_numpy
 
     owner = match(found_xyxy, true_xyxy, USED_IOU)
     hits = owner >= 0
-    overlap = box_iou_numpy(found_xyxy, true_xyxy)[owner[hits], np.flatnonzero(hits)]
+    overlap = box_iou(found_xyxy, true_xyxy)[owner[hits], np.flatnonzero(hits)]
     return (
         int((~hits).sum()),
         len(found_xyxy) - int(hits.sum()),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from data.bootstrap import interval_of_mean
 from data.landmarks import Scheme, load_scheme
 from data.metrics import FAILURE_NME, error_curve, nme, point_errors
 from distill.report.charts import Line, line_chart
@@ -105,9 +106,7 @@ def paired_rows(arrays: dict[str, np.ndarray], models: list[str], seed: int = 0)
     for other in models[1:]:
         difference = arrays[f"crops_{models[0]}_nme"] - arrays[f"crops_{other}_nme"]
         difference = difference[np.isfinite(difference)].astype(np.float64)
-        rng = np.random.default_rng(seed)
-        means = difference[rng.integers(0, len(difference), (DRAWS, len(difference)))].mean(axis=1)
-        low, high = np.percentile(means, [2.5, 97.5])
+        low, high = interval_of_mean(difference, DRAWS, seed)
         verdict = "better" if high < 0 else "worse" if low > 0 else "no difference that these ears can show"
         label = f"{TITLES[models[0]]} minus {TITLES[other]}"
         rows.append(

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from configs.errors import UserError
 from data.dataset import EarCrops, Frames, collate_frames
+from data.labels import choose_labels
 from data.landmarks import load_scheme
 from data.loading.datamodule import ear_loader
 from data.manifest import Manifest, fingerprint, join_manifests, read_manifest
@@ -19,7 +20,6 @@ from distill.student.batches import CropBatches, FrameBatches, FrameSource
 from distill.student.teacher_targets import TeacherTargets, rows_within
 from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings, check_views, read_ears
 from distill.teacher_maps.store import KeptMaps
-from teacher.detector_training.data import choose_labels
 
 if TYPE_CHECKING:
     from distill.train import Config

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from data.manifest import VISIBLE
 from data.metrics import nme
+from data.tensors import to_unit
 from distill.student.alignment import align_ears, carried_back
 from distill.student.map_losses import faded
 from distill.student.map_matching import MapMatcher
@@ -20,12 +21,11 @@ from students.models.checkpoint import kind_of
 from students.models.losses import detection_loss, landmark_loss
 from students.models.postprocess import detections
 from teacher.training.averaging import averaged_model
-from teacher.vae_training.module import LOGGED_EVERY, adamw, parameter_groups, schedule
+from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
+from teacher.training.options import LOGGED_EVERY, WEIGHT_DECAY
 
-VISIBLE = 2  # COCO's visibility, as which predicted points enter the loss
 
-
-class StudentModule(LightningModule):
+class StudentModule(ScheduledModule):
     """What both students share: optimizer, averaged weights, the fading weight of the map loss.
 
     student: trained in place. matcher: of its features, or of a landmarker's heatmaps; None for the twin
@@ -40,7 +40,7 @@ class StudentModule(LightningModule):
         matcher: MapMatcher | HeatmapMatcher | None,
         steps: int,
         lr: float = 2e-3,
-        weight_decay: float = 0.05,
+        weight_decay: float = WEIGHT_DECAY,
         warmup_steps: int = 100,
         map_weight: float = 1.0,
         prediction_weight: float = 1.0,
@@ -78,12 +78,10 @@ class StudentModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = nn.ModuleList([self.student] if self.matcher is None else [self.student, self.matcher])
         groups = parameter_groups(trained, self.weight_decay)
-        return adamw(groups, self.lr, self.trainer.precision)
+        return build_optimizer(groups, self.lr, self.trainer.precision)
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        rate = self.lr * schedule(self.global_step / self.steps, self.global_step, self.warmup_steps)
-        for group in self.optimizers().param_groups:
-            group["lr"] = rate
+        self.set_learning_rate()
         self._logs = batch_index % LOGGED_EVERY == 0
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
@@ -199,8 +197,3 @@ def training_kind(student: nn.Module, distil: bool, steps: int) -> dict[str, Any
     """What a training checkpoint says about itself: only the same training may resume from it."""
     model = dict(student.hparams)
     return {"kind": f"distill.{kind_of(student)}", "model": model, "distill": distil, "steps": steps}
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 images to float in [0, 1], the students' range, channels last; runs on the tensor's device."""
-    return images.to(torch.float32, memory_format=torch.channels_last) / 255

@@ -12,7 +12,8 @@ from torch import nn
 from data.dataset import EarCrops, Frames
 from data.draw import draw_boxes, draw_points, picture_grid
 from data.landmarks import load_scheme
-from distill.student.module import predicted_points_px, to_unit
+from data.tensors import to_unit
+from distill.student.module import predicted_points_px
 from students.models.postprocess import detections
 
 CROPS, CROPS_A_ROW, CROP_GROWTH = 24, 8, 2

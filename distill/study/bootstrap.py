@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from data.bootstrap import percentile_interval, times_drawn
+
 DRAWS = 2000
-INTERVAL = (2.5, 97.5)  # percent
 BEATS, SAME, WORSE = "BEATS", "NO DIFFERENCE", "WORSE"
 
 
@@ -32,9 +33,7 @@ class Draws:
     def make(cls, images: int, seeds: int, draws: int = DRAWS, rng_seed: int = 0) -> Draws:
         """The same for the same numbers."""
         rng = np.random.default_rng([rng_seed, images])
-        times = np.stack(
-            [np.bincount(rng.integers(0, images, images), minlength=images) for _ in range(draws)]
-        )
+        times = times_drawn(images, draws, rng)
         many = max(seeds - 1, 1)
         rng = np.random.default_rng([rng_seed, images, seeds])
         drawn = rng.integers(0, seeds, (draws, many))
@@ -65,7 +64,7 @@ class Measured:
 
     def interval(self, draws: Draws) -> list[float]:
         """95 %."""
-        return interval(self.resampled(draws))
+        return percentile_interval(self.resampled(draws))
 
 
 def measured_means(errors: Sequence[np.ndarray], draws: Draws) -> Measured:
@@ -88,7 +87,7 @@ def compare(arm: Measured, baseline: Measured, draws: Draws, lower_is_better: bo
         return 100 * (ours / theirs - 1) if lower_is_better else 100 * (ours - theirs)
 
     drawn = differ(arm.resampled(draws), baseline.resampled(draws))
-    limits = interval(drawn)
+    limits = percentile_interval(drawn)
     each_seed = differ(arm.values, baseline.values)
     return {
         "difference": float(differ(np.array(arm.mean), np.array(baseline.mean))),
@@ -107,12 +106,6 @@ def verdict(limits: Sequence[float], lower_is_better: bool) -> str:
     return BEATS if (high < 0) == lower_is_better else WORSE
 
 
-def interval(values: np.ndarray) -> list[float]:
-    """[low, high] of 95 %; NaN (a draw in which nothing could be measured) is left out."""
-    known = values[~np.isnan(values)]
-    return [float(limit) for limit in np.percentile(known, INTERVAL)]
-
-
 def point_differences(
     arm: Sequence[np.ndarray], baseline: Sequence[np.ndarray], draws: Draws
 ) -> dict[str, list[float]]:
@@ -127,6 +120,6 @@ def point_differences(
     counts = draws.images @ known.reshape(images, -1)
     drawn = ((draws.images @ flat) / np.where(counts > 0, counts, np.nan)).reshape(-1, points, seeds)
     drawn = (drawn * draws.seeds[:, None, :]).sum(axis=2)
-    limits = np.array([interval(drawn[:, point]) for point in range(points)])
+    limits = np.array([percentile_interval(drawn[:, point]) for point in range(points)])
     means = np.nanmean(differences, axis=0).mean(axis=1)
     return {"difference": means.tolist(), "low": limits[:, 0].tolist(), "high": limits[:, 1].tolist()}

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from data.loading.datamodule import one_thread
+from data.tensors import to_signed
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.numbered_crops import NumberedCrops, crc32_of
 from distill.teacher_maps.pseudo_labels import predict_views
 from distill.teacher_maps.store import MapWriter, Shard
-from teacher.pictures import to_signed
 
 
 class MapComputer:

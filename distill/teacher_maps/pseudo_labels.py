@@ -15,9 +15,9 @@ from configs.errors import UserError
 from configs.files import read_json
 from data.dataset import EarCrops
 from data.manifest import Manifest
+from data.tensors import to_signed
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.numbered_crops import MIRRORED, PLAIN
-from teacher.pictures import to_signed
 
 AGREEMENT_LIMIT = 0.05  # of the crop's side: where the labeller contradicts its mirror image, it is not heard
 

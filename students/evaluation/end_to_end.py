@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from data.boxes import paired_iou
 from data.manifest import Manifest
 from students.evaluation.frame_detections import Frame, match
 from students.evaluation.point_readers import PointReader
-from students.inference.boxes import paired_iou_numpy
 from students.inference.rescoring import proposal_threshold, rescore_and_suppress, whole_frame
 
 
@@ -96,7 +96,7 @@ class EndToEnd:
         if hit.any():
             ears = frame.rows[hit]
             self._points_px[ears] = points_px[owner[hit]]
-            self._box_iou[ears] = paired_iou_numpy(boxes[owner[hit]], self._manifest.boxes_xyxy[ears])
+            self._box_iou[ears] = paired_iou(boxes[owner[hit]], self._manifest.boxes_xyxy[ears])
 
     def report(self, names: Sequence[str] | None = None) -> dict[str, Any]:
         """Boxes as of `students.evaluation.coco_ap` (ap, ap50, ap75, recall50), over all that was read.

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from data.boxes import box_iou
 from data.images import read_image
 from data.manifest import Manifest
-from students.inference.boxes import EVALUATION_SCORE, box_iou_numpy, merged
+from students.inference.boxes import EVALUATION_SCORE, merged
 from students.inference.letterbox import found_in_frame, frame_view, frame_views
 from students.models.postprocess import detections
 
@@ -71,7 +72,7 @@ def match(found_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float) -> np.n
     COCO matches.
     """
     owner = np.full(len(true_xyxy), -1)
-    overlap = box_iou_numpy(found_xyxy, true_xyxy)
+    overlap = box_iou(found_xyxy, true_xyxy)
     for index in range(len(found_xyxy)):
         free = np.where(owner < 0, overlap[index], -1.0)
         if len(free) and free.max() >= min_iou:

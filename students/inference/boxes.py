@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data.boxes import area, box_iou, intersection
+
 BOX_THRESHOLD = 0.5  # for use without points; evaluation keeps all above EVALUATION_SCORE: AP needs the tail
 EVALUATION_SCORE = 0.01
 NMS_IOU = 0.5
@@ -52,9 +54,9 @@ def nms_numpy(boxes_xyxy: np.ndarray, nms_iou: float, inside: float = 1.0) -> np
 
     Also suppressed is a box that shares more than `inside` of the smaller area with a better one.
     """
-    overlap = box_iou_numpy(boxes_xyxy, boxes_xyxy)
-    shared = _intersection(boxes_xyxy[:, None], boxes_xyxy[None])
-    smaller = np.minimum.outer(_area(boxes_xyxy), _area(boxes_xyxy))
+    overlap = box_iou(boxes_xyxy, boxes_xyxy)
+    shared = intersection(boxes_xyxy[:, None], boxes_xyxy[None])
+    smaller = np.minimum.outer(area(boxes_xyxy), area(boxes_xyxy))
     suppressed = np.zeros(len(boxes_xyxy), dtype=bool)
     kept = []
     for index in range(len(boxes_xyxy)):
@@ -62,28 +64,3 @@ def nms_numpy(boxes_xyxy: np.ndarray, nms_iou: float, inside: float = 1.0) -> np
             kept.append(index)
             suppressed |= (overlap[index] > nms_iou) | (shared[index] > inside * smaller[index])
     return np.array(kept, dtype=np.int64)
-
-
-def box_iou_numpy(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray:
-    """(n, 4) and (m, 4) -> (n, m) intersection over union; 0 where both boxes are empty."""
-    first = np.asarray(first_xyxy, dtype=np.float64).reshape(-1, 1, 4)
-    second = np.asarray(second_xyxy, dtype=np.float64).reshape(1, -1, 4)
-    intersection = _intersection(first, second)
-    union = _area(first) + _area(second) - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-
-
-def paired_iou_numpy(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray:
-    """(n, 4) and (n, 4) -> (n,) intersection over union of the boxes in the same row."""
-    pairs = zip(np.asarray(first_xyxy), np.asarray(second_xyxy), strict=True)
-    return np.array([box_iou_numpy(first, second)[0, 0] for first, second in pairs], dtype=np.float64)
-
-
-def _intersection(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray:
-    upper_left = np.maximum(first_xyxy[..., :2], second_xyxy[..., :2])
-    lower_right = np.minimum(first_xyxy[..., 2:], second_xyxy[..., 2:])
-    return (lower_right - upper_left).clip(min=0).prod(axis=-1)
-
-
-def _area(boxes_xyxy: np.ndarray) -> np.ndarray:
-    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clip(min=0).prod(axis=-1)

@@ -7,7 +7,8 @@ the boxes, and a frame in two sizes", "Photographs cut close to the ear").
 
 import numpy as np
 
-from students.inference.boxes import NMS_IOU, nms_numpy, paired_iou_numpy
+from data.boxes import paired_iou
+from students.inference.boxes import NMS_IOU, nms_numpy
 
 EAR_THRESHOLD = 0.5  # of `ear_score`, for use
 FRAME_SCORE = 0.51  # of the frame itself as a proposal: with it an ear's points have to be sure by 0.7
@@ -25,7 +26,7 @@ def second_box(points_px: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray | None
     None where those do not fit the given box well enough to be of the same ear.
     """
     box = np.concatenate([points_px.min(axis=0), points_px.max(axis=0)]).astype(np.float32) + np.float32(0.5)
-    return box if paired_iou_numpy(box[None], np.asarray(box_xyxy)[None])[0] >= SAME_EAR_IOU else None
+    return box if paired_iou(box[None], np.asarray(box_xyxy)[None])[0] >= SAME_EAR_IOU else None
 
 
 def proposal_threshold(ear_threshold: float) -> float:

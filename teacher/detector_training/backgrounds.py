@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from data.boxes import area, intersection, iou
 from data.crops import MARGIN, crop, crop_matrix
 from data.images import read_image
 from data.manifest import Manifest
@@ -112,16 +113,5 @@ def _window(box_xyxy: np.ndarray) -> np.ndarray:
 
 
 def _shows_no_ear(window: np.ndarray, ear_windows: np.ndarray, boxes_xyxy: np.ndarray) -> bool:
-    shared = _intersection(window, ear_windows)
-    iou = shared / (_area(window) + _area(ear_windows) - shared)
-    cover = _intersection(window, boxes_xyxy) / _area(boxes_xyxy)
-    return bool((iou <= MAX_IOU).all() and (cover <= MAX_COVER).all())
-
-
-def _intersection(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    overlap = np.minimum(one[2:], others[..., 2:]) - np.maximum(one[:2], others[..., :2])
-    return overlap.clip(0).prod(axis=-1)
-
-
-def _area(boxes_xyxy: np.ndarray) -> np.ndarray:
-    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(axis=-1)
+    cover = intersection(window, boxes_xyxy) / area(boxes_xyxy)
+    return bool((iou(window, ear_windows) <= MAX_IOU).all() and (cover <= MAX_COVER).all())

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from configs.errors import UserError
 from data.dataset import EarCrops
-from data.loading.datamodule import choose_labelled
-from data.manifest import Manifest, read_manifest, require_landmarks, sources_of
+from data.labels import LabelledEars
+from data.manifest import Manifest
 from teacher.detector_training.backgrounds import BackgroundCrops
 
-HELD_OUT_SHARE = 0.15  # of the training ears, when no validation manifest is given
 MAX_BACKGROUNDS = 2000  # cut once and kept in memory, 50 kB each at 128 px
-
-
-@dataclass(frozen=True)
-class LabelledEars:
-    """The ears to train on and those held out, and where the latter come from, in words."""
-
-    train: Manifest
-    held_out: Manifest
-    held_out_from: str
 
 
 class LabelledViews:
@@ -61,33 +47,6 @@ class LabelledViews:
             return {name: item[name] for name in self.KEPT} | {"is_ear": torch.tensor(1.0)}
         drawn = epoch * self.background_views + index - self.passes * len(self.ears)
         return self.backgrounds.view(drawn % len(self.backgrounds), drawn // len(self.backgrounds))
-
-
-def choose_labels(
-    train_npy: Path, val_npy: Path | None, labels: float, num_landmarks: int, seed: int
-) -> LabelledEars:
-    """`labels` of the labelled ears (a count from 1 on, a fraction below, 0 for all) and ears to judge them
-    on.
-
-    Without val_npy a part of the chosen labels is held out, so that no more labels are used than asked for;
-    ears of one source (photograph, person) stay on one side. Raises UserError for too few ears, or points
-    of another number.
-    """
-    pool = _labelled(train_npy, num_landmarks)
-    if labels:
-        rows = choose_labelled(pool, labels if labels < 1 else int(labels), seed)
-        pool = pool.select(rows, keep_empty_images=True)
-    if val_npy is not None:
-        return LabelledEars(pool, _labelled(val_npy, num_landmarks), f"{val_npy}")
-    held_out = _rows_to_hold_out(sources_of(pool), seed)
-    if held_out.all() or not held_out.any():
-        sources = len(np.unique(sources_of(pool)))
-        raise UserError(
-            f"{train_npy}: {len(pool)} labelled ear(s) of {sources} source(s) are too few to hold a part of "
-            "them out. Give --val-npy, or more labels."
-        )
-    words = f"{held_out.sum()} of the {len(pool)} labelled ears of {train_npy}, held out"
-    return LabelledEars(pool.select(~held_out, keep_empty_images=True), pool.select(held_out), words)
 
 
 def labelled_views(
@@ -127,22 +86,3 @@ def _backgrounds(
     room = 2 * (len(manifest) + len(manifest.empty_images))  # windows of one photograph soon look alike
     count = min(views, room, MAX_BACKGROUNDS)
     return BackgroundCrops(manifest, num_landmarks, image_px, count, seed, photometry)
-
-
-def _labelled(path: Path, num_landmarks: int) -> Manifest:
-    """The rows with at least one annotated point."""
-    manifest = read_manifest(path)
-    if len(manifest):
-        require_landmarks(manifest, num_landmarks, path)
-        manifest = manifest.select((manifest.visibility > 0).any(axis=1), keep_empty_images=True)
-    if not len(manifest):
-        raise UserError(f"{path}: holds no ear with an annotated point.")
-    return manifest
-
-
-def _rows_to_hold_out(sources: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) bool: whole sources, drawn until they hold `HELD_OUT_SHARE` of the rows."""
-    names, counts = np.unique(sources, return_counts=True)
-    order = np.random.default_rng([seed, 23]).permutation(len(names))
-    before = np.cumsum(counts[order]) - counts[order]
-    return np.isin(sources, names[order][before < HELD_OUT_SHARE * len(sources)])

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.manifest import HIDDEN, VISIBLE
 from teacher.models.detector import Reading
 from teacher.models.heatmaps import gaussian_lines, heatmap_loss, spatial_softmax
 
@@ -68,8 +69,10 @@ def visibility_loss(logits: Tensor, visibility: Tensor) -> Tensor:
 
     A hidden point counts HIDDEN_FACTOR times, so a logit of 0 stands for a probability of 0.8 to be visible.
     """
-    counts = (visibility == 2).float() + HIDDEN_FACTOR * (visibility == 1).float()
-    loss = F.binary_cross_entropy_with_logits(logits.float(), (visibility == 2).float(), reduction="none")
+    counts = (visibility == VISIBLE).float() + HIDDEN_FACTOR * (visibility == HIDDEN).float()
+    loss = F.binary_cross_entropy_with_logits(
+        logits.float(), (visibility == VISIBLE).float(), reduction="none"
+    )
     return (loss * counts).sum() / counts.sum().clamp_min(1e-6)
 
 

@@ -6,18 +6,16 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor
 
+from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.detector_training.losses import DetectorTargets, detector_losses, edges_in_view
 from teacher.detector_training.report import held_out_errors, read_batch
 from teacher.detector_training.unlabelled import consistency_loss, ramp, taught_points
 from teacher.models.detector import EarDetector, Reading
-from teacher.pictures import to_signed
 from teacher.training.averaging import averaged_model
-from teacher.training.callbacks import MinutesBudget
-from teacher.vae_training.module import parameter_groups, schedule
+from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class DetectorLossWeights:
     ear: float = 0.2
 
 
-class EarDetectorModule(LightningModule):
+class EarDetectorModule(ScheduledModule):
     """Trains `model` on the batches of teacher.detector_training.data.LabelledViews."""
 
     def __init__(
@@ -50,7 +48,6 @@ class EarDetectorModule(LightningModule):
         weights: DetectorLossWeights,
         lr: float,
         encoder_lr_scale: float,
-        weight_decay: float = 0.05,
         warmup_steps: int = 50,
         ema_decay: float = 0.0,
         consistency: Consistency | None = None,
@@ -61,7 +58,7 @@ class EarDetectorModule(LightningModule):
         super().__init__()
         self.model, self.weights = model, weights
         self.lr, self.encoder_lr_scale = lr, encoder_lr_scale
-        self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
+        self.warmup_steps = warmup_steps
         self.averaged = averaged_model(model, ema_decay) if ema_decay else None
         self.consistency = consistency
         self._batches: list[dict[str, Tensor]] = []
@@ -109,14 +106,8 @@ class EarDetectorModule(LightningModule):
             self.log(f"val/{name}", value, prog_bar=name == "nme")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            detector_parameter_groups(self.model, self.lr, self.encoder_lr_scale, self.weight_decay)
-        )
-
-    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        factor = schedule(self._progress(), self.global_step, self.warmup_steps)
-        for group in self.optimizers().param_groups:
-            group["lr"] = factor * self.lr * group["lr_scale"]
+        groups = detector_parameter_groups(self.model, self.lr, self.encoder_lr_scale)
+        return build_optimizer(groups, self.lr, self.trainer.precision, one_kernel=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = hyper_parameters(self.model, "EarDetector")
@@ -124,7 +115,7 @@ class EarDetectorModule(LightningModule):
     def _consistency_loss(self, heatmaps: Tensor, batch: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
             own = self.averaged.module.read(to_signed(batch["plain"]))
-        say = ramp(self._progress(), self.consistency.warmup)
+        say = ramp(self.progress, self.consistency.warmup)
         with torch.autocast(self.device.type, enabled=False):
             return consistency_loss(
                 heatmaps,
@@ -134,12 +125,6 @@ class EarDetectorModule(LightningModule):
                 self.consistency.flip,
                 self.model.margin_cells,
             )
-
-    def _progress(self) -> float:
-        """Of the training, 0 to 1: by steps or by the budget of minutes, whichever is further."""
-        by_steps = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
-        budgets = [c.fraction for c in self.trainer.callbacks if isinstance(c, MinutesBudget)]
-        return max([by_steps, *budgets])
 
     def _flat(self, values: Tensor) -> Tensor:
         """The batch of all processes, (B, ...)."""
@@ -158,17 +143,15 @@ def targets_of(batch: dict[str, Tensor]) -> DetectorTargets:
     )
 
 
-def detector_parameter_groups(
-    model: EarDetector, lr: float, encoder_lr_scale: float, weight_decay: float
-) -> list[dict[str, Any]]:
+def detector_parameter_groups(model: EarDetector, lr: float, encoder_lr_scale: float) -> list[dict[str, Any]]:
     """The head at lr, what came from the VAE at lr * encoder_lr_scale; frozen parameters nowhere.
 
-    Each split as in teacher.vae_training.module.parameter_groups, for the weight decay; `lr_scale` is kept in
+    Each split as in teacher.training.optimizer.parameter_groups, for the weight decay; `lr_scale` is kept in
     the group.
     """
     groups = []
     for part, scale in (("head", 1.0), ("pretrained", encoder_lr_scale)):
-        for group in parameter_groups(torch.nn.ModuleDict(getattr(model, f"{part}_modules")()), weight_decay):
+        for group in parameter_groups(torch.nn.ModuleDict(getattr(model, f"{part}_modules")())):
             if group["params"]:
                 groups.append({**group, "name": part, "lr": lr * scale, "lr_scale": scale})
     return groups

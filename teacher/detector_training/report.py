@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.boxes import iou
+from data.manifest import HIDDEN, VISIBLE
+from data.tensors import to_signed
 from teacher.detector_training.losses import edges_in_view
 from teacher.models.detector import EarDetector
-from teacher.pictures import to_signed
 
 PICTURED_EARS = 24
 PICTURE_GROW = 2  # pixels of the picture to one of the crop
@@ -64,7 +66,7 @@ def held_out_errors(predictions: dict[str, np.ndarray]) -> dict[str, float]:
     )
     measures = {
         "nme": float(np.nanmean(errors)),
-        "box_iou": float(box_iou(predictions["edges_px"][ears], predictions["true_edges_px"][ears]).mean()),
+        "box_iou": float(iou(predictions["edges_px"][ears], predictions["true_edges_px"][ears]).mean()),
     }
     if not ears.all():
         found = predictions["ear"] > 0.5
@@ -84,11 +86,11 @@ def detector_report(predictions: dict[str, np.ndarray], names: Sequence[str] | N
     seen = visibility > 0
     distance = np.linalg.norm(points - np.nan_to_num(truth), axis=-1)[seen]
     report["confidence_rank_correlation"] = rank_correlation(predictions["confidence"][ears][seen], -distance)
-    hidden = seen & (visibility == 1)
-    if hidden.any() and (visibility == 2).any():
+    hidden = seen & (visibility == HIDDEN)
+    if hidden.any() and (visibility == VISIBLE).any():
         said = predictions["visible"][ears] > 0.5
         report["visibility_accuracy"] = float(
-            (said[visibility == 2].mean() + (~said[visibility == 1]).mean()) / 2
+            (said[visibility == VISIBLE].mean() + (~said[visibility == HIDDEN]).mean()) / 2
         )
     return report
 
@@ -107,7 +109,7 @@ def predictions_picture(model: EarDetector, ears: Any, scheme: Any) -> np.ndarra
     true_pictures, read_pictures = [], []
     for row, item in enumerate(items):
         image = item["image"].permute(1, 2, 0).numpy()
-        read_visibility = np.where(found["visible"][row] > 0.5, 2, 1)
+        read_visibility = np.where(found["visible"][row] > 0.5, VISIBLE, HIDDEN)
         drawn = draw_points(
             image, found["true_points_px"][row], found["visibility"][row], scheme, grow=PICTURE_GROW
         )
@@ -115,16 +117,6 @@ def predictions_picture(model: EarDetector, ears: Any, scheme: Any) -> np.ndarra
         drawn = draw_points(image, found["points_px"][row], read_visibility, scheme, grow=PICTURE_GROW)
         read_pictures.append(draw_boxes(drawn, found["edges_px"][row] * PICTURE_GROW))
     return pairs_grid(np.stack(true_pictures), np.stack(read_pictures), columns=8)
-
-
-def box_iou(boxes_xyxy: np.ndarray, others_xyxy: np.ndarray) -> np.ndarray:
-    """Intersection over union of pairs, (n, 4) and (n, 4) -> (n,)."""
-    sides = np.minimum(boxes_xyxy[:, 2:], others_xyxy[:, 2:]) - np.maximum(
-        boxes_xyxy[:, :2], others_xyxy[:, :2]
-    )
-    shared = sides.clip(0).prod(axis=1)
-    areas = [(edges[:, 2:] - edges[:, :2]).clip(0).prod(axis=1) for edges in (boxes_xyxy, others_xyxy)]
-    return shared / (areas[0] + areas[1] - shared)
 
 
 def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:

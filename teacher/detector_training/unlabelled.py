@@ -18,12 +18,10 @@ from torch import Tensor
 from configs.errors import UserError
 from data.dataset import EarCrops
 from data.loading.pairs import PairedCrops
-from data.manifest import read_manifest, require_landmarks
+from data.manifest import VISIBLE, read_manifest, require_landmarks
 from data.transforms import Geometry, GeometryConfig, Photometry
 from teacher.detector_training.data import LabelledViews
 from teacher.models.heatmaps import heatmap_loss
-
-VISIBLE = 2  # COCO's visibility, as which a taught point enters the loss
 
 
 class WithUnlabelled:

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from configs.errors import UserError
+from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.margin.heads import MetricHead
 from teacher.margin.pseudo_classes import clustered_classes, random_classes
 from teacher.models.fusion import resize
 from teacher.models.margin_teacher import MarginTeacher
-from teacher.pictures import spread_targets, to_signed
-from teacher.vae_training.module import ReconstructionPictures, parameter_groups, schedule
+from teacher.pictures import spread_targets
+from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
+from teacher.vae_training.module import ReconstructionPictures
 from teacher.vae_training.quality import reconstruction_quality
 
 COLLAGES = "reconstruction_collages"
@@ -28,7 +30,7 @@ READ_BATCH = 64
 ZOOM, DIM = 1.15, 0.8  # of the second look at held-out ears
 
 
-class EarTeacherLightningModule(LightningModule):
+class EarTeacherLightningModule(ScheduledModule):
     """Trains a MarginTeacher on `data.loading.datamodule.EarDataModule` with any `Trainer`.
 
     The teacher reconstructs the clean view from the augmented one (mean squared error), and its embedding is
@@ -73,7 +75,7 @@ class EarTeacherLightningModule(LightningModule):
         self.model = MarginTeacher(
             embedding_dim, image_size, backbone_options, decoder_channels, pretrained, pretrained_path
         ).to(memory_format=torch.channels_last)
-        self.learning_rate, self.max_epochs, self.weight_decay = learning_rate, max_epochs, weight_decay
+        self.lr, self.max_epochs, self.weight_decay = learning_rate, max_epochs, weight_decay
         self.warmup_epochs, self.image_size, self.seed = warmup_epochs, image_size, seed
         self.reconstruction_weight, self.metric_weight = reconstruction_weight, metric_weight
         self.number_of_classes, self.clusters = num_pseudo_classes, pseudo_classes == "clustered"
@@ -116,15 +118,15 @@ class EarTeacherLightningModule(LightningModule):
         if self.classes is None or (self.clusters and self.current_epoch % self.renew_epochs == 0):
             self._renew()
 
-    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+    @property
+    def warmup_steps(self) -> int:
+        """The steps of `warmup_epochs`."""
         steps = max(self.trainer.estimated_stepping_batches, 1)
-        warmup = self.warmup_epochs * steps / max(self.max_epochs, 1)
-        rate = self.learning_rate * schedule(self.global_step / steps, self.global_step, round(warmup))
-        for group in self.optimizers().param_groups:
-            group["lr"] = rate
+        return round(self.warmup_epochs * steps / max(self.max_epochs, 1))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameter_groups(self, self.weight_decay), lr=self.learning_rate)
+        groups = parameter_groups(self, self.weight_decay)
+        return build_optimizer(groups, self.lr, self.trainer.precision, one_kernel=False)
 
     def configure_callbacks(self) -> list[Callback]:
         return [Collages(self.num_collage_samples)] if self.num_collage_samples else []

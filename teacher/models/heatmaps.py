@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.manifest import HIDDEN, VISIBLE
+
 CONFIDENCE_WINDOW_CELLS = 5  # +-2 cells hold 97 % of a Gaussian of one cell's deviation (DEFAULT_SIGMA_CELLS)
 DEFAULT_SIGMA_CELLS = 1.0  # Nibali et al. 2018, table 3: one pixel of the heatmap did best
 
@@ -81,7 +83,7 @@ def point_weights(
         device=points_unit.device,
     )
     inside = ((points_unit >= -reach) & (points_unit <= 1 + reach)).all(dim=-1)  # False for NaN
-    by_visibility = (visibility == 2).float() + hidden_weight * (visibility == 1).float()
+    by_visibility = (visibility == VISIBLE).float() + hidden_weight * (visibility == HIDDEN).float()
     return by_visibility * inside.float()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ def build_trainer(
     seed: int = 0,
     precision: str = "32",
     devices: int = 1,
-    num_nodes: int = 1,
+    num_nodes: int | None = None,
     deals_batches: bool = False,
     max_minutes: float = 0.0,
     gradient_clip: float = 1.0,
@@ -36,8 +37,8 @@ def build_trainer(
 
     `last.ckpt` after each epoch, the three best `epoch=NN-NAME=VALUE.ckpt` by `monitor`, `metrics.csv` (a
     row an epoch), `tensorboard/`; `save_best(module)` is called at each improvement. max_minutes: 0 for
-    no limit. deals_batches: the loaders share out their batches themselves, else samples are dealt out; not
-    every parameter need then take part in every step.
+    no limit. num_nodes: None asks `nodes`. deals_batches: the loaders share out their batches themselves,
+    else samples are dealt out; not every parameter need then take part in every step.
     """
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import TQDMProgressBar
@@ -56,6 +57,7 @@ def build_trainer(
     if precision not in PRECISIONS:
         hint = did_you_mean(precision, PRECISIONS)
         raise UserError(f"precision {precision!r} is unknown; allowed: {', '.join(PRECISIONS)}.{hint}")
+    num_nodes = num_nodes or nodes()
     quiet_lightning()
     watching: list[Callback] = [ReseedEachStep(seed), NumbersOnly(), EndedFromOutside(), *callbacks]
     if progress:
@@ -85,6 +87,19 @@ def build_trainer(
         enable_progress_bar=progress,
         default_root_dir=output_dir,
     )
+
+
+def nodes() -> int:
+    """On how many machines this process was started, by torchrun or by SLURM; else 1.
+
+    As Lightning does, SLURM's interactive shells and single processes are left out.
+    """
+    found = os.environ
+    if "LOCAL_WORLD_SIZE" in found:
+        return max(int(found.get("WORLD_SIZE", 1)) // int(found["LOCAL_WORLD_SIZE"]), 1)
+    if "SLURM_NTASKS" not in found or found.get("SLURM_JOB_NAME") in ("bash", "interactive"):
+        return 1
+    return int(found.get("SLURM_NNODES") or found.get("SLURM_JOB_NUM_NODES") or 1)
 
 
 def _checkpoints(output_dir: Path, monitor: str, mode: str) -> tuple[Callback, Callback]:

@@ -27,9 +27,9 @@ from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, read_json, reserve_blocks, write_json
 from configs.provenance import plain
 from data.loading.datamodule import one_thread
-from data.loading.repeated import RepeatedViews
+from data.loading.repeated import RepeatedCrops
 from data.manifest import fingerprint
-from teacher.pictures import to_signed
+from data.tensors import to_signed
 
 TOKENS, RECORD = "prefix.npy", "prefix.json"
 INPUTS = ("image", "second")  # of an item: what the backbone sees
@@ -41,7 +41,7 @@ KEPT_AT_ONCE = 32  # views through the frozen blocks
 class PrefixedViews:
     """The items of `ears`, each with `tokens` (inputs, h, w, C) float16: see the top of the file."""
 
-    def __init__(self, ears: RepeatedViews, folder: Path) -> None:
+    def __init__(self, ears: RepeatedCrops, folder: Path) -> None:
         self.ears, self.folder = ears, folder
         self._tokens: np.ndarray | None = None
 
@@ -54,14 +54,14 @@ class PrefixedViews:
         if self._tokens is None:
             self._tokens = np.load(self.folder / TOKENS, mmap_mode="r")
         item = self.ears[key]
-        return {**item, "tokens": torch.from_numpy(self._tokens[item["index"], item["view"]].copy())}
+        return {**item, "tokens": torch.from_numpy(self._tokens[item["index"], item["draw"]].copy())}
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers map the file themselves: a pickled memory map would be the whole array."""
         return {**self.__dict__, "_tokens": None}
 
 
-def with_prefix(config: Any, backbone: nn.Module, ears: RepeatedViews) -> PrefixedViews:
+def with_prefix(config: Any, backbone: nn.Module, ears: RepeatedCrops) -> PrefixedViews:
     """`ears` with the prefix kept in `config.prefix_dir`; config: of teacher.train."""
     names = ["image_size", "seed", "geometry", "photometry", "second_geometry", "second_photometry"]
     drawn = {name: plain(getattr(config, name)) for name in names}
@@ -74,7 +74,7 @@ def with_prefix(config: Any, backbone: nn.Module, ears: RepeatedViews) -> Prefix
 def keep_prefix(
     folder: Path,
     backbone: nn.Module,
-    ears: RepeatedViews,
+    ears: RepeatedCrops,
     drawn: dict[str, Any],
     batch_size: int,
     num_workers: int = 0,
@@ -89,7 +89,7 @@ def keep_prefix(
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         **drawn,
-        "views": ears.views,
+        "views": ears.draws,
         "inputs": [name for name in INPUTS if name in ears[0, 0]],
         "frozen_sha256": _frozen_sha256(backbone),
         "precision": precision,
@@ -112,7 +112,7 @@ def joined_tokens(tokens: Tensor, like: Tensor) -> Tensor:
 def _compute(
     folder: Path,
     backbone: nn.Module,
-    ears: RepeatedViews,
+    ears: RepeatedCrops,
     settings: dict[str, Any],
     finished: int,
     batch_size: int,
@@ -122,18 +122,18 @@ def _compute(
     backbone = backbone.to(device)
     inputs = settings["inputs"]
     one = _begin(backbone, ears[0, 0]["image"][None].to(device), settings["precision"])
-    shape = (len(ears), ears.views, len(inputs), *one.shape[1:])
+    shape = (len(ears), ears.draws, len(inputs), *one.shape[1:])
     tokens = _reserve(folder, shape, finished)
-    per_batch = max(1, batch_size // ears.views)
+    per_batch = max(1, batch_size // ears.draws)
     loader = DataLoader(
         ears,
-        per_batch * ears.views,
-        sampler=_Keys(range(finished, len(ears)), ears.views),
+        per_batch * ears.draws,
+        sampler=_Keys(range(finished, len(ears)), ears.draws),
         num_workers=num_workers,
         worker_init_fn=one_thread,
     )
     for number, batch in enumerate(tqdm(loader, desc="frozen blocks", unit="batch"), start=1):
-        places = batch["index"].numpy(), batch["view"].numpy()
+        places = batch["index"].numpy(), batch["draw"].numpy()
         for place, name in enumerate(inputs):
             said = _begin(backbone, batch[name].to(device), settings["precision"])
             if not said.isfinite().all():

@@ -20,9 +20,9 @@ from configs.errors import UserError
 from data.dataset import EarCrops
 from data.manifest import Manifest, read_manifest, sources_of
 from data.metrics import nme
+from data.tensors import to_signed
 from teacher.models.autoencoder import Autoencoder
 from teacher.models.heatmaps import heatmap_loss, soft_argmax
-from teacher.pictures import to_signed
 
 PROBE_CELLS = 16  # coarser maps are enlarged to this grid: soft-argmax needs cells to weigh
 FINEST_CELLS = 32  # finer maps are left out: a linear reader of a few pixels sees no anatomy

@@ -4,27 +4,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
+from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.models.vae import EarVAE
-from teacher.pictures import pairs_grid, to_pixels, to_signed, write_picture
-from teacher.training.callbacks import MinutesBudget
+from teacher.pictures import pairs_grid, to_pixels, write_picture
+from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
+from teacher.training.options import LOGGED_EVERY
 from teacher.vae_training.correspondence import Correspondence
 from teacher.vae_training.frozen_prefix import joined_tokens
 from teacher.vae_training.losses import LossWeights, loss_terms, total_loss
 from teacher.vae_training.quality import reconstruction_quality
 
-LOGGED_EVERY = 10  # batches: the rest of an epoch's steps log nothing and wait for nothing
 
-
-class EarVAEModule(LightningModule):
+class EarVAEModule(ScheduledModule):
     """Trains `model` to reconstruct the view before photometry (`target`) from the view after it (`image`).
 
     perceptual: (reconstruction, target) -> scalar; it is neither trained nor kept in checkpoints.
@@ -37,7 +36,6 @@ class EarVAEModule(LightningModule):
         model: EarVAE,
         weights: LossWeights,
         lr: float,
-        weight_decay: float = 0.05,
         warmup_steps: int = 500,
         perceptual: nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
         correspondence: Correspondence | None = None,
@@ -45,7 +43,7 @@ class EarVAEModule(LightningModule):
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)  # a third faster on CPUs, same result
         self.weights = weights
-        self.lr, self.weight_decay, self.warmup_steps = lr, weight_decay, warmup_steps
+        self.lr, self.warmup_steps = lr, warmup_steps
         self.correspondence = correspondence
         self._perceptual = (perceptual,)  # a tuple hides it from the state dict
 
@@ -82,41 +80,19 @@ class EarVAEModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [self.model] if self.correspondence is None else [self.model, self.correspondence]
-        groups = parameter_groups(nn.ModuleList(trained), self.weight_decay)
-        return adamw(groups, self.lr, self.trainer.precision)
+        return build_optimizer(parameter_groups(nn.ModuleList(trained)), self.lr, self.trainer.precision)
 
     def on_fit_start(self) -> None:
         if isinstance(self._perceptual[0], nn.Module):
             self._perceptual[0].to(self.device)
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        # Not a Lightning scheduler: with a budget of minutes the number of steps is not known beforehand.
-        rate = self.lr * schedule(self._progress(), self.global_step, self.warmup_steps)
-        for group in self.optimizers().param_groups:
-            group["lr"] = rate
+        rate = self.set_learning_rate()
         if batch_index % LOGGED_EVERY == 0:
             self.log("lr", rate, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = hyper_parameters(self.model, "EarVAE")
-
-    def _progress(self) -> float:
-        """Of the training, 0 to 1: by steps or by the budget of minutes, whichever is further."""
-        by_steps = self.global_step / max(self.trainer.estimated_stepping_batches, 1)
-        budgets = [
-            callback.fraction for callback in self.trainer.callbacks if isinstance(callback, MinutesBudget)
-        ]
-        return max([by_steps, *budgets])
-
-
-def schedule(progress: float, step: int, warmup_steps: int, floor: float = 0.01) -> float:
-    """Factor of the learning rate: linear over `warmup_steps`, times a cosine from 1 to `floor` over
-    progress 0 to 1.
-
-    Loshchilov & Hutter, ICLR 2017, without restarts.
-    """
-    warm = min(1.0, (step + 1) / max(warmup_steps, 1))
-    return warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
 def in_precision_of_now(function: Callable | None, device_type: str) -> Callable | None:
@@ -130,24 +106,6 @@ def in_precision_of_now(function: Callable | None, device_type: str) -> Callable
             return function(*arguments)
 
     return called
-
-
-def adamw(groups: list[dict[str, Any]], lr: float, precision: str) -> torch.optim.AdamW:
-    """AdamW whose step is one kernel, except under 16-mixed, where it would unscale by itself and Lightning
-    could not clip.
-    """
-    optimizer = torch.optim.AdamW(groups, lr=lr, fused=precision != "16-mixed")
-    # Nothing is scaled in bf16, but Lightning clips under no mixed precision if the step could unscale.
-    optimizer._step_supports_amp_scaling = False
-    return optimizer
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The trainable parameters; only matrices and kernels decay, not biases, norms and position tables."""
-    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    decays = [p for name, p in trainable if p.ndim >= 2 and "pos" not in name.rpartition(".")[2]]
-    rest = [p for name, p in trainable if p.ndim < 2 or "pos" in name.rpartition(".")[2]]
-    return [{"params": decays, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
 class ReconstructionPictures(Callback):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from data.manifest import VISIBLE
 from data.render.dress.devices import wear_earbud, wear_hearing_aid
 from data.render.dress.placing import PlacedEar, visible
 from data.render.dress.worn import hang_earring, wear_piercings
@@ -33,7 +34,7 @@ def dress_ear(
     """The placed ear with what its person wears; points under it are no longer seen."""
     image = np.dstack([placed.image, np.zeros(placed.image.shape[:2], np.float32)])
     brush, unit, points = Brush(image), camera.scale, placed.points
-    lobe_seen = placed.visibility[6] == 2
+    lobe_seen = placed.visibility[6] == VISIBLE
     if identity.earring and lobe_seen:
         hang_earring(rng, brush, 0.3 * points[5] + 0.4 * points[6] + 0.3 * points[7], unit, light)
     if outfit.glasses:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from data.manifest import VISIBLE
 from data.render.dress.devices import wear_headphones
 from data.render.dress.dressing import dress_ear
 from data.render.dress.placing import PlacedEar, place_ear
@@ -70,7 +71,7 @@ def add_person(
             other = replace(camera, offset=camera.offset + (across, rng.normal(0, 0.04) * camera.scale))
             canvas, ear = _add_far_ear(rng, canvas, identity, plan, outfit, light, other)
             found += [] if ear is None else [ear]
-    found = [ear for ear in found if (ear.visibility == 2).mean() >= _SEEN]
+    found = [ear for ear in found if (ear.visibility == VISIBLE).mean() >= _SEEN]
     # Arms and cables may lead further than `stand_in_scene` looked for other people's ears: they end there.
     outside = np.ones(canvas.shape[:2], bool)
     outside[top:bottom, left:right] = False

@@ -15,7 +15,7 @@ from data.render.head.identity import draw_identity
 from data.render.head.outfit import draw_outfit
 from data.render.head.surroundings import background, paint_surroundings
 from data.render.paint.exposure import expose
-from data.render.scene.framing import USUAL, Views, draw_yaw
+from data.render.scene.yaw import USUAL, YawRange, draw_yaw
 
 # Side views up to that `HeadPlan.front` are, in that share, close-ups of one cheek without a whole head.
 _CLOSE_UP_FRONT, _CLOSE_UP = 0.3, 0.35
@@ -36,12 +36,14 @@ class RenderedEar:
     visibility: np.ndarray
 
 
-def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192, views: Views = USUAL) -> RenderedEar:
+def render_ear(
+    seed_identity: int, seed_photo: int, image_px: int = 192, yaws: YawRange = USUAL
+) -> RenderedEar:
     """Photograph `seed_photo` of ear `seed_identity`, a square; the face lies right or left by chance."""
     identity = draw_identity(seed_identity)
     rng = np.random.default_rng([seed_identity, seed_photo, 2])
     light = draw_light(rng)
-    yaw = draw_yaw(rng, views)
+    yaw = draw_yaw(rng, yaws)
     camera = _draw_camera(rng, identity.anatomy, image_px, yaw)
     plan, outfit = draw_plan(rng, yaw), draw_outfit(rng)
     plane = camera.plane_grid((image_px, image_px))

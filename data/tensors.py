@@ -1,0 +1,16 @@
+"""Images as bytes to the ranges of numbers that networks take."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def to_signed(images: Tensor) -> Tensor:
+    """uint8 images to float in [-1, 1], the range of the teacher; runs on the tensor's device."""
+    return images.float() / 127.5 - 1
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """(B, 3, H, W) uint8 to float in [0, 1], the students' range, channels last; on the tensor's device."""
+    return images.to(torch.float32, memory_format=torch.channels_last) / 255
