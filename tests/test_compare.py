@@ -21,8 +21,6 @@ from tests.drawn_ears import draw_ears
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN
 from tests.tiny_teacher import TINY_VAE
 
-pytestmark = pytest.mark.trains
-
 RECIPE = Path(__file__).resolve().parent.parent / "configs" / "compare.yaml"
 
 

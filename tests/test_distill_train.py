@@ -18,8 +18,6 @@ from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 
-pytestmark = pytest.mark.trains
-
 SMALL = {"trunk": "mobilenetv4_conv_small_035", "width": 8}
 
 
@@ -225,6 +223,7 @@ def test_the_ear_detectors_twin_differs_in_the_encoder_alone(kept, tmp_path):
     assert not all(torch.equal(encoders[0][key], encoders[1][key]) for key in encoders[0])
 
 
+@pytest.mark.trains
 def test_a_resumed_training_ends_as_the_uninterrupted_one(kept, tmp_path, monkeypatch):
     """With workers, which ask for their first batches before Lightning tells the round."""
     whole = main(_landmarker(kept, tmp_path / "whole", num_workers=1))

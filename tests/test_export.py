@@ -16,8 +16,6 @@ from students.inference.pipeline import open_model
 from students.models.checkpoint import build_student
 from tests.tiny_students import rectangle_frame, tiny_detector, tiny_files, tiny_landmarker
 
-pytestmark = pytest.mark.trains
-
 
 @pytest.fixture
 def manifest_npy(tmp_path):
@@ -32,6 +30,7 @@ def manifest_npy(tmp_path):
     return write_manifest(tmp_path / "manifest.npy", manifest)
 
 
+@pytest.mark.trains
 def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path):
     run = tiny_files()
     config = Config(
@@ -54,6 +53,7 @@ def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path):
         assert row["parameters"] > 10_000
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("student", [tiny_detector, tiny_landmarker])
 def test_outputs_equal_those_of_torch(student):
     """By hand, without the helper of the export: the decoded boxes and scores, the points and confidences."""

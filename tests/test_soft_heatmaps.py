@@ -21,8 +21,6 @@ from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
 
-pytestmark = pytest.mark.trains
-
 ALL_SEEN = torch.ones(2, 1, 4, 4)
 
 
