@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from students.boxes import box_iou_numpy
-from students.frames import find_boxes
 
+from data.boxes import box_iou
 from data.images import GREY
+from students.evaluation.frame_detections import find_boxes
 from tests.tiny_students import rectangle_frame, tiny_detector, train_detector
 
 pytestmark = pytest.mark.trains
@@ -43,7 +43,7 @@ def margins(detector):
         pictures.append((frame, boxes))
     for frame, true in pictures:
         ((found, scores),) = find_boxes(detector, [frame])
-        overlap = box_iou_numpy(found, np.array(true, np.float32).reshape(-1, 4))
+        overlap = box_iou(found, np.array(true, np.float32).reshape(-1, 4))
         owners = [int(np.where(overlap[:, ear] > 0.5, scores, -1).argmax()) for ear in range(len(true))]
         own += [scores[owner] for owner in owners]
         overlaps += [overlap[owner, ear] for ear, owner in enumerate(owners)]
