@@ -43,7 +43,8 @@ class FrozenTeacher(nn.Module):
 
         Raises UserError for a file that is missing, truncated or of another kind.
         """
-        from teacher.checkpoint import load_model, read_checkpoint
+        from teacher.checkpoint import read_checkpoint
+        from teacher.models.registry import load_model
 
         kind = kind or read_checkpoint(checkpoint)["hyper_parameters"]["kind"]
         model = load_model(checkpoint, kind)

@@ -13,11 +13,13 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from configs.errors import UserError
 from teacher.checkpoint import misfits, read_torch
 from teacher.models.backbones.published import PUBLISHED, Published
+from teacher.models.backbones.sam_layouts import sizes_of, to_vision_encoder
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's VGG16_Weights.IMAGENET1K_V1
@@ -44,8 +46,6 @@ class SamWeights:
 
 def load_sam_weights(weights: str | None = None, published: Published = PUBLISHED["sam"]) -> SamWeights:
     """SAM's image encoder from what `find_weights` finds."""
-    from teacher.models.backbones.sam_layouts import sizes_of, to_vision_encoder
-
     path = find_weights(weights, published)
     state = to_vision_encoder(read_tensors(path), f"{path}")
     return SamWeights(f"{path}", sizes_of(state, f"{path}"), state)
@@ -82,8 +82,6 @@ def find_vgg16_weights(weights: str | None = None) -> Path:
 
     Raises UserError, at once, naming the file to get and where to put it.
     """
-    import torch
-
     if weights:
         path = Path(weights).expanduser()
         if not path.is_file():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from configs.errors import UserError
 from teacher.checkpoint import misfits
+from teacher.models.published_weights import load_vgg16_weights
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)  # ImageNet, of [0, 1]
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -58,8 +59,6 @@ def load_vgg16(weights: str | None = None) -> PerceptualDistance:
     Raises UserError for weights that cannot be found (at once) or do not fit.
     """
     from torchvision.models import vgg16
-
-    from teacher.models.published_weights import load_vgg16_weights
 
     state = load_vgg16_weights(weights)
     with torch.device("meta"):

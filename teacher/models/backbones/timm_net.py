@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from configs.errors import UserError, did_you_mean
 from teacher.models.backbones.freezing import FreezableBackbone
 from teacher.models.backbones.published import Published
+from teacher.models.backbones.timm_layouts import fitted, read_layout
 
 
 class TimmBackbone(FreezableBackbone):
@@ -98,8 +99,6 @@ def build_timm(published: Published, path: str | None, options: dict[str, Any]) 
     options = {**published.options, **options}
     if path is None:
         return TimmBackbone(mean=published.mean, std=published.std, **options)
-    from teacher.models.backbones.timm_layouts import fitted, read_layout
-
     state, needed = read_layout(path)
     options["sizes"] = {**needed, **options["sizes"]}
     backbone = TimmBackbone(mean=published.mean, std=published.std, **options)
