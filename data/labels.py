@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
-from data.manifest import Manifest, read_manifest, require_landmarks, sources_of
+from data.manifest import Manifest, labelled_rows, read_manifest, require_landmarks, sources_of
 
 HELD_OUT_SHARE = 0.15  # of the training ears, when no validation manifest is given
 
@@ -57,7 +57,7 @@ def choose_labelled(manifest: Manifest, labels: int | float, seed: int) -> np.nd
     """
     if manifest.landmarks is None:
         raise UserError("labels: the training manifest has no landmarks.")
-    labelled = np.flatnonzero((manifest.visibility > 0).any(axis=1))
+    labelled = np.flatnonzero(labelled_rows(manifest))
     if isinstance(labels, float) and not 0 < labels <= 1:
         raise UserError(
             f"labels: the fraction {labels} is not above 0 and at most 1; give a whole number for a count."
@@ -75,7 +75,7 @@ def _labelled(path: Path, num_landmarks: int) -> Manifest:
     manifest = read_manifest(path)
     if len(manifest):
         require_landmarks(manifest, num_landmarks, path)
-        manifest = manifest.select((manifest.visibility > 0).any(axis=1), keep_empty_images=True)
+        manifest = manifest.select(labelled_rows(manifest), keep_empty_images=True)
     if not len(manifest):
         raise UserError(f"{path}: holds no ear with an annotated point.")
     return manifest

@@ -180,6 +180,13 @@ def scores_of(manifest: Manifest) -> np.ndarray:
     return np.ones(len(manifest), np.float32) if manifest.scores is None else manifest.scores
 
 
+def labelled_rows(manifest: Manifest) -> np.ndarray:
+    """(N,) bool: the ears with an annotated point; none where the manifest has no landmarks."""
+    if manifest.landmarks is None:
+        return np.zeros(len(manifest), dtype=bool)
+    return (manifest.visibility > NOT_ANNOTATED).any(axis=1)
+
+
 def require_landmarks(manifest: Manifest, num_landmarks: int, where: str | os.PathLike) -> None:
     """Raise UserError unless the manifest holds `num_landmarks` points for each ear."""
     if manifest.landmarks is None:

@@ -111,9 +111,7 @@ def _with_mirror_images(model: Autoencoder, queries: Manifest) -> np.ndarray:
     return np.stack([embed_images(model, view) for view in (images, images.flip(-1))], axis=1)
 
 
-def _draw(
-    path: Path, model: Autoencoder, queries: Manifest, ears: Manifest, found: list[np.ndarray]
-) -> None:
+def _draw(path: Path, model: Autoencoder, queries: Manifest, ears: Manifest, found: list[np.ndarray]) -> None:
     """Each query and its neighbours in a row."""
     from data.draw import picture_grid
     from teacher.models.embeddings import crop_batches

@@ -27,7 +27,9 @@ class Config:
     checkpoint: Path
     """A trained teacher (teacher.train, teacher.margin)."""
     npy: Path
-    """Manifest of labelled ears; the readers learn from half of their sources and are measured on the others."""
+    """Manifest of labelled ears; the readers learn from half of their sources and are measured on
+    the others.
+    """
     output_dir: Path = Path("runs/probe")
     """Where metrics.json is written."""
     ears: int = 600

@@ -26,7 +26,7 @@ class Config:
     output: Path
     """The file to write; it must not exist yet."""
 
-    GONE: ClassVar[Mapping[str, Gone]] = {"max_mb": Fixed(25.0, "what a repository holds without large files")}
+    GONE: ClassVar[Mapping[str, Gone]] = {"max_mb": Fixed(25.0, "a repository holds no larger files")}
 
 
 def main(config: Config) -> Path:

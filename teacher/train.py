@@ -77,9 +77,7 @@ def main(config: Config) -> Path:
     """Train; returns the output folder. Raises UserError for what a user can mend, before training starts."""
     output_dir, trainer_options = Path(config.output_dir), config.trainer
     if config.encoder.backbone == STAGED:
-        stages = stage_changes(
-            config.encoder.backbone_options, config.epochs, config.max_minutes, output_dir
-        )
+        stages = stage_changes(config.encoder.backbone_options, config.epochs, config.max_minutes, output_dir)
         return train_in_stages(
             *stages, output_dir, trainer_options.resume, lambda changes: main(with_options(config, **changes))
         )

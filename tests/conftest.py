@@ -16,11 +16,13 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `python -m data.render` writes: 24 ears, 12 scenes, and a few of each to validate and test."""
+    from configs.build import configured
     from data.render.__main__ import Config, main
 
     folder = tmp_path_factory.mktemp("rendered")
     main(
-        Config(
+        configured(
+            Config,
             output_dir=folder,
             ears=24,
             val_ears=9,
@@ -30,7 +32,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
             test_scenes=4,
             image_px=160,
             scene_px=(240, 320),
-            workers=0,
+            num_workers=0,
         )
     )
     return folder

@@ -13,7 +13,7 @@ from teacher.detector_training.losses import (
     visibility_loss,
 )
 from teacher.detector_training.module import detector_parameter_groups
-from teacher.models.detector import EarDetector, VisibilityHead, DetectorOutput
+from teacher.models.detector import DetectorOutput, EarDetector, VisibilityHead
 from teacher.models.fusion import PyramidFusion, resize
 from teacher.models.heatmaps import gaussian_targets
 from teacher.models.vae import EarVAE

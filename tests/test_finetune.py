@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig
 from data.boxes import iou
 from data.dataset import EarCrops
 from data.labels import choose_labels
 from data.landmarks import load_scheme
 from data.manifest import read_manifest, write_manifest
-from data.transforms import Geometry, GeometryConfig
+from data.transforms import Geometry
 from teacher.detector_training.backgrounds import MAX_COVER, MAX_IOU, BackgroundCrops, draw_window
 from teacher.detector_training.data import LabelledViews
 from teacher.detector_training.module import targets_of
@@ -192,8 +193,8 @@ def test_settings_that_make_no_sense_are_refused(folder, tmp_path, changes, mess
 
 def test_a_detector_goes_on_learning_from_what_it_knows(folder, tmp_path):
     from teacher.checkpoint import save_weights
-    from teacher.models.registry import load_model
     from teacher.models.detector import EarDetector
+    from teacher.models.registry import load_model
 
     taught = EarDetector.from_vae(tiny_vae(freeze_layers=0), width=8, heatmap_cells=16, stem_channels=8)
     save_weights(tmp_path / "taught.ckpt", taught, "EarDetector")

@@ -9,6 +9,7 @@ from PIL import Image
 
 from configs.errors import UserError
 from data.formats import FORMATS, detect_format, read_annotations, write_annotations
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.manifest import Manifest, write_manifest
 
@@ -96,14 +97,14 @@ def test_a_coco_file_by_hand(tmp_path: Path) -> None:
         "categories": [{"id": 1, "name": "Beard"}, {"id": 2, "name": "left-ear"}],
     }
     (tmp_path / "coco.json").write_text(json.dumps(content))
-    options = ReadOptions()
-    read = read_annotations(tmp_path / "coco.json", options=options)
+    drops = Drops()
+    read = read_annotations(tmp_path / "coco.json", drops=drops)
     assert read.image_paths.tolist() == [str(tmp_path / "images" / "one.jpg")] * 2
     assert read.boxes_xyxy.tolist() == [[10, 20, 40, 60], [50, 20, 60, 30]]
     np.testing.assert_array_equal(read.landmarks[0], [[1, 2], [3.5, 4], [np.nan, np.nan]])
     assert read.visibility.tolist() == [[2, 1, 0], [0, 0, 0]]
     assert read.empty_images.tolist() == [str(tmp_path / "images" / "two.jpg")]
-    assert sorted(options.drops.counts.values()) == [1, 1, 1, 1]
+    assert sorted(drops.counts.values()) == [1, 1, 1, 1]
     sourced = read_annotations(tmp_path / "coco.json", options=ReadOptions(source_key="person"))
     assert sourced.sources.tolist() == ["p1", "p1"]
     beards = read_annotations(tmp_path / "coco.json", options=ReadOptions(category="Beard"))
@@ -164,13 +165,13 @@ def test_a_yolo_folder_by_hand(tmp_path: Path) -> None:
     """Image of 100 x 80: centre (.5, .25), sides (.2, .5) is 40..60 by 0..40."""
     description = "train: ../train/images\nval: ../valid/images\nnames: [ear, nose]\n"
     folder = yolo_folder(tmp_path, "0 0.5 0.25 0.2 0.5\n1 0.1 0.1 0.1 0.1\n\n", description)
-    options = ReadOptions()
+    drops = Drops()
     for path in (folder, folder / "data.yaml"):
         assert detect_format(path) == "yolo"
-        read = read_annotations(path, options=options)
+        read = read_annotations(path, drops=drops)
         np.testing.assert_allclose(read.boxes_xyxy, [[40, 0, 60, 40]], atol=1e-5)
         assert [Path(image).name for image in read.empty_images] == ["none.jpg"]
-    assert options.drops.counts == {"annotation of another class": 2}
+    assert drops.counts == {"annotation of another class": 2}
 
 
 def test_yolo_pose_by_hand(tmp_path: Path) -> None:
@@ -224,9 +225,9 @@ def test_broken_yolo_descriptions(tmp_path: Path) -> None:
 def test_an_unreadable_image_of_yolo_is_left_out_and_counted(tmp_path: Path) -> None:
     folder = yolo_folder(tmp_path, "0 .5 .5 .2 .5\n0 .2 .2 .1 .1\n")
     (folder / "train" / "images" / "a.jpg").write_bytes(b"")
-    options = ReadOptions()
-    assert len(read_annotations(folder, "yolo", options)) == 0
-    assert options.drops.counts == {"unreadable image: the file is empty.": 2}
+    drops = Drops()
+    assert len(read_annotations(folder, "yolo", drops=drops)) == 0
+    assert drops.counts == {"unreadable image: the file is empty.": 2}
 
 
 def test_pts_by_hand(tmp_path: Path) -> None:
@@ -263,18 +264,18 @@ def test_a_folder_of_crops_is_one_ear_an_image(tmp_path: Path) -> None:
     photograph(tmp_path / "x" / "1.jpg", 30, 50)
     photograph(tmp_path / "y" / "2.jpg", 40, 40)
     (tmp_path / "y" / "broken.jpg").write_text("no")
-    options = ReadOptions()
+    drops = Drops()
     assert detect_format(tmp_path) == "crops"
-    read = read_annotations(tmp_path, options=options)
+    read = read_annotations(tmp_path, drops=drops)
     assert read.boxes_xyxy.tolist() == [[0, 0, 30, 50], [0, 0, 40, 40]]
-    assert sum(options.drops.counts.values()) == 1
+    assert sum(drops.counts.values()) == 1
 
 
 def test_an_npy_with_other_boxes_root_and_sources(tmp_path: Path) -> None:
     image = photograph(tmp_path / "elsewhere" / "a.jpg")
     content = {"image_paths": ["a.jpg"], "bboxes": [[10, 20, 30, 40]], "person": [4]}
     np.save(tmp_path / "m.npy", np.array(content, dtype=object), allow_pickle=True)
-    options = ReadOptions(image_root=image.parent, xywh=True, source_key="person")
+    options = ReadOptions(image_root=image.parent, box_format="xywh", source_key="person")
     read = read_annotations(tmp_path / "m.npy", options=options)
     assert read.image_paths.tolist() == [str(image)]
     assert read.boxes_xyxy.tolist() == [[10, 20, 40, 60]]

@@ -12,13 +12,13 @@ from configs.command import parse_config
 from configs.errors import UserError
 from data.manifest import Manifest, write_manifest
 from teacher.checkpoint import read_checkpoint
-from teacher.models.registry import load_model
-from teacher.models.teachers import load_teacher
 from teacher.margin.__main__ import Config, main
 from teacher.margin.heads import MetricHead
 from teacher.margin.module import EarTeacherLightningModule, agreement, same_ear_found, second_look
 from teacher.margin.pseudo_classes import clustered_classes, number_of_classes, random_classes
 from teacher.models.margin_teacher import MarginTeacher
+from teacher.models.registry import load_model
+from teacher.models.teachers import load_teacher
 from tests.tiny_backbones import TINY_MARGIN
 
 pytestmark = pytest.mark.trains

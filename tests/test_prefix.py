@@ -7,20 +7,21 @@ import json
 import numpy as np
 import pytest
 import torch
+from teacher.vae_training.frozen_prefix import RECORD, TOKENS, keep_prefix
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.dataset import EarCrops
 from data.loading.pairs import PairedCrops
-from data.loading.repeated import RepeatedViews
+from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
 from data.manifest import read_manifest
-from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+from data.transforms import Geometry, Photometry
 from teacher import train
 from teacher.checkpoint import read_checkpoint
 from teacher.vae_training import frozen_prefix as prefix
 from teacher.vae_training.correspondence import Correspondence
-from teacher.vae_training.frozen_prefix import RECORD, TOKENS, keep_prefix
 from teacher.vae_training.losses import LossWeights
 from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config
@@ -31,11 +32,11 @@ pytestmark = pytest.mark.trains
 DRAWN = {"seed": 0}
 
 
-def ears(rendered, pairs=False, views=3):
+def ears(rendered, pairs=False, draws=3):
     manifest = read_manifest(rendered / "train_teacher.npy").select(range(7))
     geometry, photometry = Geometry(GeometryConfig(), 64), Photometry(PhotometryConfig())
     crops = EarCrops(manifest, 64, geometry=geometry, photometry=photometry)
-    return RepeatedViews(PairedCrops(crops, geometry, photometry) if pairs else crops, views)
+    return RepeatedCrops(PairedCrops(crops, geometry, photometry) if pairs else crops, draws)
 
 
 def frozen_vae(**changes):
@@ -54,7 +55,7 @@ def test_views_come_in_turn(rendered):
     views = ears(rendered)
     assert torch.equal(views[4, 2]["image"], views[1, 2]["image"])
     assert not torch.equal(views[3, 2]["image"], views[1, 2]["image"])
-    assert [views[epoch, 0]["view"] for epoch in range(5)] == [0, 1, 2, 0, 1]
+    assert [views[epoch, 0]["draw"] for epoch in range(5)] == [0, 1, 2, 0, 1]
     assert len(views.manifest) == len(views) == 7
 
 
@@ -118,7 +119,7 @@ def test_other_weights_and_views_are_refused(rendered, tmp_path):
     with pytest.raises(UserError, match="other inputs"):
         keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, pairs=True), DRAWN, batch_size=6)
     with pytest.raises(UserError, match="other seed, views"):
-        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, views=2), {"seed": 1}, 6)
+        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, draws=2), {"seed": 1}, 6)
 
 
 def test_a_disk_without_room_is_refused(rendered, tmp_path, monkeypatch):

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from configs.build import configured
 from configs.errors import UserError
+from data.landmarks import DEFAULT_SCHEME
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.preparation.checks import check_images
-from data.preparation.split import Item, choose_sides, grouped, source_of_path
-from data.prepare import IBUG55, Config, main
+from data.preparation.reading import IBUG55
+from data.preparation.sides import Item, choose_sides, grouped, source_of_path
+from data.prepare import Config, main
 
 
 def photograph(path: Path, seed: int, width: int = 100, height: int = 80) -> str:
@@ -36,7 +39,7 @@ def manifest_of(folder: Path, ears: int = 20, landmarks: bool = False) -> Manife
 def prepared(folder: Path, manifest: Manifest, **options: object) -> tuple[dict, Path]:
     """What prepare.json says, and the output folder."""
     source = write_manifest(folder / "raw.npy", manifest)
-    config = Config(input=(source,), output_dir=folder / "out", workers=0, **options)
+    config = configured(Config, input=(source,), output_dir=folder / "out", num_workers=0, **options)
     output = main(config)
     return json.loads((output / "prepare.json").read_text()), output
 
@@ -168,13 +171,14 @@ def test_a_pattern_finds_the_person_in_the_path(tmp_path: Path) -> None:
     for person in range(6):
         for shot in range(3):
             photograph(tmp_path / "crops" / f"s{person}_{shot}.png", 10 * person + shot, 40, 50)
-    config = Config(
+    config = configured(
+        Config,
         input=(tmp_path / "crops",),
         output_dir=tmp_path / "out",
         source_pattern=r"(s\d+)_",
         val_fraction=0.2,
         test_fraction=0.2,
-        workers=0,
+        num_workers=0,
     )
     output = main(config)
     sides = {side: read_manifest(output / f"{side}_teacher.npy") for side in ("train", "val", "test")}
@@ -190,7 +194,14 @@ def test_given_validation_stays_and_is_taken_out_of_training(tmp_path: Path) -> 
     train = write_manifest(tmp_path / "a.npy", manifest)
     val = write_manifest(tmp_path / "b.npy", manifest.select([0, 5, 6]))
     output = main(
-        Config(input=(train,), val_input=(val,), output_dir=tmp_path / "out", test_fraction=0, workers=0)
+        configured(
+            Config,
+            input=(train,),
+            val_input=(val,),
+            output_dir=tmp_path / "out",
+            test_fraction=0,
+            num_workers=0,
+        )
     )
     assert len(read_manifest(output / "val_teacher.npy")) == 3
     assert len(read_manifest(output / "train_teacher.npy")) == 20 - 6
@@ -225,13 +236,14 @@ def test_ibug_points_are_taken_by_their_indices(tmp_path: Path) -> None:
     points = np.column_stack([np.arange(55), np.arange(55)]) + 10
     lines = "\n".join(f"{x + 1} {y + 1}" for x, y in points)
     (tmp_path / "ears" / "e.pts").write_text(f"version: 1\nn_points: 55\n{{\n{lines}\n}}\n")
-    config = Config(
+    config = configured(
+        Config,
         input=(tmp_path / "ears",),
         output_dir=tmp_path / "out",
         points="ibug55",
         val_fraction=0,
         test_fraction=0,
-        workers=0,
+        num_workers=0,
     )
     read = read_manifest(main(config) / "train_labelled.npy")
     assert read.landmarks[0, :, 0].tolist() == [index + 10 for index in IBUG55]
@@ -244,7 +256,7 @@ def test_ibug_points_are_taken_by_their_indices(tmp_path: Path) -> None:
     [
         ({"val_fraction": 1.0}, "--val-fraction 1.0: must be"),
         ({"val_fraction": 0.6, "test_fraction": 0.4}, "leave nothing to train on"),
-        ({"num_landmarks": 5}, "has 17 points an ear, expected 5"),
+        ({"margin": -0.1}, "margin=-0.1: a number from 0"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, options: dict, message: str) -> None:
@@ -252,12 +264,30 @@ def test_wrong_options_are_refused(tmp_path: Path, options: dict, message: str) 
         prepared(tmp_path, manifest_of(tmp_path, 4, landmarks=True), **options)
 
 
+def test_margin_and_points_stand_in_all_manifests(tmp_path: Path) -> None:
+    scheme = tmp_path / "three.yaml"
+    scheme.write_text("names: [a, b, c]\nflip: [1, 0, 2]\n")
+    three = manifest_of(tmp_path, 8, landmarks=True)
+    three = replace(three, landmarks=three.landmarks[:, :3], visibility=three.visibility[:, :3])
+    with pytest.raises(UserError, match=r"has 3 points an ear, expected 17.*--scheme FILE"):
+        prepared(tmp_path, three)
+    _, folder = prepared(tmp_path, three, scheme=scheme, margin=0.25)
+    written = [read_manifest(path) for path in folder.glob("*.npy")]
+    assert {manifest.crops.margin for manifest in written} == {0.25}
+    assert {manifest.crops.scheme.names for manifest in written} == {("a", "b", "c")}
+    again = {"input": folder / "train_labelled.npy", "val_fraction": 0, "test_fraction": 0, "num_workers": 0}
+    main(configured(Config, **again, output_dir=tmp_path / "again"))  # as the input says
+    assert read_manifest(tmp_path / "again" / "train_labelled.npy").crops == written[0].crops
+    with pytest.raises(UserError, match="has 3 points an ear, expected 17"):
+        main(configured(Config, **again, output_dir=tmp_path / "other", scheme=DEFAULT_SCHEME))
+
+
 def test_inputs_are_not_overwritten_and_must_exist(tmp_path: Path) -> None:
     path = write_manifest(tmp_path / "train_teacher.npy", manifest_of(tmp_path, 4))
     with pytest.raises(UserError, match="would be overwritten"):
-        main(Config(input=(path,), output_dir=tmp_path))
+        main(configured(Config, input=(path,), output_dir=tmp_path))
     with pytest.raises(UserError, match=r"nothing\.json: no such file"):
-        main(Config(input=(tmp_path / "nothing.json",), output_dir=tmp_path / "out"))
+        main(configured(Config, input=(tmp_path / "nothing.json",), output_dir=tmp_path / "out"))
 
 
 def test_too_few_photographs_to_split(tmp_path: Path) -> None:
@@ -314,7 +344,9 @@ def test_the_command_ends_with_where_the_result_lies(tmp_path: Path) -> None:
         str(tmp_path / "out"),
     ]
     root = Path(__file__).resolve().parent.parent
-    run = subprocess.run([*command, "--workers", "0"], cwd=root, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [*command, "--num-workers", "0"], cwd=root, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == f"result: {tmp_path / 'out'}"
     wrong = subprocess.run(

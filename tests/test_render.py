@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from configs.build import configured
 from configs.errors import UserError
 from data.landmarks import load_scheme
 from data.manifest import read_manifest
@@ -11,10 +12,10 @@ from data.render.dress.placing import lift, place_ear, visible
 from data.render.ear.anatomy import draw_anatomy
 from data.render.ear.camera import Camera, pose
 from data.render.ear.relief import raise_relief
-from data.render.ear.skin import draw_light
-from data.render.files import identity_seed
 from data.render.head.identity import draw_identity
+from data.render.orders import identity_seed
 from data.render.paint.curves import at_fraction, spline
+from data.render.paint.light import draw_light
 from data.render.scene.photograph import render_ear
 from data.render.scene.scene import render_scene
 
@@ -183,9 +184,8 @@ def test_scenes_of_any_frame_and_given_people():
 
 def _config(folder, **changes):
     counts = {"ears": 9, "val_ears": 3, "test_ears": 3, "scenes": 3, "val_scenes": 2, "test_scenes": 2}
-    return Config(
-        output_dir=folder, **{**counts, "image_px": 64, "scene_px": (96, 128), "workers": 0, **changes}
-    )
+    options = {**counts, "image_px": 64, "scene_px": (96, 128), "num_workers": 0, **changes}
+    return configured(Config, output_dir=folder, **options)
 
 
 def test_the_command_writes_manifests_that_keep_identities_apart(tmp_path):
@@ -209,7 +209,7 @@ def test_the_command_writes_manifests_that_keep_identities_apart(tmp_path):
 
 @pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(tmp_path):
-    alone, together = main(_config(tmp_path / "a")), main(_config(tmp_path / "b", workers=2))
+    alone, together = main(_config(tmp_path / "a")), main(_config(tmp_path / "b", num_workers=2))
     images = sorted(path.relative_to(alone) for path in alone.rglob("*.jpg"))
     assert len(images) == 22
     for name in images:
@@ -222,7 +222,7 @@ def test_the_number_of_workers_changes_no_byte(tmp_path):
     [
         ({"image_px": 20}, "image_px is 20; give a whole number from 64 to 1024"),
         ({"ears": -1}, "ears is -1"),
-        ({"photos_per_identity": 0}, "photos_per_identity is 0"),
+        ({"photos_per_identity": 1}, "photos_per_identity is 3 for good now"),
         ({"scene_px": (10, 640)}, "scene_px is"),
         ({"turned": 1.2}, "turned is 1.2; give a share"),
         ({"yaw_max": 1.6}, "yaw_max is 1.6; give radians from 0.7 to 1.5"),

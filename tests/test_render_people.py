@@ -8,7 +8,6 @@ import pytest
 from data.render.dress.dressing import dress_ear
 from data.render.dress.placing import place_ear
 from data.render.ear.camera import Camera, pose
-from data.render.ear.skin import draw_light
 from data.render.head.face_map import EYE, FaceMap, draw_looks
 from data.render.head.faces import draw_face
 from data.render.head.hands import draw_hand
@@ -16,17 +15,17 @@ from data.render.head.head_plan import draw_plan
 from data.render.head.identity import draw_identity
 from data.render.head.outfit import Outfit, draw_outfit
 from data.render.paint.brush import Brush
+from data.render.paint.light import draw_light
 from data.render.scene.framing import (
     BOTH_FRONT,
-    USUAL,
     Stand,
-    Views,
     stand_in_scene,
     stand_in_window,
     window_shape,
 )
 from data.render.scene.people import add_person
 from data.render.scene.photograph import render_ear
+from data.render.scene.yaw import USUAL, YawRange
 
 GREEN = np.array([0.0, 0.9, 0.0])
 
@@ -214,8 +213,8 @@ def test_a_person_changes_nothing_where_other_ears_may_be():
 
 def test_the_share_of_turned_ears_is_the_users():
     def narrowness(turned, yaw_max=USUAL.yaw_max):
-        views = Views(turned, yaw_max)
-        boxes = np.array([render_ear(seed, 0, 64, views).box_xyxy for seed in range(40)])
+        yaws = YawRange(turned, yaw_max)
+        boxes = np.array([render_ear(seed, 0, 64, yaws).box_xyxy for seed in range(40)])
         sides = boxes[:, 2:] - boxes[:, :2]
         return (sides[:, 0] / sides[:, 1]).mean()
 

@@ -1,8 +1,8 @@
 """Annotation formats in and out: `read_annotations` gives a Manifest from any of them, `write_annotations`
 makes one.
 
-A format is a module with `read(path, options) -> Manifest` and, unless it can only be read, `write(path,
-manifest)`.
+A format is a module with `read(path, options, drops) -> Manifest` and, unless it can only be read,
+`write(path, manifest)`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from configs.errors import UserError, did_you_mean
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.manifest import Manifest
 
@@ -28,19 +29,22 @@ FORMATS = {
 
 
 def read_annotations(
-    path: str | os.PathLike, format_name: str = "auto", options: ReadOptions | None = None
+    path: str | os.PathLike,
+    format_name: str = "auto",
+    options: ReadOptions | None = None,
+    drops: Drops | None = None,
 ) -> Manifest:
     """Every ear in a file or folder; impossible boxes and points come as they are (`data.preparation.checks`
     finds them).
 
-    What cannot be a row is left out and told to `options.drops`. Raises UserError for a missing path, for a
-    format that cannot be told, and for annotations that make no sense as a whole.
+    What cannot be a row is left out and counted in `drops`. Raises UserError for a missing path, for a
+    unknown format, and for annotations that make no sense as a whole.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")
     name = detect_format(path) if format_name == "auto" else format_name
-    return format_module(name).read(path, options or ReadOptions())
+    return format_module(name).read(path, options or ReadOptions(), Drops() if drops is None else drops)
 
 
 def write_annotations(path: str | os.PathLike, manifest: Manifest, format_name: str) -> Path:
@@ -61,7 +65,7 @@ def format_module(name: str) -> ModuleType:
 
 
 def detect_format(path: Path) -> str:
-    """The format of a file by its name, of a folder by what lies in it. UserError when that does not tell."""
+    """The format of a file by its name, of a folder by what is in it. Raises UserError where neither helps."""
     from data.formats import yolo_layout
     from data.images import find_images
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from configs.errors import UserError
 from configs.files import read_json, write_json
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions, chosen_categories, locate_image
 from data.images import image_size
 from data.landmarks import Scheme, load_scheme
 from data.manifest import Manifest, sources_of
 
 
-def read(path: Path, options: ReadOptions) -> Manifest:
+def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
     """Boxes and, where any annotation has them, key points. Images without an ear become empty images.
 
     Raises UserError for a file of another structure and for key points of differing number.
@@ -34,17 +35,15 @@ def read(path: Path, options: ReadOptions) -> Manifest:
     rows, occupied = [], set()
     for annotation in _records(content, "annotations", ("image_id",), path):
         if chosen is not None and annotation.get("category_id") not in chosen:
-            options.drops.add("annotation of another class", f"annotation {annotation.get('id')} of {path}")
+            drops.add("annotation of another class", f"annotation {annotation.get('id')} of {path}")
         elif annotation["image_id"] not in images:
-            options.drops.add(
-                "annotation of an image not listed", f"annotation {annotation.get('id')} of {path}"
-            )
+            drops.add("annotation of an image not listed", f"annotation {annotation.get('id')} of {path}")
         else:
             occupied.add(annotation["image_id"])
             if annotation.get("iscrowd"):
-                options.drops.add("crowd annotation (several ears in one)", files[annotation["image_id"]])
+                drops.add("crowd annotation (several ears in one)", files[annotation["image_id"]])
             elif len(annotation.get("bbox") or ()) != 4:
-                options.drops.add("annotation without a box", files[annotation["image_id"]])
+                drops.add("annotation without a box", files[annotation["image_id"]])
             else:
                 rows.append(annotation)
     boxes = _numbers([row["bbox"] for row in rows], (len(rows), 4), path, "bbox")

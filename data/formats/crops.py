@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.images import find_images, image_size
 from data.manifest import Manifest
 
 
-def read(path: Path, options: ReadOptions) -> Manifest:
+def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
     """The whole image is the box. Raises UserError when there is no image."""
     images = [path] if path.is_file() else find_images(path)
     if not images:
@@ -22,7 +23,7 @@ def read(path: Path, options: ReadOptions) -> Manifest:
         try:
             height, width = image_size(image)
         except UserError as error:
-            options.drops.add_image(str(image), error)
+            drops.add_image(str(image), error)
         else:
             rows.append((str(image.absolute()), (0, 0, width, height)))
     return Manifest(

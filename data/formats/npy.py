@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions, locate_image
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.safe_pickle import load_object
 
 
-def read(path: Path, options: ReadOptions) -> Manifest:
+def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
     """Raises UserError for what is not a manifest at all."""
     manifest = read_manifest(path, check=False)
-    if options.xywh:
+    if options.box_format == "xywh":
         boxes = manifest.boxes_xyxy.copy()
         boxes[:, 2:] += boxes[:, :2]
         manifest = replace(manifest, boxes_xyxy=boxes)

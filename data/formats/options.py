@@ -1,30 +1,28 @@
-"""What the readers of all formats are told, and what they tell back."""
+"""How annotations are read: options of all formats, which classes are ears, where images lie."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from configs.errors import UserError
-from data.preparation.drops import Drops
 
 EAR_WORDS = ("ear", "pinna", "auricle")
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReadOptions:
-    """Options of `data.formats.read_annotations`."""
+    """How annotation files are read."""
 
-    image_root: Path | None = None
-    """Folder that relative image paths start from; None: beside the annotations."""
-    source_key: str = ""
-    """Key that holds an ear's source (photograph or person): in the NPY dict, a COCO image or annotation."""
     category: str = ""
-    """Name of the class to read; empty: the only one, or those named like an ear."""
-    xywh: bool = False
-    """NPY boxes are x, y, width, height rather than two corners."""
-    drops: Drops = field(default_factory=Drops)
-    """Receives what was left out."""
+    """Class to read from COCO and YOLO; empty: the only one, or those named like an ear."""
+    image_root: Path | None = None
+    """Folder that relative image paths start from; else beside the annotations."""
+    box_format: Literal["xyxy", "xywh"] = "xyxy"
+    """How an NPY manifest writes its boxes: two corners, or corner, width and height."""
+    source_key: str = ""
+    """Key of an ear's source, such as a person: in the NPY dict, a COCO image or annotation."""
 
 
 def chosen_categories(names: dict[int, str], wanted: str, where: object) -> set[int]:

@@ -13,15 +13,16 @@ import numpy as np
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.formats.yolo import link_image
 from data.images import SUFFIXES
-from data.manifest import Manifest
+from data.manifest import NOT_ANNOTATED, VISIBLE, Manifest
 
 _LAYOUT = re.compile(r"\s*version:\s*\S+\s+n_points:\s*(\d+)\s*\{(.*)\}\s*", re.DOTALL)
 
 
-def read(path: Path, options: ReadOptions) -> Manifest:
+def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
     """All `.pts` below a folder, or one. UserError for a broken file or differing numbers of points."""
     files = [path] if path.is_file() else sorted(path.rglob("*.pts"))
     if not files:
@@ -39,7 +40,7 @@ def read(path: Path, options: ReadOptions) -> Manifest:
         ),
         boxes_xyxy=_extents(landmarks, known),
         landmarks=landmarks,
-        visibility=np.where(known, 2, 0),
+        visibility=np.where(known, VISIBLE, NOT_ANNOTATED),
     )
 
 

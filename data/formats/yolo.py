@@ -11,15 +11,16 @@ import yaml
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions, chosen_categories
 from data.formats.yolo_layout import label_file, read_layout
 from data.images import image_size
 from data.manifest import Manifest
 
 
-def read(path: Path, options: ReadOptions) -> Manifest:
+def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
     """Boxes. Images with an empty label file, or with none, hold no ear."""
-    return read_labels(path, options, with_points=False)
+    return read_labels(path, options, drops, with_points=False)
 
 
 def write(path: Path, manifest: Manifest) -> Path:
@@ -27,7 +28,7 @@ def write(path: Path, manifest: Manifest) -> Path:
     return write_labels(path, manifest, with_points=False)
 
 
-def read_labels(path: Path, options: ReadOptions, with_points: bool) -> Manifest:
+def read_labels(path: Path, options: ReadOptions, drops: Drops, with_points: bool) -> Manifest:
     """Boxes, and key points when asked for; raises UserError naming file and line of what is not a label."""
     layout = read_layout(path)
     chosen = chosen_categories(layout.names, options.category, path) if layout.names else None
@@ -37,14 +38,14 @@ def read_labels(path: Path, options: ReadOptions, with_points: bool) -> Manifest
     empty: list[str] = []
     shape = layout.points
     for image in layout.images:
-        lines = _label_lines(label_file(image), chosen, options)
+        lines = _label_lines(label_file(image), chosen, drops)
         if not lines:
             empty.append(str(image))
             continue
         try:
             height, width = image_size(image)
         except UserError as error:
-            options.drops.add_image(str(image), error, len(lines))
+            drops.add_image(str(image), error, len(lines))
             continue
         for where, numbers in lines:
             if with_points:
@@ -117,7 +118,7 @@ def link_image(image: Path, link: Path) -> None:
         shutil.copyfile(image, link)
 
 
-def _label_lines(file: Path, chosen: set[int] | None, options: ReadOptions) -> list[tuple[str, np.ndarray]]:
+def _label_lines(file: Path, chosen: set[int] | None, drops: Drops) -> list[tuple[str, np.ndarray]]:
     """(where, numbers after the class) of each ear in a label file, which need not exist."""
     if not file.is_file():
         return []
@@ -134,20 +135,20 @@ def _label_lines(file: Path, chosen: set[int] | None, options: ReadOptions) -> l
         if len(values) < 5:
             raise UserError(f"{where}: expected class and at least 4 numbers, found {len(values)} words.")
         if chosen is not None and category not in chosen:
-            options.drops.add("annotation of another class", where)
+            drops.add("annotation of another class", where)
         else:
             lines.append((where, np.array(values[1:])))
     return lines
 
 
 def _point_shape(numbers: np.ndarray, where: str) -> tuple[int, int]:
-    """(K, 2 or 3) told from the first label, when data.yaml says nothing."""
+    """(K, 2 or 3) inferred from the first label, for a data.yaml without kpt_shape."""
     count = len(numbers) - 4
     if count > 0 and count % 3 == 0 and np.isin(numbers[6::3], (0, 1, 2)).all():
         return count // 3, 3
     if count > 0 and count % 2 == 0:
         return count // 2, 2
-    raise UserError(f"{where}: {len(numbers)} numbers are no box and points; say kpt_shape in data.yaml.")
+    raise UserError(f"{where}: {len(numbers)} numbers are no box and points; set kpt_shape in data.yaml.")
 
 
 def _points(numbers: np.ndarray, shape: tuple[int, int], where: str, width: int, height: int) -> np.ndarray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.formats import yolo
+from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.manifest import Manifest
 
 
-def read(path: Path, options: ReadOptions) -> Manifest:
+def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
     """Boxes and points; the number of points is `kpt_shape` of data.yaml, or that of the first label."""
-    return yolo.read_labels(path, options, with_points=True)
+    return yolo.read_labels(path, options, drops, with_points=True)
 
 
 def write(path: Path, manifest: Manifest) -> Path:

@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.dataset import EarCrops
 from data.labels import choose_labelled
 from data.landmarks import Scheme
 from data.loading.pairs import PairedCrops
-from data.loading.repeated import RepeatedViews
+from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
 from data.manifest import Manifest, join_manifests, read_manifest, require_landmarks
-from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+from data.transforms import Geometry, Photometry
 
 Manifests = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -38,17 +40,17 @@ class EarDataModule(pl.LightningDataModule):
         geometry: GeometryConfig | None = None,
         photometry: PhotometryConfig | None = None,
         second_view: tuple[GeometryConfig, PhotometryConfig] | None = None,
-        views: int = 0,
+        repeated_draws: int = 0,
         labels: int | float | None = None,
         num_landmarks: int | None = None,
         scheme: Scheme | None = None,
         seed: int = 0,
         cache_dir: str | os.PathLike | None = None,
     ) -> None:
-        """train_npy, val_npy: one manifest or several, joined. margin: None for what the manifests say.
+        """train_npy, val_npy: one manifest or several, joined. margin: None for that of the manifests.
         geometry, photometry: None leaves that part out. second_view: how `data.loading.pairs.PairedCrops`
-        draws a second view; None for items without one. views: draw so many views of each ear and repeat
-        them; 0: a new one every epoch.
+        draws a second view; None for items without one. repeated_draws: draw so many crops of each ear and
+        repeat them; 0: a new one every epoch.
 
         labels: train on so many of the ears that have landmarks (int), or on that fraction of them (float
         below 1 or 1.0); None: on all ears. num_landmarks: refuse manifests with another number of points an
@@ -67,8 +69,8 @@ class EarDataModule(pl.LightningDataModule):
         }
         self._geometry = None if geometry is None else Geometry(geometry, out_px)
         self._photometry = None if photometry is None else Photometry(photometry)
-        self._second_view, self.views = second_view, views
-        self.train_dataset: EarCrops | PairedCrops | RepeatedViews | None = None
+        self._second_view, self._repeated_draws = second_view, repeated_draws
+        self.train_dataset: EarCrops | PairedCrops | RepeatedCrops | None = None
         self.val_dataset: EarCrops | None = None
 
     def setup(self, stage: str = "fit") -> None:
@@ -86,8 +88,8 @@ class EarDataModule(pl.LightningDataModule):
             geometry, photometry = self._second_view
             second = Geometry(geometry, self.train_dataset.out_px), Photometry(photometry)
             self.train_dataset = PairedCrops(self.train_dataset, *second)
-        if self.views:
-            self.train_dataset = RepeatedViews(self.train_dataset, self.views)
+        if self._repeated_draws:
+            self.train_dataset = RepeatedCrops(self.train_dataset, self._repeated_draws)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled; the last, smaller batch is left out unless it is the only one."""
@@ -129,6 +131,4 @@ def ear_loader(
 
 def one_thread(_worker: int) -> None:
     """Workers are the parallelism; OpenCV's own threads on top of them only fight."""
-    import cv2
-
     cv2.setNumThreads(0)

@@ -1,4 +1,4 @@
-"""The same few augmented views of each ear in turn, for what is computed once a view and kept."""
+"""The same few augmented crops of each ear in turn, for what is computed once a crop and kept."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from data.loading.pairs import PairedCrops
 from data.manifest import Manifest
 
 
-class RepeatedViews:
-    """`EarCrops` or `PairedCrops` of which epoch e draws what epoch e % views drew.
+class RepeatedCrops:
+    """`EarCrops` or `PairedCrops` of which epoch e draws what epoch e % draws drew.
 
-    views: of each ear, at least 1. A view is drawn from (seed, number, index) alone, as an epoch's are.
+    draws: different crops of each ear, at least 1. One follows from (seed, number, index) alone, as those of
+    an epoch do.
     """
 
-    def __init__(self, ears: EarCrops | PairedCrops, views: int) -> None:
-        self.ears, self.views = ears, views
+    def __init__(self, ears: EarCrops | PairedCrops, draws: int) -> None:
+        self.ears, self.draws = ears, draws
 
     @property
     def manifest(self) -> Manifest:
@@ -28,7 +29,7 @@ class RepeatedViews:
         return len(self.ears)
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        """key: index, or (epoch, index) as EpochSampler gives it. The item's `view` is the number drawn."""
+        """key: index, or (epoch, index) as EpochSampler gives it. Items also hold `draw`, 0 .. draws - 1."""
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        view = epoch % self.views
-        return {**self.ears[view, index], "view": view}
+        draw = epoch % self.draws
+        return {**self.ears[draw, index], "draw": draw}

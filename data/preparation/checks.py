@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from configs.errors import UserError
+from data.formats.drops import Drops
 from data.images import read_image
-from data.manifest import Manifest, row_faults
-from data.preparation.drops import Drops
+from data.manifest import NOT_ANNOTATED, Manifest, row_faults
+from data.preparation.parts import Part
 
-MIN_BOX_PX = 8  # the longer side; an ear of less shows no fold
+MIN_BOX_PX = 8.0  # the longer side; an ear of less shows no fold
 POINT_REACH = 0.5  # how far beyond its box a point may lie, in box sides, before it cannot be this ear's
 SAME_BOX_PX = 1.0  # two boxes this alike on the same bytes are one annotation twice
 
 
 class ImageFacts(NamedTuple):
-    """What decoding an image told: its upright size and the digest of its bytes, or why it cannot be read."""
+    """Of a decoded image: its upright size px and the digest of its bytes, or why it cannot be read."""
 
     height: int
     width: int
@@ -30,23 +32,13 @@ class ImageFacts(NamedTuple):
     error: str
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What is left of a manifest; `spoilt_images` show an ear whose row was dropped: not for the detector."""
-
-    manifest: Manifest
-    spoilt_images: frozenset[str]
-
-
-def check_images(paths: Iterable[str], workers: int) -> dict[str, ImageFacts]:
-    """Decode every image, in `workers` processes (0: in this one), with a progress bar; path -> facts."""
-    from tqdm import tqdm
-
+def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts]:
+    """Decode every image, in `num_workers` processes (0: in this one), with a progress bar; path -> facts."""
     unique = list(dict.fromkeys(paths))
     bar = {"total": len(unique), "desc": "checking images", "unit": "image", "disable": not unique}
-    if workers < 1 or len(unique) < 32:
+    if num_workers < 1 or len(unique) < 32:
         return dict(zip(unique, tqdm(map(image_facts, unique), **bar), strict=True))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
         facts = list(tqdm(pool.map(image_facts, unique, chunksize=8), **bar))
     return dict(zip(unique, facts, strict=True))
 
@@ -61,16 +53,27 @@ def image_facts(path: str) -> ImageFacts:
         return ImageFacts(0, 0, "", str(error))
 
 
+def check_parts(
+    parts: Sequence[Part], facts: Mapping[str, ImageFacts], drops: Drops, changes: Drops
+) -> list[Part]:
+    """Each part without the rows and images that cannot be used; the input is not changed.
+
+    facts: of every image. What was left out is counted in `drops`, what was mended in `changes`.
+    """
+    checked = [check_annotations(part.manifest, facts, drops, changes) for part in parts]
+    spoilt = frozenset().union(*(images for _, images in checked))
+    return [
+        replace(part, manifest=check_empty_images(manifest, facts, spoilt, drops), spoilt_images=spoilt)
+        for part, (manifest, _) in zip(parts, checked, strict=True)
+    ]
+
+
 def check_annotations(
-    manifest: Manifest,
-    facts: dict[str, ImageFacts],
-    drops: Drops,
-    changes: Drops,
-    min_box_px: float = MIN_BOX_PX,
-) -> Checked:
+    manifest: Manifest, facts: Mapping[str, ImageFacts], drops: Drops, changes: Drops
+) -> tuple[Manifest, frozenset[str]]:
     """Drop rows that cannot be used, into `drops`; clip boxes and forget points outside, into `changes`.
 
-    Returns the rest; the input is not changed.
+    Returns the rest, and the images that show an ear whose row was dropped: not for the detector.
     """
     paths = list(map(str, manifest.image_paths))
     keep = np.ones(len(manifest), dtype=bool)
@@ -89,19 +92,19 @@ def check_annotations(
     keep = ~_dropped((extent <= 0).any(axis=1), "box wholly outside the image", manifest, drops)
     partly = keep & (clipped != manifest.boxes_xyxy).any(axis=1)
     _dropped(partly, "box partly outside the image, clipped", manifest, changes)
-    too_small = keep & (extent.max(axis=1, initial=0) < min_box_px)
-    keep &= ~_dropped(too_small, f"box smaller than {min_box_px:g} px", manifest, drops)
+    too_small = keep & (extent.max(axis=1, initial=0) < MIN_BOX_PX)
+    keep &= ~_dropped(too_small, f"box smaller than {MIN_BOX_PX:g} px", manifest, drops)
     manifest = replace(manifest, boxes_xyxy=clipped)
     manifest = _without_points_outside(manifest, sides, changes)
     keep &= ~_dropped(keep & _foreign_points(manifest), "points lie far from the box", manifest, drops)
     manifest, more = _reduced(manifest, keep, facts)
     again = _repeated(manifest, facts)
     _dropped(again, "the same box on the same picture again", manifest, drops)
-    return Checked(manifest.select(~again, keep_empty_images=True), spoilt | more)
+    return manifest.select(~again, keep_empty_images=True), spoilt | more
 
 
 def check_empty_images(
-    manifest: Manifest, facts: dict[str, ImageFacts], spoilt: frozenset[str], drops: Drops
+    manifest: Manifest, facts: Mapping[str, ImageFacts], spoilt: frozenset[str], drops: Drops
 ) -> Manifest:
     """Keep the images without ears that can be read and of which no copy shows an ear."""
     with_ears = {facts[path].digest for path in [*map(str, manifest.image_paths), *spoilt]}
@@ -117,7 +120,7 @@ def check_empty_images(
 
 
 def _dropped(bad: np.ndarray, reason: str, manifest: Manifest, drops: Drops) -> np.ndarray:
-    """Tell `drops` of each bad row; returns `bad`."""
+    """Count each bad row in `drops`; returns `bad`."""
     for row in np.flatnonzero(bad):
         box = ", ".join(f"{edge:g}" for edge in manifest.boxes_xyxy[row])
         drops.add(reason, f"{manifest.image_paths[row]} box [{box}]")
@@ -125,7 +128,7 @@ def _dropped(bad: np.ndarray, reason: str, manifest: Manifest, drops: Drops) -> 
 
 
 def _reduced(
-    manifest: Manifest, keep: np.ndarray, facts: dict[str, ImageFacts]
+    manifest: Manifest, keep: np.ndarray, facts: Mapping[str, ImageFacts]
 ) -> tuple[Manifest, frozenset[str]]:
     """The kept rows, and the readable images that lost a row."""
     lost = {str(path) for path in manifest.image_paths[~keep] if not facts[str(path)].error}
@@ -142,7 +145,7 @@ def _without_points_outside(manifest: Manifest, sides: np.ndarray, changes: Drop
         changes.add(
             "point outside the image, taken as not annotated", f"{manifest.image_paths[row]} point {point}"
         )
-    return replace(manifest, visibility=np.where(outside, 0, manifest.visibility))
+    return replace(manifest, visibility=np.where(outside, NOT_ANNOTATED, manifest.visibility))
 
 
 def _foreign_points(manifest: Manifest) -> np.ndarray:
@@ -157,7 +160,7 @@ def _foreign_points(manifest: Manifest) -> np.ndarray:
     return (away & annotated).sum(axis=1) > annotated.sum(axis=1) / 2
 
 
-def _repeated(manifest: Manifest, facts: dict[str, ImageFacts]) -> np.ndarray:
+def _repeated(manifest: Manifest, facts: Mapping[str, ImageFacts]) -> np.ndarray:
     """(N,) bool: an earlier row has the same box on an image of the same bytes."""
     seen: dict[str, list[np.ndarray]] = {}
     repeated = np.zeros(len(manifest), dtype=bool)

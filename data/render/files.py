@@ -1,34 +1,23 @@
 """Rendering to disk: many processes, the same bytes whatever their number."""
 
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+from tqdm import tqdm
 
 from configs.files import write_atomic
 from data.landmarks import NUM_LANDMARKS
-from data.render.scene.framing import Views
+from data.manifest import Manifest, write_manifest
+from data.render.orders import SPLITS, Kind, Order
+from data.render.scene.photograph import render_ear
+from data.render.scene.scene import render_scene
 
-SPLITS = ("train", "val", "test")
-# Splits take their identities and scenes from ranges of seeds that cannot meet.
-_SPLIT_SEEDS = 100_000_000
-
-
-@dataclass(frozen=True)
-class Order:
-    """One picture to render. `kind`: ear or scene; `path` of the image file."""
-
-    kind: str
-    split: str
-    seed: int
-    photo: int
-    image_px: tuple[int, int]
-    path: Path
-    source: str
-    jpeg_quality: int
-    views: Views
+JPEG_QUALITY = 92  # as cameras write it
 
 
 @dataclass(frozen=True)
@@ -40,53 +29,43 @@ class Labels:
     visibility: np.ndarray
 
 
-def identity_seed(seed: int, split: str, number: int) -> int:
-    """Seed of an identity; two splits never share one."""
-    return (seed * len(SPLITS) + SPLITS.index(split)) * _SPLIT_SEEDS + number
-
-
-def render_all(orders: list[Order], workers: int, title: str) -> list[Labels]:
-    """Render the orders with `workers` processes (0: in this one), in order, with a progress bar."""
-    from tqdm import tqdm
-
+def render_all(orders: Sequence[Order], num_workers: int, title: str) -> list[Labels]:
+    """Render the orders with `num_workers` processes (0: in this one), in order, with a progress bar."""
     if not orders:
         return []
-
     progress = {"total": len(orders), "desc": title, "unit": "image", "mininterval": 0.5}
-    if workers <= 0 or len(orders) < 8:
+    if num_workers <= 0 or len(orders) < 8:
         return [fulfil(order) for order in tqdm(orders, **progress)]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=_one_thread) as pool:
         return list(tqdm(pool.map(fulfil, orders, chunksize=8), **progress))
 
 
 def fulfil(order: Order) -> Labels:
     """Render one picture and write its file."""
     if order.kind == "ear":
-        from data.render.scene.photograph import render_ear
-
-        ear = render_ear(order.seed, order.photo, order.image_px[0], order.views)
-        _write_image(order.path, ear.image, order.jpeg_quality)
+        ear = render_ear(order.seed, order.photo, order.shape_px[0], order.yaws)
+        _write_image(order.path, ear.image)
         return Labels(ear.box_xyxy[None], ear.landmarks[None], ear.visibility[None])
-    from data.render.scene.scene import render_scene
-
-    scene = render_scene(order.seed, None, order.image_px, order.views)
-    _write_image(order.path, scene.image, order.jpeg_quality)
+    scene = render_scene(order.seed, None, order.shape_px, order.yaws)
+    _write_image(order.path, scene.image)
     return Labels(scene.boxes_xyxy, scene.landmarks, scene.visibility)
 
 
-def write_manifests(
-    output_dir: Path, split: str, kind: str, orders: list[Order], labels: list[Labels]
-) -> None:
-    """One split's manifests: `SPLIT_teacher.npy` and `SPLIT_labelled.npy`, or `SPLIT_frames.npy`."""
-    from data.manifest import Manifest, write_manifest
+def write_manifests(output_dir: Path, kind: Kind, orders: Sequence[Order], labels: Sequence[Labels]) -> None:
+    """Of each split with a picture: SPLIT_teacher.npy and SPLIT_labelled.npy of ears, SPLIT_frames.npy of
+    scenes.
+    """
+    for split in SPLITS:
+        pictures = [(order, label) for order, label in zip(orders, labels) if order.split == split]
+        for name in ("teacher", "labelled") if kind == "ear" else ("frames",):
+            if pictures:
+                write_manifest(output_dir / f"{split}_{name}.npy", _manifest(pictures))
 
-    rows = [
-        (order, index, label)
-        for order, label in zip(orders, labels)
-        for index in range(len(label.boxes_xyxy))
-    ]
-    manifest = Manifest(
+
+def _manifest(pictures: Sequence[tuple[Order, Labels]]) -> Manifest:
+    rows = [(order, index, label) for order, label in pictures for index in range(len(label.boxes_xyxy))]
+    return Manifest(
         image_paths=np.array([str(order.path) for order, _, _ in rows], dtype=str),
         boxes_xyxy=np.array([label.boxes_xyxy[index] for _, index, label in rows], np.float32).reshape(-1, 4),
         landmarks=np.array([label.landmarks[index] for _, index, label in rows], np.float32).reshape(
@@ -97,22 +76,15 @@ def write_manifests(
         ),
         sources=np.array([order.source for order, _, _ in rows], dtype=str),
         empty_images=np.array(
-            [str(order.path) for order, label in zip(orders, labels) if not len(label.boxes_xyxy)], dtype=str
+            [str(order.path) for order, label in pictures if not len(label.boxes_xyxy)], dtype=str
         ),
     )
-    for name in ("teacher", "labelled") if kind == "ear" else ("frames",):
-        write_manifest(output_dir / f"{split}_{name}.npy", manifest)
 
 
-def _write_image(path: Path, image: np.ndarray, jpeg_quality: int) -> None:
-    import cv2
-
-    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == ".jpg" else []
-    packed = cv2.imencode(path.suffix, image[..., ::-1], options)[1].tobytes()
+def _write_image(path: Path, image: np.ndarray) -> None:
+    packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
     write_atomic(path, lambda temporary: temporary.write_bytes(packed))
 
 
 def _one_thread() -> None:
-    import cv2
-
     cv2.setNumThreads(1)

@@ -25,7 +25,9 @@ class DetectorTargets:
     is_ear: Tensor  # (B,), 1 or 0
 
 
-def detector_losses(reading: DetectorOutput, targets: DetectorTargets, margin_cells: int) -> dict[str, Tensor]:
+def detector_losses(
+    reading: DetectorOutput, targets: DetectorTargets, margin_cells: int
+) -> dict[str, Tensor]:
     """The terms, each a scalar: `points`, `edges`, `visibility`, `ear`. Their weights are the caller's."""
     return {
         "points": heatmap_loss(

@@ -12,8 +12,8 @@ from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.detector_training.losses import DetectorTargets, detector_losses, edges_in_view
 from teacher.detector_training.report import held_out_errors, read_batch
-from teacher.detector_training.unlabelled import consistency_loss, ramp, points_to_find
-from teacher.models.detector import EarDetector, DetectorOutput
+from teacher.detector_training.unlabelled import consistency_loss, points_to_find, ramp
+from teacher.models.detector import DetectorOutput, EarDetector
 from teacher.training.averaging import averaged_model
 from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 

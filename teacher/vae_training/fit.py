@@ -43,9 +43,7 @@ def check_inputs(
     asked = {"prefix_dir": augmentation.prefix_dir is not None, "gradient_checkpointing": checkpointing}
     of_sam = [name for name, wanted in asked.items() if wanted]
     if of_sam and not is_sam(backbone.backbone):
-        raise UserError(
-            f"{', '.join(of_sam)}: SAM's backbones know that, {backbone.backbone!r} does not."
-        )
+        raise UserError(f"{', '.join(of_sam)}: SAM's backbones know that, {backbone.backbone!r} does not.")
     frozen = frozen_layers(backbone.freeze_layers, backbone.pretrained)
     if augmentation.prefix_dir is not None and (not augmentation.train_views or frozen == 0):
         raise UserError(
@@ -77,7 +75,7 @@ def ear_data(
         geometry=augmentation.geometry,
         photometry=augmentation.photometry,
         second_view=(SECOND_GEOMETRY, augmentation.second_photometry) if paired else None,
-        views=augmentation.train_views,
+        repeated_draws=augmentation.train_views,
         seed=seed,
     )
     data.setup("fit")

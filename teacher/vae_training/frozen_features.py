@@ -27,7 +27,7 @@ from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, read_json, reserve_blocks, write_json
 from configs.provenance import plain
 from data.loading.datamodule import one_thread
-from data.loading.repeated import RepeatedViews
+from data.loading.repeated import RepeatedCrops
 from data.manifest import fingerprint
 from data.tensors import to_signed
 
@@ -41,7 +41,7 @@ KEPT_AT_ONCE = 32  # views through the frozen blocks
 class FrozenFeatures:
     """The items of `ears`, each with `tokens` (inputs, h, w, C) float16: see the top of the file."""
 
-    def __init__(self, ears: RepeatedViews, folder: Path) -> None:
+    def __init__(self, ears: RepeatedCrops, folder: Path) -> None:
         self.ears, self.folder = ears, folder
         self._tokens: np.ndarray | None = None
 
@@ -54,7 +54,7 @@ class FrozenFeatures:
         if self._tokens is None:
             self._tokens = np.load(self.folder / TOKENS, mmap_mode="r")
         item = self.ears[key]
-        return {**item, "tokens": torch.from_numpy(self._tokens[item["index"], item["view"]].copy())}
+        return {**item, "tokens": torch.from_numpy(self._tokens[item["index"], item["draw"]].copy())}
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers map the file themselves: a pickled memory map would be the whole array."""
@@ -64,7 +64,7 @@ class FrozenFeatures:
 def with_frozen_features(
     folder: Path,
     backbone: nn.Module,
-    ears: RepeatedViews,
+    ears: RepeatedCrops,
     drawn: dict[str, Any],
     num_workers: int,
     precision: str,
@@ -77,7 +77,7 @@ def with_frozen_features(
 def cache_features(
     folder: Path,
     backbone: nn.Module,
-    ears: RepeatedViews,
+    ears: RepeatedCrops,
     drawn: dict[str, Any],
     batch_size: int,
     num_workers: int = 0,
@@ -92,7 +92,7 @@ def cache_features(
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         **drawn,
-        "views": ears.views,
+        "views": ears.draws,
         "inputs": [name for name in INPUTS if name in ears[0, 0]],
         "frozen_sha256": _frozen_sha256(backbone),
         "precision": precision,
@@ -115,7 +115,7 @@ def joined_tokens(tokens: Tensor, like: Tensor) -> Tensor:
 def _compute(
     folder: Path,
     backbone: nn.Module,
-    ears: RepeatedViews,
+    ears: RepeatedCrops,
     settings: dict[str, Any],
     finished: int,
     batch_size: int,
@@ -125,18 +125,18 @@ def _compute(
     backbone = backbone.to(device)
     inputs = settings["inputs"]
     one = _begin(backbone, ears[0, 0]["image"][None].to(device), settings["precision"])
-    shape = (len(ears), ears.views, len(inputs), *one.shape[1:])
+    shape = (len(ears), ears.draws, len(inputs), *one.shape[1:])
     tokens = _reserve(folder, shape, finished)
-    per_batch = max(1, batch_size // ears.views)
+    per_batch = max(1, batch_size // ears.draws)
     loader = DataLoader(
         ears,
-        per_batch * ears.views,
-        sampler=_Keys(range(finished, len(ears)), ears.views),
+        per_batch * ears.draws,
+        sampler=_Keys(range(finished, len(ears)), ears.draws),
         num_workers=num_workers,
         worker_init_fn=one_thread,
     )
     for number, batch in enumerate(tqdm(loader, desc="frozen blocks", unit="batch"), start=1):
-        places = batch["index"].numpy(), batch["view"].numpy()
+        places = batch["index"].numpy(), batch["draw"].numpy()
         for place, name in enumerate(inputs):
             features = _begin(backbone, batch[name].to(device), settings["precision"])
             if not features.isfinite().all():

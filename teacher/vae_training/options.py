@@ -56,7 +56,7 @@ class VaeSizes:
     """Channels of the decoder from the 4x4 grid on."""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
-        "logvar_start": Fixed(-6.0, "noise of deviation 0.05 leaves the signal of an untrained latent visible")
+        "logvar_start": Fixed(-6.0, "more noise drowns the signal of an untrained latent")
     }
 
 

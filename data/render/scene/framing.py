@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.render.head.head_plan import HeadPlan, draw_plan
+from data.render.scene.yaw import YawRange, draw_yaw
 
 # Ear heights as fractions of the frame's height.
 SMALLEST, LARGEST = 0.04, 0.60
@@ -13,21 +14,6 @@ _WINDOW_EARS, _WINDOW_RATIO = (1.8, 3.3), (0.6, 1.1)
 _ATTEMPTS = 30
 # From this `HeadPlan.front` on both ears of a face can be seen.
 BOTH_FRONT = 0.62
-# Yaw (radians) from which an ear is seen more from the front than from the side, and the largest to be drawn.
-TURNED_FROM, YAW_LIMIT = 0.7, 1.5
-
-
-@dataclass(frozen=True)
-class Views:
-    """From which sides ears are seen: the share `turned` more from the front than from the side, up to a yaw
-    of `yaw_max` radians. From about 1.4 on that is the ear of a full face, a third as wide as high.
-    """
-
-    turned: float = 0.45
-    yaw_max: float = 1.32
-
-
-USUAL = Views()
 
 
 @dataclass(frozen=True)
@@ -50,10 +36,10 @@ def window_shape(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[int,
     return rows, wide
 
 
-def stand_in_window(rng: np.random.Generator, shape: tuple[int, int], earless: bool, views: Views) -> Stand:
+def stand_in_window(rng: np.random.Generator, shape: tuple[int, int], earless: bool, yaws: YawRange) -> Stand:
     """A person of whom the frame shows little more than an ear, or a face without its ear (`earless`)."""
     rows, columns = shape
-    yaw = float(rng.uniform(0.35, 1.3) if earless else draw_yaw(rng, views))
+    yaw = float(rng.uniform(0.35, 1.3) if earless else draw_yaw(rng, yaws))
     plan = draw_plan(rng, yaw)
     height = rows / rng.uniform(*_WINDOW_EARS)
     flipped = bool(rng.random() < 0.5)
@@ -72,12 +58,12 @@ def stand_in_scene(
     rng: np.random.Generator,
     shape: tuple[int, int],
     boxes_xyxy: list[np.ndarray],
-    views: Views,
+    yaws: YawRange,
 ) -> Stand | None:
     """A whole person somewhere in the frame who covers none of the boxes; None where it is too crowded."""
     rows, columns = shape
     for attempt in range(_ATTEMPTS):
-        yaw = draw_yaw(rng, views)
+        yaw = draw_yaw(rng, yaws)
         plan = draw_plan(rng, yaw)
         largest = max(LARGEST * 0.9 * 0.92**attempt, SMALLEST * 1.2)  # where it is crowded, further away
         height = float(rows * np.exp(rng.uniform(np.log(SMALLEST * 1.1), np.log(largest))))
@@ -89,13 +75,6 @@ def stand_in_scene(
         if not any(_meets(box, *reach) for box in taken):
             return Stand(yaw, plan, ear_px, height, flipped)
     return None
-
-
-def draw_yaw(rng: np.random.Generator, views: Views) -> float:
-    """From which side an ear is seen, in radians: from a little behind to nearly the full face."""
-    if rng.random() < views.turned:
-        return float(rng.uniform(TURNED_FROM, views.yaw_max))
-    return float(np.clip(rng.normal(0.10, 0.32), -0.55, 0.9))
 
 
 def mirrored_box(box_xyxy: np.ndarray, columns: int) -> np.ndarray:

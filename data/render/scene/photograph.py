@@ -8,14 +8,15 @@ from data.render.dress.dressing import dress_ear
 from data.render.dress.placing import place_ear
 from data.render.ear.anatomy import Anatomy
 from data.render.ear.camera import Camera, pose
-from data.render.ear.skin import draw_light
+from data.render.head.close_up import paint_close_up
 from data.render.head.head_plan import draw_plan
-from data.render.head.heads import paint_person
 from data.render.head.identity import draw_identity
 from data.render.head.outfit import draw_outfit
-from data.render.head.surroundings import background, paint_surroundings
+from data.render.head.person import paint_person
+from data.render.paint.background import background
 from data.render.paint.exposure import expose
-from data.render.scene.framing import USUAL, Views, draw_yaw
+from data.render.paint.light import draw_light
+from data.render.scene.yaw import USUAL, YawRange, draw_yaw
 
 # Side views up to that `HeadPlan.front` are, in that share, close-ups of one cheek without a whole head.
 _CLOSE_UP_FRONT, _CLOSE_UP = 0.3, 0.35
@@ -36,19 +37,21 @@ class RenderedEar:
     visibility: np.ndarray
 
 
-def render_ear(seed_identity: int, seed_photo: int, image_px: int = 192, views: Views = USUAL) -> RenderedEar:
+def render_ear(
+    seed_identity: int, seed_photo: int, image_px: int = 192, yaws: YawRange = USUAL
+) -> RenderedEar:
     """Photograph `seed_photo` of ear `seed_identity`, a square; the face lies right or left by chance."""
     identity = draw_identity(seed_identity)
     rng = np.random.default_rng([seed_identity, seed_photo, 2])
     light = draw_light(rng)
-    yaw = draw_yaw(rng, views)
+    yaw = draw_yaw(rng, yaws)
     camera = _draw_camera(rng, identity.anatomy, image_px, yaw)
     plan, outfit = draw_plan(rng, yaw), draw_outfit(rng)
     plane = camera.plane_grid((image_px, image_px))
     if plan.front < _CLOSE_UP_FRONT and rng.random() < _CLOSE_UP:
-        image = paint_surroundings(rng, plane, identity.skin, identity.hair, light, camera)
+        image = paint_close_up(rng, plane, identity.skin, identity.hair, light, camera)
     else:
-        image = background(rng, (image_px, image_px), light)
+        image = background(rng, (image_px, image_px))
         image = paint_person(rng, image, plan, identity, light, camera, outfit)
     placed = place_ear(rng, image, plane, identity, light, camera)
     placed = dress_ear(rng, placed, outfit, identity, plan, light, camera)

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.render.ear.skin import Light, draw_light
 from data.render.head.identity import draw_identity
-from data.render.head.surroundings import background
+from data.render.paint.background import background
 from data.render.paint.exposure import expose
+from data.render.paint.light import Light, draw_light
 from data.render.scene.clutter import paint_clutter
-from data.render.scene.framing import USUAL, Views, stand_in_scene, stand_in_window, window_shape
+from data.render.scene.framing import stand_in_scene, stand_in_window, window_shape
 from data.render.scene.people import SeenEar, add_person
+from data.render.scene.yaw import USUAL, YawRange
 
 # Share of scenes that are windows round one person's ear, the others showing whole people; of those windows
 # the share that holds a face without its ear, and the share with the ear under hair or headphones.
@@ -37,7 +38,7 @@ def render_scene(
     seed: int,
     identities: list[int] | None = None,
     image_px: tuple[int, int] = (480, 640),
-    views: Views = USUAL,
+    yaws: YawRange = USUAL,
 ) -> RenderedScene:
     """Scene `seed` of image_px (height, width); people are taken from `identities` (seeds) or its own.
 
@@ -47,7 +48,7 @@ def render_scene(
     light = draw_light(rng)
     people = list(identities) if identities else [(seed + 1) * 8 + index + 2**60 for index in range(6)]
     draw = _window if rng.random() < _WINDOWS else _wide_scene
-    image, ears = draw(rng, light, people, image_px, views)
+    image, ears = draw(rng, light, people, image_px, yaws)
     image = expose(image, rng, 0.8)
     count = len(ears)
     return RenderedScene(
@@ -59,7 +60,7 @@ def render_scene(
 
 
 def _wide_scene(
-    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], views: Views
+    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], yaws: YawRange
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Whole people, some of whose ears are hidden, and the ears that are seen."""
     image = paint_clutter(rng, shape, light)
@@ -69,7 +70,7 @@ def _wide_scene(
     while hidden or wanted:
         hide = hidden > 0
         identity = draw_identity(people[int(rng.integers(len(people)))])
-        stand = stand_in_scene(rng, shape, [ear.box_xyxy for ear in ears], views)
+        stand = stand_in_scene(rng, shape, [ear.box_xyxy for ear in ears], yaws)
         found: list[SeenEar] = []
         if stand is not None:
             image, found = add_person(rng, image, identity, light, stand, wanted, hide)
@@ -80,14 +81,14 @@ def _wide_scene(
 
 
 def _window(
-    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], views: Views
+    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], yaws: YawRange
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Little more than one ear, its cheek and hair; or a face without its ear."""
     shape = window_shape(rng, shape)
     plain = rng.random() < _PLAIN
-    image = background(rng, shape, light) if plain else paint_clutter(rng, shape, light)
+    image = background(rng, shape) if plain else paint_clutter(rng, shape, light)
     kind = rng.random()
     earless, covered = kind < _EARLESS, _EARLESS <= kind < _EARLESS + _COVERED
     identity = draw_identity(people[int(rng.integers(len(people)))])
-    stand = stand_in_window(rng, shape, earless, views)
+    stand = stand_in_window(rng, shape, earless, yaws)
     return add_person(rng, image, identity, light, stand, 0 if earless else 2, covered)
