@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from configs.files import write_atomic
 from data.draw import picture_grid
 
 BLANK = 255  # where a row of pictures ends early
@@ -41,10 +43,6 @@ def spread_targets(dataset: Any, count: int) -> Tensor:
 
 def write_picture(path: str | Path, rgb: np.ndarray) -> Path:
     """Write (H, W, 3) uint8 RGB as PNG or JPEG, whole or not at all."""
-    import cv2
-
-    from configs.files import write_atomic
-
     done, encoded = cv2.imencode(Path(path).suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError(f"{path}: cannot encode a picture of shape {rgb.shape}")

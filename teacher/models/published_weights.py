@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from configs.errors import UserError
@@ -109,9 +113,6 @@ def read_tensors(path: Path) -> dict:
     """What a weights file holds, no code run. Raises UserError for a file that is none."""
     if path.suffix != ".safetensors":
         return read_torch(path)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -131,8 +132,6 @@ def _file_of_folder(folder: Path, published: Published) -> Path:
 
 
 def _from_cache(repository: str) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
     for name in HUB_FILES:
         found = try_to_load_from_cache(repository, name)
         if isinstance(found, str):
@@ -141,9 +140,6 @@ def _from_cache(repository: str) -> Path | None:
 
 
 def _from_hub(repository: str, published: Published, flag: str) -> Path:
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
     offline = constants.HF_HUB_OFFLINE
     if offline or not _reachable(constants.ENDPOINT):
         reason = "HF_HUB_OFFLINE is set" if offline else f"{constants.ENDPOINT} cannot be reached"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import vgg16
 
 from configs.errors import UserError
 from teacher.checkpoint import misfits
@@ -58,8 +59,6 @@ def load_vgg16(weights: str | None = None) -> PerceptualDistance:
 
     Raises UserError for weights that cannot be found (at once) or do not fit.
     """
-    from torchvision.models import vgg16
-
     state = load_vgg16_weights(weights)
     with torch.device("meta"):
         network = vgg16(weights=None).features

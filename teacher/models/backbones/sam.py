@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers import SamVisionConfig
+from transformers.models.sam.modeling_sam import SamVisionEncoder
 
 from configs.errors import UserError, did_you_mean
 from teacher.models.backbones.freezing import FreezableBackbone
@@ -47,9 +49,6 @@ class SamBackbone(FreezableBackbone):
         mlp_ratio: float,
         input_size: int,
     ):
-        from transformers import SamVisionConfig
-        from transformers.models.sam.modeling_sam import SamVisionEncoder
-
         super().__init__()
         self.options = {
             "hidden_size": hidden_size,

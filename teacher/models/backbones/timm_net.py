@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -107,8 +108,6 @@ def build_timm(published: Published, path: str | None, options: dict[str, Any]) 
 
 
 def _create(network: str, arguments: dict[str, Any]) -> nn.Module:
-    import timm
-
     if not timm.is_model(network):
         raise UserError(
             f"backbone option network={network!r} is no network of timm "
