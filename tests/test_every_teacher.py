@@ -11,8 +11,9 @@ from distill import train as distill_train
 from students import evaluate as students_evaluate
 from teacher import eigenears, finetune, train
 from teacher import evaluate as teacher_evaluate
-from teacher.checkpoint import load_model, read_checkpoint
+from teacher.checkpoint import read_checkpoint
 from teacher.margin import __main__ as margin
+from teacher.models.registry import load_model
 from tests.drawn_ears import draw_ears
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN, TINY_SEVERAL
 from tests.tiny_teacher import TINY_VAE

@@ -138,7 +138,7 @@ def load_point_reader(path: str | Path, is_teacher: bool, scheme: Path | None = 
     is read mirrored.
     """
     if is_teacher:
-        from teacher.checkpoint import load_model
+        from teacher.models.registry import load_model
 
         model = load_model(path, kind="EarDetector")
         image_px = model.image_size
