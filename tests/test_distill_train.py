@@ -7,10 +7,12 @@ from configs.build import configured, with_options
 from configs.errors import UserError
 from configs.files import read_json
 from distill import cache
+from distill.student.detector_data import detector_data
 from distill.student.fit import build_module
+from distill.student.landmarker_data import landmarker_data
 from distill.student.plan import BatchMix, batch_mix, plan_steps
 from distill.teacher_maps import acceptance
-from distill.train import Config, main, training_data
+from distill.train import Config, main
 from students.models.checkpoint import build_student, load_student
 from teacher import finetune
 from teacher.checkpoint import save_weights
@@ -65,6 +67,12 @@ def _detector(folder, output_dir, **changes):
         "steps": 4, "rounds": 2, "batch_size": 3, "warmup_steps": 2, "num_workers": 0,
     }  # fmt: skip
     return configured(Config, **{**values, **changes})
+
+
+def training_data(config, image_px):
+    build = landmarker_data if config.student == "landmarker" else detector_data
+    groups = (config.labels, config.distillation, config.batch, config.augmentation)
+    return build(config.train_npy, image_px, *groups, 1, config.trainer.num_workers, config.trainer.seed)
 
 
 def test_the_landmarker_trains_and_writes_what_later_stages_take(kept, tmp_path, capsys):
@@ -323,7 +331,7 @@ def test_senseless_numbers_are_refused(kept, tmp_path, changes, message):
 def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
     config = _landmarker(kept, tmp_path, ema_decay=0.5, distill=False)
     student = build_student("landmarker", SMALL)
-    module = build_module(student, None, 6, config.optimization, config.map_loss)
+    module = build_module(student, None, 6, config.optimization, config.distillation, config.map_loss)
     name = "heatmap.bias"
     wanted = None
     for update in range(1, 6):
@@ -335,4 +343,5 @@ def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
     assert dict(module.best_student.named_parameters())[name][0].item() == pytest.approx(wanted, rel=1e-5)
     assert not any(parameter.requires_grad for parameter in module.averaged.parameters())
     never = with_options(config, ema_decay=0).optimization
-    assert build_module(student, None, 6, never, config.map_loss).best_student is student
+    module = build_module(student, None, 6, never, config.distillation, config.map_loss)
+    assert module.best_student is student

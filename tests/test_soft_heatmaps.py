@@ -15,10 +15,11 @@ from distill.teacher_maps import acceptance
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops, read_ears
 from distill.teacher_maps.store import KeptMaps
-from distill.train import Config, main, training_data
+from distill.train import Config, main
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
+from tests.test_distill_train import training_data
 from tests.tiny_teacher import tiny_vae
 
 pytestmark = pytest.mark.trains
