@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from data.manifest import HIDDEN
@@ -11,7 +12,7 @@ from data.manifest import HIDDEN
 if TYPE_CHECKING:
     from data.landmarks import Scheme
 
-# One colour a curve (RGB), told apart also by people who do not tell red from green (Okabe and Ito, 2008).
+# One colour a curve (RGB), distinct also for people who do not see red from green (Okabe and Ito, 2008).
 CURVE_COLOURS = ((86, 180, 233), (240, 228, 66), (230, 159, 0), (204, 121, 167), (0, 158, 115), (213, 94, 0))
 POINT_COLOUR = (255, 255, 255)
 _SUBPIXEL_BITS = 4
@@ -32,8 +33,6 @@ def draw_points(
     left out. grow: enlarge a small picture first, so that lines stay thin. numbers: write each point's index
     beside it.
     """
-    import cv2
-
     picture = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     if grow > 1:
         picture = cv2.resize(picture, None, fx=grow, fy=grow, interpolation=cv2.INTER_CUBIC)
@@ -72,8 +71,6 @@ def draw_boxes(
     image: np.ndarray, boxes_xyxy: np.ndarray, colour: tuple[int, int, int] = (86, 180, 233)
 ) -> np.ndarray:
     """A copy of `image` (H, W, 3) uint8 with boxes (N, 4) px."""
-    import cv2
-
     picture = np.ascontiguousarray(image).copy()
     line = max(1, round(min(picture.shape[:2]) / 200))
     for box in np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4):

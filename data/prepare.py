@@ -33,7 +33,7 @@ class Config:
     input: tuple[Path, ...]
     """Files or folders with annotations or crops; several are joined."""
     format: Literal["auto", "npy", "coco", "yolo", "yolo-pose", "pts", "crops"] = "auto"
-    """Format of the inputs; auto tells it by suffix and content, of each by itself."""
+    """Format of the inputs; auto finds it by suffix and content, for each input by itself."""
     val_input: tuple[Path, ...] = ()
     """Inputs that are the validation set as they are; then nothing else goes there."""
     test_input: tuple[Path, ...] = ()
@@ -55,9 +55,9 @@ class Config:
     num_workers: int = 2
     """Processes that check images."""
     split: Flat[SplitOptions] = field(default_factory=SplitOptions)
-    """The split"""
+    """How ears are split"""
     reading: Flat[ReadOptions] = field(default_factory=ReadOptions)
-    """Annotation files"""
+    """How annotation files are read"""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "workers": Renamed("num_workers"),
@@ -78,11 +78,12 @@ def main(config: Config) -> Path:
     scheme = None if config.scheme is None else load_scheme(config.scheme)
     inputs = {"": config.input, "val": config.val_input, "test": config.test_input}
     read = []
-    for side, path in [(side, path) for side, paths in inputs.items() for path in paths]:
-        part = read_part(path, side, config.format, config.reading, drops)
-        manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
-        manifest = with_crop_settings(manifest, config.margin, scheme, path)
-        read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
+    for side, paths in inputs.items():
+        for path in paths:
+            part = read_part(path, side, config.format, config.reading, drops)
+            manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
+            manifest = with_crop_settings(manifest, config.margin, scheme, path)
+            read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
     facts = check_images((path for part in read for path in part.image_paths), config.num_workers)
     parts = check_parts(read, facts, drops, changes)
     if not any(len(part.manifest) for part in parts):

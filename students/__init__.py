@@ -13,6 +13,6 @@ __getattr__, __all__ = lazy_names(
         "load_student": "students.models.checkpoint",
         "save_student": "students.models.checkpoint",
         "coco_ap": "students.evaluation.coco_ap",
-        "detections": "students.inference.boxes",
+        "detections": "students.models.postprocess",
     },
 )

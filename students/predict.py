@@ -113,8 +113,7 @@ def _predict_video(
     pipeline: EarPipeline, source: Input, target: Path | None, scheme: Any, max_frames: int
 ) -> dict[str, Any]:
     """One record for the whole video. Ctrl-C ends a camera and keeps what there is."""
-    from students.inference.inputs import VideoFrames
-    from students.inference.video import VideoFile
+    from students.inference.video import VideoFile, VideoFrames
 
     frames = VideoFrames(source)
     records: list[dict[str, Any]] = []

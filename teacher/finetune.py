@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
 from configs.errors import UserError
-from data.transforms import GeometryConfig, PhotometryConfig
+from data.augmentation import GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
     from data.labels import LabelledEars

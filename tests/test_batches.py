@@ -7,18 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.crops import apply, crop, crop_matrix, mirrors
 from data.dataset import EarCrops, Frames
 from data.images import read_image
 from data.manifest import read_manifest
-from data.transforms import (
-    FrameAugmentation,
-    FrameConfig,
-    Geometry,
-    GeometryConfig,
-    Photometry,
-    PhotometryConfig,
-)
+from data.transforms import FrameAugmentation, Geometry, Photometry
 from distill.student.alignment import align_ears, carried_back
 from distill.student.batches import (
     CropBatches,

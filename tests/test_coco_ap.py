@@ -7,7 +7,8 @@ from torchvision import ops
 
 from data.boxes import box_iou
 from students.evaluation.coco_ap import coco_ap
-from students.inference.boxes import detections, detections_numpy, nms_numpy
+from students.inference.boxes import detections_numpy, nms_numpy
+from students.models.postprocess import detections
 
 NOTHING = (np.zeros((0, 4)), np.zeros(0))
 

@@ -8,9 +8,9 @@ import torch
 
 from configs.errors import UserError
 from data import crops
+from data.augmentation import PhotometryConfig
 from data.dataset import EarCrops
 from data.manifest import read_manifest
-from data.transforms import PhotometryConfig
 from teacher.detector_training.data import LabelledViews
 from teacher.detector_training.unlabelled import consistency_loss, ramp, taught_points, with_unlabelled
 from teacher.finetune import Config, main

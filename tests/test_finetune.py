@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig
 from data.boxes import iou
 from data.dataset import EarCrops
 from data.labels import choose_labels
 from data.landmarks import load_scheme
 from data.manifest import read_manifest, write_manifest
-from data.transforms import Geometry, GeometryConfig
+from data.transforms import Geometry
 from teacher.detector_training.backgrounds import MAX_COVER, MAX_IOU, BackgroundCrops, draw_window
 from teacher.detector_training.data import LabelledViews
 from teacher.detector_training.module import targets_of

@@ -11,8 +11,8 @@ from PIL import Image
 
 from configs.errors import UserError
 from students import EarPipeline
-from students.inference.inputs import Input, VideoFrames, find_inputs
-from students.inference.video import VideoFile
+from students.inference.inputs import Input, find_inputs
+from students.inference.video import VideoFile, VideoFrames
 from students.predict import Config, main
 from tests.tiny_students import rectangle_frame, tiny_files
 

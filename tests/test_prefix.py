@@ -10,12 +10,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.dataset import EarCrops
 from data.loading.pairs import PairedCrops
 from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
 from data.manifest import read_manifest
-from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+from data.transforms import Geometry, Photometry
 from teacher import train
 from teacher.checkpoint import read_checkpoint
 from teacher.vae_training import frozen_prefix as prefix

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import box_iou
 
-from students.inference.boxes import detections
 from students.models.detector import StudentDetector, cell_centres_px
 from students.models.landmarker import StudentLandmarker
 from students.models.losses import assign, box_distance, detection_loss, landmark_loss
+from students.models.postprocess import detections
 
 STRIDE, MAP_SHAPE = 8, (8, 8)
 

@@ -9,18 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.dataset import Frames
 from data.landmarks import load_scheme
 from data.manifest import fingerprint, read_manifest
 from data.tensors import to_signed
-from data.transforms import (
-    FrameAugmentation,
-    FrameConfig,
-    Geometry,
-    GeometryConfig,
-    Photometry,
-    PhotometryConfig,
-)
+from data.transforms import FrameAugmentation, Geometry, Photometry
 from distill.bench.apart import device_name, timed, timed_together
 from distill.bench.teacher import NOT_LOGGED, Step, build_vae
 from distill.student.batches import CropBatches, FrameBatches, FrameSource

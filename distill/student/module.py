@@ -15,9 +15,10 @@ from distill.student.alignment import align_ears, carried_back
 from distill.student.map_losses import faded
 from distill.student.map_matching import HeatmapMatcher, MapMatcher
 from students.evaluation.coco_ap import coco_ap
-from students.inference.boxes import EVALUATION_SCORE, detections
+from students.inference.boxes import EVALUATION_SCORE
 from students.models.checkpoint import kind_of
 from students.models.losses import detection_loss, landmark_loss
+from students.models.postprocess import detections
 from teacher.training.averaging import averaged_model
 from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 from teacher.training.options import LOGGED_EVERY, WEIGHT_DECAY

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from configs.errors import UserError
 from configs.groups import Fixed, Gone, Removed, Renamed
-from data.transforms import FrameConfig, GeometryConfig, PhotometryConfig
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from distill.teacher_maps.options import AGREEMENT_LIMIT
 
 LEARNING_RATE = {  # the best of those tried, a batch of 32: docs/experiments/landmarker.md and detector.md

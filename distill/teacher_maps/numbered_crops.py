@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig
 from data.crops import MARGIN, compose, flip_matrix
 from data.dataset import EarCrops, sample_seed
 from data.manifest import Manifest, join_manifests, read_manifest
-from data.transforms import Geometry, GeometryConfig
+from data.transforms import Geometry
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from configs.errors import UserError
 from configs.groups import Fixed, Gone, Renamed
-from data.transforms import GeometryConfig
+from data.augmentation import GeometryConfig
 
 PRECISIONS = ("32", "bf16-mixed")
 CROP_PX = 128  # side of the landmarker's crops, whose maps are kept; the teacher sees them resized to its own

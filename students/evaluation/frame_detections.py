@@ -11,8 +11,9 @@ import torch
 from data.boxes import box_iou
 from data.images import read_image
 from data.manifest import Manifest
-from students.inference.boxes import EVALUATION_SCORE, detections, merged
+from students.inference.boxes import EVALUATION_SCORE, merged
 from students.inference.letterbox import found_in_frame, frame_view, frame_views
+from students.models.postprocess import detections
 
 BATCH_FRAMES = 16
 

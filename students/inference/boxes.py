@@ -1,45 +1,20 @@
-"""From the detector's raw cells to a few boxes: threshold and non-maximum suppression, in numpy or torch."""
+"""From the detector's raw cells to a few boxes: threshold and non-maximum suppression, in numpy.
+
+`students.models.postprocess` does the same for batches in torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data.boxes import area, box_iou, intersection
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 BOX_THRESHOLD = 0.5  # for use without points; evaluation keeps all above EVALUATION_SCORE: AP needs the tail
 EVALUATION_SCORE = 0.01
 NMS_IOU = 0.5
 MAX_CANDIDATES = 300  # the best cells that enter NMS: one ear claims some 10 of them
-
-
-def detections(
-    logits: Tensor,
-    boxes_xyxy: Tensor,
-    score_threshold: float = BOX_THRESHOLD,
-    nms_iou: float = NMS_IOU,
-) -> list[tuple[Tensor, Tensor]]:
-    """What the detector's forward returns, batch of B, to B pairs of boxes (n, 4) px and scores (n,), best
-    first.
-
-    logits: (B, M); boxes_xyxy: (B, M, 4) px of the detector's input. NMS by torchvision.
-    """
-    import torch
-    from torchvision.ops import nms
-
-    found = []
-    for image_scores, image_boxes in zip(torch.sigmoid(logits.float()), boxes_xyxy.float(), strict=True):
-        scores, cells = image_scores.topk(min(MAX_CANDIDATES, len(image_scores)))
-        cells = cells[scores >= score_threshold]
-        boxes, scores = image_boxes[cells], image_scores[cells]
-        kept = nms(boxes, scores, nms_iou)
-        found.append((boxes[kept], scores[kept]))
-    return found
 
 
 def detections_numpy(
@@ -48,7 +23,10 @@ def detections_numpy(
     score_threshold: float = BOX_THRESHOLD,
     nms_iou: float = NMS_IOU,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same for one image without torch: scores (M,), boxes (M, 4) -> boxes (n, 4), scores (n,)."""
+    """The detector's cells of one image -> the boxes (n, 4) px and scores (n,) that are left, best first.
+
+    scores: (M,), 0..1; boxes_xyxy: (M, 4) px of the detector's input.
+    """
     order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
     order = order[scores[order] >= score_threshold]
     kept = order[nms_numpy(boxes_xyxy[order], nms_iou)]

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from configs.errors import UserError
 from data.images import SUFFIXES, find_images
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 CAMERA_PREFIX = "camera:"
-DEFAULT_FRAMES_PER_S = 25.0  # for a camera that does not tell
 
 
 @dataclass(frozen=True)
@@ -61,32 +58,3 @@ def _expand(word: str, output_dir: Path) -> Iterator[tuple[str, str, str]]:
             yield "image", str(image), image.relative_to(path).with_suffix("").as_posix()
     else:
         yield ("video" if path.suffix.lower() in VIDEO_SUFFIXES else "image"), word, path.stem
-
-
-class VideoFrames:
-    """Frames (H, W, 3) uint8 RGB of a video file or a camera, one after the other.
-
-    `frames_per_s` is the file's or a guess for a camera. Raises UserError when it cannot be opened.
-    """
-
-    def __init__(self, source: Input):
-        import cv2
-
-        if source.kind == "video" and not Path(source.where).is_file():
-            raise UserError(f"{source.where}: no such video.")
-        self._capture = cv2.VideoCapture(int(source.where) if source.kind == "camera" else source.where)
-        if not self._capture.isOpened():
-            what = f"camera {source.where}" if source.kind == "camera" else source.where
-            raise UserError(f"{what}: cannot be opened as a video.")
-        frames_per_s = self._capture.get(cv2.CAP_PROP_FPS)
-        self.frames_per_s = frames_per_s if 1 <= frames_per_s <= 1000 else DEFAULT_FRAMES_PER_S
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        try:
-            while True:
-                there, bgr = self._capture.read()
-                if not there:
-                    return
-                yield np.ascontiguousarray(bgr[..., ::-1])
-        finally:
-            self._capture.release()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from data.draw import CURVE_COLOURS
-from data.landmarks import Scheme
+from data.landmarks import Scheme, load_scheme
 from students.inference.pipeline import Ear
 
 MIN_CANVAS_PX = 640  # smaller photographs are enlarged first: 17 points do not fit into an ear of 30 px
@@ -26,27 +27,22 @@ def draw_ears(rgb: np.ndarray, ears: Sequence[Ear], scheme: Scheme | None = None
     scheme: names the curves to draw, by default the 17 points; with another number of points only they are
     drawn.
     """
-    import cv2
-
     canvas, factor = _canvas(rgb)
-    if scheme is None:
-        from data.landmarks import load_scheme
-
-        scheme = load_scheme()
+    scheme = scheme or load_scheme()
     for ear in ears:
         # Enlarging by f moves a pixel's centre from x to f x + (f - 1) / 2, and a box's edge from x to f x.
         points = ear.points_px * factor + (factor - 1) / 2
         box = ear.box_xyxy * factor - 0.5
         line_px = line_width_px(box, canvas.shape)
-        _draw_box(cv2, canvas, box, ear.score, line_px)
+        _draw_box(canvas, box, ear.score, line_px)
         curves = scheme.curves.values() if len(scheme) == len(points) else ()
         colours = np.tile(BOX_COLOUR, (len(points), 1))
         for number, curve in enumerate(curves):
             colour = CURVE_COLOURS[number % len(CURVE_COLOURS)]
             colours[curve] = colour
-            _draw_line(cv2, canvas, smooth(points[curve]), colour, line_px)
+            _draw_line(canvas, smooth(points[curve]), colour, line_px)
         for point, confidence, colour in zip(points, ear.point_confidence, colours, strict=True):
-            _draw_point(cv2, canvas, point, tuple(int(c) for c in colour), line_px, hollow=confidence < SURE)
+            _draw_point(canvas, point, tuple(int(c) for c in colour), line_px, hollow=confidence < SURE)
     return canvas
 
 
@@ -75,8 +71,6 @@ def smooth(points_px: np.ndarray) -> np.ndarray:
 
 def _canvas(rgb: np.ndarray) -> tuple[np.ndarray, int]:
     """A copy, enlarged by a whole factor if both sides are below MIN_CANVAS_PX, and the factor."""
-    import cv2
-
     factor = max(1, int(np.ceil(MIN_CANVAS_PX / max(rgb.shape[:2]))))
     if factor == 1:
         return rgb.copy(), 1
@@ -84,10 +78,10 @@ def _canvas(rgb: np.ndarray) -> tuple[np.ndarray, int]:
     return cv2.resize(rgb, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC), factor
 
 
-def _draw_box(cv2, canvas: np.ndarray, box: np.ndarray, score: float, line_px: float) -> None:
+def _draw_box(canvas: np.ndarray, box: np.ndarray, score: float, line_px: float) -> None:
     x1, y1, x2, y2 = box
     corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
-    _draw_line(cv2, canvas, corners, BOX_COLOUR, line_px * 0.7)
+    _draw_line(canvas, corners, BOX_COLOUR, line_px * 0.7)
     text, font = f"{score:.2f}", cv2.FONT_HERSHEY_SIMPLEX
     scale = max(0.4, line_px * 0.3, max(canvas.shape[:2]) / 3000)
     thickness = max(1, round(scale * 1.6))
@@ -101,9 +95,7 @@ def _draw_box(cv2, canvas: np.ndarray, box: np.ndarray, score: float, line_px: f
     cv2.putText(canvas, text, (left + pad, bottom - pad), font, scale, BOX_COLOUR, thickness, cv2.LINE_AA)
 
 
-def _draw_line(
-    cv2, canvas: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], line_px: float
-) -> None:
+def _draw_line(canvas: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], line_px: float) -> None:
     if not np.isfinite(points).all():
         return
     ends = [np.round(points * SUB_PIXELS).astype(np.int32)]
@@ -113,7 +105,7 @@ def _draw_line(
 
 
 def _draw_point(
-    cv2, canvas: np.ndarray, point: np.ndarray, colour: tuple[int, int, int], line_px: float, hollow: bool
+    canvas: np.ndarray, point: np.ndarray, colour: tuple[int, int, int], line_px: float, hollow: bool
 ) -> None:
     if not np.isfinite(point).all():
         return

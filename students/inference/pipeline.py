@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from configs.errors import UserError
 from data.crops import MARGIN
@@ -180,8 +181,6 @@ class EarPipeline:
 
 def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict[str, str]]:
     """An ONNX Runtime session on the CPU and the file's metadata. UserError if it is no `kind` of ours."""
-    import onnxruntime
-
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file. Students are exported by `python -m students.export`.")

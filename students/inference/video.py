@@ -1,14 +1,46 @@
-"""A video file written frame by frame, that appears only when it is whole."""
+"""Videos: frames of a file or camera, one after the other, and a file that appears only when it is whole."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error
+from students.inference.inputs import Input
+
+DEFAULT_FRAMES_PER_S = 25.0  # for a camera that does not tell
+
+
+class VideoFrames:
+    """Frames (H, W, 3) uint8 RGB of a video file or a camera, one after the other.
+
+    `frames_per_s` is the file's or a guess for a camera. Raises UserError when it cannot be opened.
+    """
+
+    def __init__(self, source: Input):
+        if source.kind == "video" and not Path(source.where).is_file():
+            raise UserError(f"{source.where}: no such video.")
+        self._capture = cv2.VideoCapture(int(source.where) if source.kind == "camera" else source.where)
+        if not self._capture.isOpened():
+            what = f"camera {source.where}" if source.kind == "camera" else source.where
+            raise UserError(f"{what}: cannot be opened as a video.")
+        frames_per_s = self._capture.get(cv2.CAP_PROP_FPS)
+        self.frames_per_s = frames_per_s if 1 <= frames_per_s <= 1000 else DEFAULT_FRAMES_PER_S
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        try:
+            while True:
+                there, bgr = self._capture.read()
+                if not there:
+                    return
+                yield np.ascontiguousarray(bgr[..., ::-1])
+        finally:
+            self._capture.release()
 
 
 class VideoFile:
@@ -17,15 +49,12 @@ class VideoFile:
     def __init__(self, path: Path, frames_per_s: float):
         self._path, self._frames_per_s = path, frames_per_s
         self._part = path.with_name(f".{path.stem}.part{path.suffix}")
-        self._writer = None
+        self._writer: cv2.VideoWriter | None = None
 
     def add(self, rgb: np.ndarray) -> None:
         """Append one frame. Raises UserError when the file cannot be made."""
-        import cv2
-
-        height, width = (
-            side - side % 2 for side in rgb.shape[:2]
-        )  # the codec stores colour at half resolution
+        # the codec stores colour at half resolution
+        height, width = (side - side % 2 for side in rgb.shape[:2])
         if self._writer is None:
             with full_disk_is_a_user_error(self._path):
                 self._path.parent.mkdir(parents=True, exist_ok=True)

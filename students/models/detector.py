@@ -42,7 +42,7 @@ class StudentDetector(nn.Module):
         """(B, 3, H, W) RGB in [0, 1], sides multiples of 32 -> logits (B, M) and boxes_xyxy (B, M, 4) px.
 
         M = H / 8 * W / 8 cells, row by row. sigmoid(logits) is the score. No NMS: see
-        `students.inference.boxes.detections`.
+        `students.models.postprocess.detections`.
         """
         return self.forward_with_features(images)[0]
 
