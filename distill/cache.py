@@ -27,8 +27,6 @@ from distill.teacher_maps.options import (
     MapOptions,
 )
 
-NODES = "SLURM or torchrun says on how many machines the command was started: docs/cluster.md"
-
 
 @dataclass(frozen=True)
 class Config:
@@ -48,9 +46,9 @@ class Config:
     compute: Flat[ComputeOptions] = field(default_factory=ComputeOptions)
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_train_npy": Renamed("train_npy", joins=True),
-        "num_nodes": Removed(NODES),
-        "margin": Removed("the manifest says it: data.prepare --margin"),
-        "scheme": Removed("the manifest says it: data.prepare --scheme"),
+        "num_nodes": Removed("it is found where SLURM or torchrun starts the command: docs/cluster.md"),
+        "margin": Removed("it stands in the manifest: data.prepare --margin"),
+        "scheme": Removed("it stands in the manifest: data.prepare --scheme"),
     }
 
 

@@ -33,8 +33,6 @@ from distill.student.plan import plan_steps, require_shareable
 from teacher.training.options import TrainerOptions
 from teacher.training.trainer import build_trainer, nodes
 
-NODES = "SLURM or torchrun says on how many machines the command was started: docs/cluster.md"
-
 
 @dataclass(frozen=True)
 class Config:
@@ -62,8 +60,8 @@ class Config:
     trainer: Flat[TrainerOptions] = field(default_factory=TrainerOptions)
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_train_npy": Renamed("train_npy", joins=True),
-        "num_nodes": Removed(NODES),
-        "scheme": Removed("the manifest says it: data.prepare --scheme"),
+        "num_nodes": Removed("it is found where SLURM or torchrun starts the command: docs/cluster.md"),
+        "scheme": Removed("it stands in the manifest: data.prepare --scheme"),
     }
 
     def __post_init__(self) -> None:

@@ -103,7 +103,7 @@ def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_
 
 def test_a_detector_learns_from_frames_that_another_labelled(kept, tmp_path):
     pseudo = {"pseudo_labelled_npy": kept / "frames.npy", "maps": None, "labels": 2}
-    folder = main(_detector(kept, tmp_path / "told", **pseudo))
+    folder = main(_detector(kept, tmp_path / "pseudo", **pseudo))
     metrics = read_json(folder / "metrics.json")
     assert (metrics["labels"], metrics["told"]) == (3, 2)  # those that are labelled themselves are left out
     assert "train/prediction" in (folder / "metrics.csv").read_text()
@@ -225,9 +225,9 @@ def test_the_ear_detectors_twin_differs_in_the_encoder_alone(kept, tmp_path):
             )
         )  # fmt: skip
         state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
-        learnt = {key: value for key, value in state.items() if "running" not in key and "num_b" not in key}
-        heads.append({key: value for key, value in learnt.items() if ".encoder." not in key})
-        encoders.append({key: value for key, value in learnt.items() if ".encoder." in key})
+        trained = {key: value for key, value in state.items() if "running" not in key and "num_b" not in key}
+        heads.append({key: value for key, value in trained.items() if ".encoder." not in key})
+        encoders.append({key: value for key, value in trained.items() if ".encoder." in key})
     assert heads[0]
     assert all(torch.equal(heads[0][key], heads[1][key]) for key in heads[0])
     assert not all(torch.equal(encoders[0][key], encoders[1][key]) for key in encoders[0])

@@ -1,4 +1,4 @@
-"""Soft heatmaps: the divergence against a loop, what was not seen teaches nothing, and a whole training."""
+"""Soft heatmaps: the divergence against a loop, what was not seen has no gradient, and a whole training."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_the_divergence_by_a_loop():
     )
 
 
-def test_cells_that_the_student_did_not_see_teach_nothing():
+def test_cells_that_the_student_did_not_see_have_no_gradient():
     student, teacher, seen = _heatmaps(0).requires_grad_(), _probabilities(_heatmaps(1)), ALL_SEEN.clone()
     seen[:, :, 2:] = 0
     teacher[1, 2] = 0

@@ -23,7 +23,7 @@ VAL_BATCH = 32
 @dataclass(frozen=True)
 class TrainingData:
     """Batches by step and what they are made of, the held-out set as a loader, the kept maps (None for a
-    twin), and facts to report.
+    twin), and facts for metrics.json ("told": frames with pseudo-labels).
     """
 
     batches: CropBatches | FrameBatches

@@ -17,7 +17,6 @@ from distill.student.module import DetectorModule, LandmarkerModule, StudentModu
 from distill.student.options import (
     LEARNING_RATE,
     MASKED_SHARE,
-    WEIGHT_DECAY,
     DistillationOptions,
     MapLossOptions,
     OptimizationOptions,
@@ -69,7 +68,6 @@ def build_module(
         build_matcher(student, kept, map_loss),
         steps,
         lr=LEARNING_RATE[kind] if optimization.lr is None else optimization.lr,
-        weight_decay=WEIGHT_DECAY,
         warmup_steps=optimization.warmup_steps,
         map_weight=distillation.map_weight,
         prediction_weight=distillation.prediction_weight,

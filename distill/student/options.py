@@ -11,12 +11,12 @@ from configs.errors import UserError
 from configs.groups import Fixed, Gone, Removed, Renamed
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from distill.teacher_maps.options import AGREEMENT_LIMIT
+from teacher.training.options import WEIGHT_DECAY
 
 LEARNING_RATE = {  # the best of those tried, a batch of 32: docs/experiments/landmarker.md and detector.md
     "landmarker": 2e-2,
     "detector": 5e-3,
 }
-WEIGHT_DECAY = 0.05  # of matrices and kernels; AdamW's usual value for small networks trained at length
 GRADIENT_CLIP = 5.0  # largest norm; reached by single batches early in the warm-up alone
 MASKED_SHARE = 0.5  # of the locations hidden in the masked loss; MGD's value for detectors' maps
 
@@ -43,12 +43,12 @@ class DistillationOptions:
     """What the student gets from other models: kept maps, predicted points or boxes."""
 
     distill: bool = True
-    """Learn from the teacher; --no-distill for the twin, which has the labels alone."""
+    """Train on what other models give too; --no-distill for the twin, which has the labels alone."""
     maps: Path | None = None
     """Maps kept by distill.cache: of the crops (landmarker), or of the ears of the frames (detector)."""
     pseudo_labelled_npy: Path | None = None
-    """Frames with the boxes that another detector found in them (distill.label_frames): the detector learns
-    from those too, and needs no maps then.
+    """Frames with the boxes that another detector found in them (distill.label_frames): the detector is
+    trained on those too, and needs no maps then.
     """
     ignored_below: float = 0.5
     """Score below which such a box is ignored: it counts neither as an ear nor as background."""
