@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from students.export import export_student, landmark_scheme
 from students.models.checkpoint import build_student, save_student
 from students.models.losses import detection_loss
+from students.onnx_export.write import export_student
 
 OPTIONS = {"width": 32}
 FRAME_PX, CROP_PX = 96, 64
@@ -69,5 +69,5 @@ def tiny_files() -> Path:
     folder = Path(_FOLDER.name)
     for name, student in (("detector", tiny_detector()), ("landmarker", tiny_landmarker())):
         save_student(folder / f"{name}.pt", student)
-        export_student(student, folder / "export" / f"{name}.onnx", landmark_scheme(student, None))
+        export_student(student, folder / "export" / f"{name}.onnx")
     return folder

@@ -79,16 +79,14 @@ def _measure_points(config: Config) -> dict[str, Any]:
     from data.landmarks import load_scheme
     from data.manifest import read_manifest
     from data.metrics import point_errors
-    from students.evaluate import evaluate_crops
+    from students.evaluation.crops import evaluate_crops
     from students.evaluation.point_readers import load_point_reader
 
     manifest = read_manifest(config.test_npy)
     reader = load_point_reader(config.trained / WEIGHTS[config.model], config.model == "ear_detector")
     if manifest.landmarks is None or manifest.landmarks.shape[1] != reader.num_landmarks:
         raise UserError(f"{config.test_npy}: has no {reader.num_landmarks} points an ear to score on.")
-    metrics: dict[str, Any] = {}
-    arrays: dict[str, np.ndarray] = {}
-    evaluate_crops({config.model: reader}, manifest, metrics, arrays)
+    metrics, arrays = evaluate_crops({config.model: reader}, manifest)
     truth, visibility = arrays["crops_landmarks"], arrays["crops_visibility"]
     errors = point_errors(arrays[f"crops_{config.model}_points_px"], truth, visibility)
     errors[np.isinf(errors)] = MISSED_NME

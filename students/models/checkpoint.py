@@ -1,4 +1,7 @@
-"""Students on disk: kind, values that rebuild the model, weights; nothing of the teacher or an adapter."""
+"""Students on disk: kind, values that rebuild the model, weights, and how the crops of a landmarker are cut.
+
+Nothing of the teacher or an adapter.
+"""
 
 import inspect
 import pickle
@@ -11,6 +14,7 @@ from torch import nn
 
 from configs.errors import UserError, did_you_mean
 from configs.files import write_atomic
+from data.crop_settings import CropSettings
 from students.models.detector import StudentDetector
 from students.models.landmarker import StudentLandmarker
 
@@ -34,13 +38,18 @@ def build_student(kind: str, options: Mapping[str, Any] | None = None) -> nn.Mod
     return KINDS[kind](**options)
 
 
-def save_student(path: str | Path, student: nn.Module) -> Path:
-    """Write {"kind", "model", "state_dict"} atomically; "model" are the values that rebuild the student."""
+def save_student(path: str | Path, student: nn.Module, crops: CropSettings | None = None) -> Path:
+    """Write {"kind", "model", "state_dict"} atomically; "model" are the values that rebuild the student.
+
+    crops: those that a landmarker was trained on; written as "crops" unless they are the project's own.
+    """
     content = {
         "kind": kind_of(student),
         "model": dict(student.hparams),
         "state_dict": {name: tensor.detach().cpu() for name, tensor in student.state_dict().items()},
     }
+    if crops is not None and crops.to_plain() is not None:
+        content["crops"] = crops.to_plain()
     return write_atomic(path, lambda temporary: torch.save(content, temporary))
 
 
@@ -63,6 +72,13 @@ def load_student(path: str | Path, kind: str | None = None) -> nn.Module:
     return student.eval()
 
 
+def student_crops(path: str | Path) -> CropSettings:
+    """How the crops of a landmarker's file are cut, and what its points are; the project's own where it does
+    not say. Raises UserError as `load_student` does.
+    """
+    return CropSettings.from_plain(_read(Path(path)).get("crops"), str(path))
+
+
 def kind_of(student: nn.Module) -> str:
     """ "detector" or "landmarker"."""
     for kind, student_class in KINDS.items():
@@ -79,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a readable checkpoint ({reason}).") from error
-    if not isinstance(content, dict) or set(content) != {"kind", "model", "state_dict"}:
+    if not isinstance(content, dict) or set(content) - {"crops"} != {"kind", "model", "state_dict"}:
         found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
         raise UserError(
             f"{path}: not a student (found {found}, wanted kind, model and state_dict). Teachers' "
