@@ -255,12 +255,8 @@ def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_letterbox(pipe
     """The tiny detector knows rectangles of up to 44 px wide in 96 px; this one has 70, and 47 in 64 px."""
     from students.inference.letterbox import Letterbox, letterboxes
 
-    assert letterboxes(320) == (Letterbox(320), Letterbox(160), Letterbox(160, frame_share=0.6, min_box=0.35))
-    assert letterboxes(FRAME_PX) == (
-        Letterbox(96),
-        Letterbox(64),
-        Letterbox(64, frame_share=0.6, min_box=0.35),
-    )
+    assert letterboxes(320) == (Letterbox(320), Letterbox(160), Letterbox(160, 0.6, 0.35))
+    assert letterboxes(FRAME_PX) == (Letterbox(96), Letterbox(64), Letterbox(64, 0.6, 0.35))
     box = (10, 8, 80, 92)
     found = pipeline.boxes(rectangle_frame(box))
     assert box_iou(found[:1, :4], np.array([box]))[0, 0] > 0.5
@@ -271,7 +267,7 @@ def test_in_the_bordered_letterbox_large_boxes_alone_count():
     from students.inference.letterbox import Letterbox, found_in_frame, letterboxed
 
     letterbox = Letterbox(100, frame_share=0.6, min_box=0.35)
-    planes, matrix = letterboxed(np.zeros((200, 400, 3), np.uint8), view)
+    planes, matrix = letterboxed(np.zeros((200, 400, 3), np.uint8), letterbox)
     seen = planes.max(axis=0) == 0  # the border is grey
     assert seen.any(axis=0).nonzero()[0][[0, -1]].tolist() == [20, 79]
     boxes = np.array([[20, 35, 50, 50], [60, 40, 75, 50]], np.float32)

@@ -1,4 +1,4 @@
-"""Boxes rescored by the landmarks: scores and boxes by hand, duplicates left out; it pays on rendered scenes."""
+"""Boxes rescored by the landmarks: scores and boxes by hand; it pays on rendered scenes."""
 
 import numpy as np
 import pytest
