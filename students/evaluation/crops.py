@@ -12,7 +12,7 @@ from data.manifest import Manifest
 from data.metrics import landmark_report, nme
 from students.evaluation.box_tightness import BOX_MARGINS, tightness_report
 from students.evaluation.frame_detections import frames_of, photographs
-from students.evaluation.point_readers import PointReader, PredictedPoints
+from students.evaluation.point_readers import PointReader, PredictedPoints, join_predictions
 
 
 def evaluate_crops(
@@ -42,7 +42,7 @@ def evaluate_crops(
         "crops_visibility": ears.visibility,
     }
     for name, reader in readers.items():
-        predicted_at = {margin: _joined(predicted) for margin, predicted in parts[name].items()}
+        predicted_at = {margin: join_predictions(predicted) for margin, predicted in parts[name].items()}
         predicted = predicted_at[reader.crops.margin]
         metrics[name] = _report(reader, predicted_at, ears)
         per_image[f"crops_{name}_points_px"] = predicted.points_px
@@ -54,15 +54,6 @@ def evaluate_crops(
 def _margins(reader: PointReader) -> tuple[float, ...]:
     own = reader.crops.margin
     return (own,) if reader.is_teacher else tuple(sorted({*BOX_MARGINS, own}))
-
-
-def _joined(parts: list[PredictedPoints]) -> PredictedPoints:
-    boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
-    return PredictedPoints(
-        np.concatenate([part.points_px for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
-        boxes,
-    )
 
 
 def _report(

@@ -84,12 +84,7 @@ class PointReader:
         for start in range(0, len(photographs), BATCH_EARS):
             batch = slice(start, start + BATCH_EARS)
             parts.append(self._read_batch(photographs[batch], boxes_xyxy[batch], margin, mirrored))
-        boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
-        return PredictedPoints(
-            np.concatenate([part.points_px for part in parts]),
-            np.concatenate([part.confidence for part in parts]),
-            boxes,
-        )
+        return join_predictions(parts)
 
     def _read_batch(
         self,
@@ -125,6 +120,16 @@ class PointReader:
                 return points_unit.numpy(), confidence.numpy(), None
             output = self.model.read(images * 2 - 1)  # the teacher's range is [-1, 1]
             return output.points_unit.numpy(), output.confidence.numpy(), output.edges_unit
+
+
+def join_predictions(parts: Sequence[PredictedPoints]) -> PredictedPoints:
+    """Those of several batches by one reader, at least one, as one."""
+    boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
+    return PredictedPoints(
+        np.concatenate([part.points_px for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+        boxes,
+    )
 
 
 def load_point_reader(path: str | Path, is_teacher: bool) -> PointReader:

@@ -75,7 +75,7 @@ def _metadata(student: nn.Module, kind: str, crops: CropSettings) -> dict[str, s
         metadata["landmark_names"] = json.dumps(list(scheme.names))
         metadata["flip"] = json.dumps(list(scheme.flip))
         metadata["curves"] = json.dumps(scheme.curves)
-    else:  # a student.pt of other points from before it said which
+    else:  # an older student.pt: nothing is known of its points
         metadata["landmark_names"] = json.dumps([f"point {index}" for index in range(student.num_landmarks)])
     return metadata | {"preprocessing": "square window: longer side of the box times 1 + 2 * margin"}
 
