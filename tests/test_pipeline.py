@@ -12,7 +12,7 @@ from data.boxes import box_iou
 from data.crops import crop_matrix, invert
 from data.images import GREY
 from students import EarPipeline
-from students.inference.letterbox import ear_view, points_in_frame
+from students.inference.letterbox import ear_crop, points_in_frame
 from students.inference.overlay import draw_ears, smooth
 from students.inference.pipeline import PRETRAINED, Ear
 from students.inference.rescoring import refined_box
@@ -71,8 +71,8 @@ def test_landmarks_equal_those_of_torch(pipeline):
     frame, box = rectangle_frame((20, 20, 44, 60), 200, 140), np.array([15.0, 10, 55, 80])
 
     def read(box, mirrored=False):
-        view, matrix = ear_view(frame, box, CROP_PX)
-        images = torch.from_numpy(view[None])
+        crop, matrix = ear_crop(frame, box, CROP_PX)
+        images = torch.from_numpy(crop[None])
         with torch.no_grad():
             points_unit = tiny_landmarker()(images.flip(-1) if mirrored else images)[0][0].numpy()
         if mirrored:
@@ -195,6 +195,9 @@ def test_the_pipeline_needs_no_torch():
     """Prediction on a phone or a server should not carry 700 MB of it."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
+        "import importlib, pathlib, students\n"
+        "for path in (pathlib.Path(students.__file__).parent / 'inference').glob('*.py'):\n"
+        "    importlib.import_module(f'students.inference.{path.stem}')\n"
         "import numpy as np; from students import EarPipeline\n"
         f"pipeline = EarPipeline.from_run({str(tiny_files())!r}, threads=1, score_threshold=0.0)\n"
         "print(len(pipeline(np.zeros((50, 60, 3), np.uint8))) > 0)"
@@ -253,27 +256,27 @@ def test_smooth_curves_pass_through_their_points():
 
 
 @pytest.mark.trains
-def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_view(pipeline):
+def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_letterbox(pipeline):
     """The tiny detector knows rectangles of up to 44 px wide in 96 px; this one has 70, and 47 in 64 px."""
-    from students.inference.letterbox import FrameView, frame_views
+    from students.inference.letterbox import Letterbox, letterboxes
 
-    assert frame_views(320) == (FrameView(320), FrameView(160), FrameView(160, share=0.6, least=0.35))
-    assert frame_views(FRAME_PX) == (FrameView(96), FrameView(64), FrameView(64, share=0.6, least=0.35))
+    assert letterboxes(320) == (Letterbox(320), Letterbox(160), Letterbox(160, 0.6, 0.35))
+    assert letterboxes(FRAME_PX) == (Letterbox(96), Letterbox(64), Letterbox(64, 0.6, 0.35))
     box = (10, 8, 80, 92)
     found = pipeline.boxes(rectangle_frame(box))
     assert box_iou(found[:1, :4], np.array([box]))[0, 0] > 0.5
 
 
-def test_in_the_bordered_view_large_boxes_alone_count():
+def test_in_the_bordered_letterbox_large_boxes_alone_count():
     """60 px of 100 are the frame's: a side of 30 there is half of the frame's, one of 15 a quarter."""
-    from students.inference.letterbox import FrameView, found_in_frame, frame_view
+    from students.inference.letterbox import Letterbox, found_in_frame, letterboxed
 
-    view = FrameView(100, share=0.6, least=0.35)
-    planes, matrix = frame_view(np.zeros((200, 400, 3), np.uint8), view)
+    letterbox = Letterbox(100, frame_share=0.6, min_box=0.35)
+    planes, matrix = letterboxed(np.zeros((200, 400, 3), np.uint8), letterbox)
     seen = planes.max(axis=0) == 0  # the border is grey
     assert seen.any(axis=0).nonzero()[0][[0, -1]].tolist() == [20, 79]
     boxes = np.array([[20, 35, 50, 50], [60, 40, 75, 50]], np.float32)
-    boxes, scores = found_in_frame(boxes, np.array([0.3, 0.9]), matrix, view, (200, 400, 3))
+    boxes, scores = found_in_frame(boxes, np.array([0.3, 0.9]), matrix, letterbox, (200, 400, 3))
     np.testing.assert_allclose(boxes, [[0, 0, 200, 100]], atol=0.01)
     assert scores.tolist() == [0.3]
 

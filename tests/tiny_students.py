@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from data.crops import apply_to_boxes
-from students.export import export_student, landmark_scheme
-from students.inference.letterbox import frame_view, frame_views
+from students.inference.letterbox import letterboxed, letterboxes
 from students.models.checkpoint import build_student, load_student, save_student
 from students.models.losses import detection_loss
+from students.onnx_export.write import export_student
 
 DETECTOR = Path(__file__).parent / "data" / "tiny_detector.pt"
 DETECTOR_OPTIONS = {"trunk": "mobilenetv4_conv_small_035", "width": 16}  # 0.5 MB in half precision
@@ -51,11 +51,11 @@ def train_detector(seed: int = 0) -> torch.nn.Module:
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LR, total_steps=STEPS)
     examples = _examples(seed)
     for step in range(STEPS):
-        view = frame_views(FRAME_PX)[step % 3]
+        view = letterboxes(FRAME_PX)[step % 3]
         planes, targets = [], []
         for _ in range(BATCH_FRAMES):
             frame, boxes = next(examples)
-            seen, matrix = frame_view(frame, view)
+            seen, matrix = letterboxed(frame, view)
             planes.append(torch.from_numpy(seen))
             targets.append(torch.from_numpy(apply_to_boxes(matrix, boxes)))
         map_shape = (view.side_px // student.stride,) * 2
@@ -110,7 +110,7 @@ def tiny_files() -> Path:
     folder = Path(_FOLDER.name)
     for name, student in (("detector", tiny_detector()), ("landmarker", tiny_landmarker())):
         save_student(folder / f"{name}.pt", student)
-        export_student(student, folder / "export" / f"{name}.onnx", landmark_scheme(student, None))
+        export_student(student, folder / "export" / f"{name}.onnx")
     return folder
 
 
