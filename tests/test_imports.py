@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.argv import flag_types, is_positional
 from configs.command import parse_config
+from configs.flags import flag_types, is_positional
 
 PROJECT = Path(__file__).resolve().parent.parent
 ORDER = ["configs", "data", "teacher", "students", "distill"]  # each may import itself and those before it
