@@ -32,7 +32,32 @@ class Step:
     what: str
 
 
-WAYS: dict[str, tuple[Step, ...]] = {}
+WAYS = {
+    "A crop, from the manifest to the loss (`teacher.train`)": (
+        Step("data/manifest.py", "read_manifest", "paths, boxes, how ears are cut out"),
+        Step("data/loading/datamodule.py", "EarDataModule.setup", "a dataset with augmentation"),
+        Step("data/dataset.py", "EarCrops.view", "photograph to square crop"),
+        Step("data/transforms.py", "Geometry", "moved, and by which matrix"),
+        Step("teacher/vae_training/module.py", "EarVAEModule.training_step", "a batch of crops"),
+        Step("teacher/models/autoencoder.py", "Autoencoder.reconstruct", "maps, latent, picture"),
+        Step("teacher/vae_training/losses.py", "total_loss", "the weighted sum of the terms"),
+    ),
+    "A learning rate, from the recipe to the optimizer (`teacher.train`)": (
+        Step("configs/recipe.py", "Recipe.resolved_options", "`lr: 3e-4`, as written"),
+        Step("configs/build.py", "build", "a number in its group, OptimizerOptions"),
+        Step("teacher/train.py", "main", "hands the group on, not its Config"),
+        Step("teacher/vae_training/fit.py", "vae_module", "the group's values to the module"),
+        Step("teacher/vae_training/module.py", "EarVAEModule.configure_optimizers", "parameter groups"),
+        Step("teacher/training/optimizer.py", "build_optimizer", "AdamW, and the schedule"),
+    ),
+    "A photograph, through the two students (`EarPipeline`)": (
+        Step("students/inference/pipeline.py", "EarPipeline.__call__", "an RGB array"),
+        Step("students/inference/letterbox.py", "letterboxed", "in three letterboxes"),
+        Step("students/inference/boxes.py", "detections_numpy", "the detector's cells to boxes"),
+        Step("students/inference/letterbox.py", "ear_crop", "each box to the landmarker's crop"),
+        Step("students/inference/rescoring.py", "rescore_and_suppress", "landmarks rescore boxes"),
+    ),
+}
 
 
 def page() -> str:
