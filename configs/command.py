@@ -12,19 +12,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import dataclasses
 import io
+import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from configs.argv import join_repeats, refuse_unknown_flags
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
-from configs.flags import changed_values
+from configs.flags import changed_values, join_repeats, refuse_unknown_flags
 from configs.groups import say_once
+from configs.recipe import load_recipe
 
 T = TypeVar("T")
 PARENT_VARIABLE = "PINNA_PIPELINE_PID"  # set by `distill.run`: its stages end with it
@@ -35,19 +38,17 @@ def run_command(
     main: Callable[[T], Path | str | None],
     module: str | None = None,
     argv: Sequence[str] | None = None,
-    formerly: Sequence[str] = (),
 ) -> Path | str | None:
     """Read flags (and `--recipe R.yaml [--stage NAME]`) into `config_class`, call `main`, print its result.
 
     module: dotted name, by default that of `python -m MODULE`; argv: flags, by default the command line's.
-    formerly: names that the command had before, which an old recipe may give it.
     Returns what `main` returned. A UserError ends the process with 2 and one line on stderr, Ctrl-C with 130.
     """
     module = module or command_name(config_class)
     _end_with_the_pipeline()
     config = None
     try:
-        config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module, formerly)
+        config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module)
         result = main(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -63,12 +64,13 @@ def run_command(
     return result
 
 
-def parse_config(config_class: type[T], argv: Sequence[str], module: str, formerly: Sequence[str] = ()) -> T:
+def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
     """The configuration from flags over the recipe's stage over the defaults.
 
-    A class with a field `recipe` of its own (`distill.run`) takes no `--recipe` and `--stage` from here.
-    Raises UserError for a misspelt flag or key, and what the class itself raises; tyro prints and exits for
-    a missing or malformed value.
+    A class with a field `recipe` of its own (`distill.run`) takes no `--recipe` and `--stage` from here. One
+    whose command had other names before has them in `FORMERLY`: an old recipe may still use them. Raises
+    UserError for a misspelt flag or key, and what the class itself raises; tyro prints and exits for a
+    missing or malformed value.
     """
     import tyro
 
@@ -82,7 +84,7 @@ def parse_config(config_class: type[T], argv: Sequence[str], module: str, former
         if chosen.stage is not None and chosen.recipe is None:
             raise UserError("--stage names a stage of a recipe: give --recipe R.yaml too.")
         if chosen.recipe is not None:
-            names = (module, *formerly)
+            names = (module, *getattr(config_class, "FORMERLY", ()))
             options, where = _stage_options(config_class, chosen.recipe, chosen.stage, names)
     refuse_unknown_flags(config_class, flags, module)
     refused: list[UserError] = []
@@ -101,8 +103,6 @@ def _stage_options(
     config_class: type, recipe_path: Path, stage_name: str | None, names: Sequence[str]
 ) -> tuple[dict[str, Any], str]:
     """A stage's options, and where they stand. names: of the command, today's first."""
-    from configs.recipe import load_recipe
-
     recipe = load_recipe(recipe_path)
     stage_name = stage_name or _only_stage_of(recipe, names)
     command, where = recipe.stage(stage_name).command, recipe.where(stage_name)
@@ -156,6 +156,7 @@ def _shown_mapping(value: Any) -> str:
     import yaml
 
     content = changed_values(value) if dataclasses.is_dataclass(value) else value
+    content = json.loads(json.dumps(content, default=str))  # paths as text
     return yaml.safe_dump(content, default_flow_style=True).strip(" .\n")
 
 
@@ -240,9 +241,6 @@ def _end_with_the_pipeline() -> None:
     parent = os.environ.get(PARENT_VARIABLE)
     if parent is None or sys.platform != "linux" or "LOCAL_RANK" in os.environ:
         return
-    import ctypes
-    import signal
-
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if os.getppid() != int(parent):  # it died before we asked

@@ -1,12 +1,14 @@
-"""Points and curves drawn on a picture, for everything that people look at."""
+"""Pictures for people to look at: points, curves and boxes on them, grids, files."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from configs.files import write_atomic
 from data.manifest import HIDDEN
 
 if TYPE_CHECKING:
@@ -88,6 +90,17 @@ def picture_grid(pictures: list[np.ndarray], columns: int, gap_px: int = 4) -> n
         y, x = (number // columns) * (height + gap_px), (number % columns) * (width + gap_px)
         grid[y : y + height, x : x + width] = picture
     return grid
+
+
+def write_picture(path: str | Path, rgb: np.ndarray) -> Path:
+    """Write (H, W, 3) uint8 RGB as PNG or JPEG, by its suffix, whole or not at all. Returns the path.
+
+    Raises ValueError for what is no picture.
+    """
+    done, encoded = cv2.imencode(Path(path).suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise ValueError(f"{path}: cannot encode a picture of shape {rgb.shape}")
+    return write_atomic(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
 
 
 def _subpixel(points: np.ndarray) -> list[tuple[int, int]]:

@@ -113,9 +113,8 @@ def _with_mirror_images(model: Autoencoder, queries: Manifest) -> np.ndarray:
 
 def _draw(path: Path, model: Autoencoder, queries: Manifest, ears: Manifest, found: list[np.ndarray]) -> None:
     """Each query and its neighbours in a row."""
-    from data.draw import picture_grid
+    from data.draw import picture_grid, write_picture
     from teacher.models.embeddings import crop_batches
-    from teacher.pictures import write_picture
 
     pictures = []
     for query, rows in enumerate(found):

@@ -50,10 +50,10 @@ class Config:
 
 def main(config: Config) -> Path:
     """Measure and draw; returns the output folder."""
+    from data.draw import write_picture
     from teacher.checkpoint import require_margin
     from teacher.models.embeddings import best_device
     from teacher.models.teachers import load_teacher
-    from teacher.pictures import write_picture
 
     model = load_teacher(config.checkpoint).to(best_device())
     manifest = read_manifest(config.npy)

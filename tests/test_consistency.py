@@ -20,8 +20,6 @@ from teacher.models.heatmaps import gaussian_targets
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
 
-pytestmark = pytest.mark.trains
-
 SIDE_PX, CELLS = 64, 16
 FLIP = [1, 0, 2]
 

@@ -1,25 +1,27 @@
 """students.evaluate: known answers in, the right numbers out; bad requests explained."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from configs.build import configured
 from configs.errors import UserError
 from data.boxes import paired_iou
+from data.crop_settings import CropSettings
+from data.landmarks import Scheme
 from data.manifest import Manifest, write_manifest
 from students.evaluate import Config, main
 from students.evaluation.end_to_end import EndToEnd
 from students.evaluation.frame_detections import Frame, find_boxes, frames_of, match
 from students.evaluation.markdown_tables import markdown_table
-from students.evaluation.point_readers import PointReader, Reading
-from students.inference.rescoring import second_box
+from students.evaluation.point_readers import PointReader, PredictedPoints
+from students.inference.rescoring import extent_box
 from students.models.checkpoint import save_student
 from tests.tiny_students import rectangle_frame, tiny_files, tiny_landmarker
-
-pytestmark = pytest.mark.trains
 
 BOXES = np.array([[20, 24, 48, 64], [12, 30, 36, 70], [70, 20, 96, 60]], dtype=np.float32)
 
@@ -52,6 +54,7 @@ def _manifest(frames_npy) -> Manifest:
     return read_manifest(frames_npy)
 
 
+@pytest.mark.trains
 def test_the_command_measures_all_that_it_is_given(frames_npy, tmp_path):
     run = tiny_files()
     config = Config(
@@ -92,12 +95,12 @@ class _Oracle(PointReader):
     """Answers with points that lie where they should, moved by `offset_px`."""
 
     def __init__(self, manifest: Manifest, offset_px: float):
-        self._manifest, self._offset_px, self.num_landmarks = manifest, offset_px, 17
+        self._manifest, self._offset_px, self.num_landmarks, self.names = manifest, offset_px, 17, None
 
     def read(self, photographs, boxes_xyxy):
         nearest = [np.abs(self._manifest.boxes_xyxy - box).sum(axis=1).argmin() for box in boxes_xyxy]
         points = self._manifest.landmarks[nearest] + np.array([self._offset_px, 0], dtype=np.float32)
-        return Reading(points, np.ones(points.shape[:2], np.float32))
+        return PredictedPoints(points, np.ones(points.shape[:2], np.float32))
 
 
 def test_end_to_end_counts_what_was_missed_and_measures_what_was_found(frames_npy):
@@ -112,7 +115,7 @@ def test_end_to_end_counts_what_was_missed_and_measures_what_was_found(frames_np
         (np.stack([BOXES[2], BOXES[1]]), np.array([0.8, 0.1])),
         (np.array([[0.0, 0, 30, 30]]), np.array([0.7])),
     ]
-    chain = EndToEnd("landmarker", "detector", _Oracle(manifest, offset_px=3), manifest, 0.4, 0.5)
+    chain = EndToEnd("landmarker", "detector", _Oracle(manifest, offset_px=3), manifest, 0.4)
     blank = [np.zeros((96, 120, 3), np.uint8)] * 3
     chain.add(frames, blank, found)
     report = chain.report()
@@ -141,11 +144,11 @@ def test_a_frame_whose_proposals_are_no_ears_may_be_one_itself(frames_npy):
     class Sure(_Oracle):
         def read(self, photographs, boxes_xyxy):
             read = super().read(photographs, boxes_xyxy)
-            return Reading(read.points_px, 0.9 * read.confidence)
+            return PredictedPoints(read.points_px, 0.9 * read.confidence)
 
     blank, part = [np.zeros((96, 96, 3), np.uint8)], np.array([[0.0, 0, 40, 90]], np.float32)
     for proposals, recall in (((part, np.array([0.25])), 1), ((part[:0], np.empty(0)), 0)):
-        chain = EndToEnd("landmarker", "detector", Sure(manifest, offset_px=0), manifest, 0.5, 0.5)
+        chain = EndToEnd("landmarker", "detector", Sure(manifest, offset_px=0), manifest, 0.5)
         chain.add(frames_of(manifest), blank, [proposals])
         assert chain.report()["recall"] == recall
 
@@ -153,7 +156,7 @@ def test_a_frame_whose_proposals_are_no_ears_may_be_one_itself(frames_npy):
 def test_end_to_end_measures_boxes_where_there_are_no_points(frames_npy):
     manifest = _manifest(frames_npy)
     bare = Manifest(manifest.image_paths, manifest.boxes_xyxy, empty_images=manifest.empty_images)
-    chain = EndToEnd("landmarker", "detector", _Oracle(manifest, offset_px=0), bare, 0.4, 0.5)
+    chain = EndToEnd("landmarker", "detector", _Oracle(manifest, offset_px=0), bare, 0.4)
     frames = frames_of(bare)
     blank = [np.zeros((96, 120, 3), np.uint8)] * 3
     nothing = (np.empty((0, 4), np.float32), np.empty(0))
@@ -166,6 +169,7 @@ def test_end_to_end_measures_boxes_where_there_are_no_points(frames_npy):
     assert list(chain.per_image()) == ["end_to_end_landmarker_box_iou"]
 
 
+@pytest.mark.trains
 def test_ears_measured_are_those_of_the_pipeline(frames_npy, tmp_path):
     from students import EarPipeline
 
@@ -200,6 +204,7 @@ def test_matching_by_hand():
     assert match(found, np.zeros((0, 4)), 0.5).tolist() == []
 
 
+@pytest.mark.trains
 def test_boxes_found_are_those_of_the_pipeline(frames_npy):
     """What is measured is what is used: torch in the evaluation, ONNX in the pipeline."""
     from students import EarPipeline
@@ -213,11 +218,12 @@ def test_boxes_found_are_those_of_the_pipeline(frames_npy):
     np.testing.assert_allclose(np.column_stack([boxes, scores]), expected, atol=2e-3)
 
 
+@pytest.mark.trains
 def test_points_read_are_those_of_the_pipeline():
     from students import EarPipeline
 
     image, box = rectangle_frame((60, 40, 110, 130), 200, 260), np.array([55.0, 35, 115, 140])
-    reader = PointReader(tiny_landmarker(), 64, is_teacher=False, flip=range(17))
+    reader = PointReader(tiny_landmarker(), 64, is_teacher=False)
     reading = reader.read([image, image], [box, box])
     expected = EarPipeline.from_run(tiny_files(), threads=1).landmarks(image, box)
     np.testing.assert_allclose(reading.points_px, [expected, expected], atol=0.1)
@@ -249,6 +255,9 @@ def test_the_teacher_is_read_in_its_own_range_and_frame():
     np.testing.assert_allclose(reading.points_px[0, 0], [39.5, 49.5], atol=1e-3)
 
 
+SWAPPED = Scheme(("a", "b", "c"), {}, [1, 0, 2])
+
+
 class _Spread(torch.nn.Module):
     """Three points and the edges of a box where they are whatever the crop shows, mirrored or not."""
 
@@ -267,10 +276,10 @@ class _Spread(torch.nn.Module):
 def test_a_mirrored_reading_is_turned_back_and_its_points_change_places():
     """Points 0 and 1 swap in a mirror. By hand: the mean of plain and mirrored x is (0.2 + 1 - 0.7) / 2."""
     image, box = rectangle_frame(None, 100, 100), np.array([20.0, 20, 80, 80])
-    reader = PointReader(_Spread(), 64, is_teacher=True, flip=[1, 0, 2])
+    reader = PointReader(_Spread(), 64, is_teacher=True, crops=CropSettings(scheme=SWAPPED))
     reading = reader.read([image], [box])
     first = PointReader(_Spread(), 64, is_teacher=True)._read_once([image], [box], 0.1)
-    window = second_box(first.points_px[0], box)
+    window = extent_box(first.points_px[0], box)
     side = 1.2 * (window[2:] - window[:2]).max()
     unit = (reading.points_px[0] + 0.5 - (window[:2] + window[2:]) / 2) / side + 0.5
     np.testing.assert_allclose(unit, [[0.25, 0.5], [0.75, 0.5], [0.5, 0.5]], atol=1e-4)
@@ -302,6 +311,16 @@ def test_bad_requests_are_explained(frames_npy, tmp_path):
     write_manifest(tmp_path / "five.npy", five)
     refused("has 5 points an ear, the landmarker reads 17", landmarker=run / "landmarker.pt",
             ears_npy=tmp_path / "five.npy")  # fmt: skip
+    loose = replace(whole, crops=CropSettings(0.2))
+    write_manifest(tmp_path / "loose.npy", loose)
+    for option in ("ears_npy", "frames_npy"):
+        models = {"landmarker": run / "landmarker.pt", "detector": run / "detector.pt"}
+        refused("loose.npy is of crops with a margin of 0.2, the landmarker of 0.1",
+                **models, **{option: tmp_path / "loose.npy"})  # fmt: skip
+    with pytest.raises(UserError, match="landmarks is gone: the manifests say what the points are"):
+        configured(Config, output_dir=tmp_path, landmarks="two.yaml")
+    with pytest.raises(UserError, match="match_iou is 0.5 for good now"):
+        configured(Config, output_dir=tmp_path, match_iou=0.6)
     save_student(tmp_path / "detector.pt", _detector())
     empty = Manifest(
         image_paths=np.empty(0, str), boxes_xyxy=np.empty((0, 4), np.float32), empty_images=whole.empty_images

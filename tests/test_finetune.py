@@ -25,8 +25,6 @@ from teacher.finetune import Config, main
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
 
-pytestmark = pytest.mark.trains
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -72,6 +70,7 @@ def test_the_checkpoint_gives_the_same_model_back(folder, tmp_path):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.trains
 def test_a_resumed_training_ends_as_an_uninterrupted_one(folder, tmp_path):
     main(config(folder, tmp_path / "whole", epochs=2))
     # Stop after the first of two epochs: the same schedule, cut off.
@@ -128,6 +127,7 @@ def test_it_trains_in_sixteen_bits(folder, tmp_path):
     assert np.isfinite(report["nme"])
 
 
+@pytest.mark.trains
 @pytest.mark.slow
 def test_it_learns_the_points_of_drawn_ears(folder, tmp_path):
     """Far below what the mean shape in the true box reaches on these ellipses."""

@@ -12,14 +12,12 @@ from data.boxes import box_iou
 from data.crops import crop_matrix, invert
 from data.images import GREY
 from students import EarPipeline
-from students.inference.letterbox import ear_view, points_in_frame
+from students.inference.letterbox import ear_crop, points_in_frame
 from students.inference.overlay import draw_ears, smooth
 from students.inference.pipeline import PRETRAINED, Ear
 from students.inference.rescoring import refined_box
 from students.models.checkpoint import load_student
 from tests.tiny_students import CROP_PX, FRAME_PX, rectangle_frame, tiny_files, tiny_landmarker
-
-pytestmark = pytest.mark.trains
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +25,7 @@ def pipeline():
     return EarPipeline.from_run(tiny_files(), threads=1)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     ("height", "width", "scale"), [(96, 96, 1), (192, 192, 2), (240, 384, 4), (576, 200, 6)]
 )
@@ -39,6 +38,7 @@ def test_boxes_come_back_in_pixels_of_the_photograph(pipeline, height, width, sc
     assert box_iou(found[:, :4], np.array([box]))[0, 0] > 0.7
 
 
+@pytest.mark.trains
 def test_two_ears_and_none(pipeline):
     frame = rectangle_frame((8, 8, 30, 44), 96, 96)
     frame[50:86, 60:84] += 150
@@ -52,6 +52,7 @@ def test_two_ears_and_none(pipeline):
     assert pipeline.boxes(rectangle_frame(None)).shape == (0, 5)
 
 
+@pytest.mark.trains
 def test_the_call_is_boxes_and_landmarks_together(pipeline):
     frame = rectangle_frame((30, 20, 66, 76), 100, 140)
     (ear,) = pipeline(frame)
@@ -65,12 +66,13 @@ def test_the_call_is_boxes_and_landmarks_together(pipeline):
     assert isinstance(ear.score, float)
 
 
+@pytest.mark.trains
 def test_landmarks_equal_those_of_torch(pipeline):
     frame, box = rectangle_frame((20, 20, 44, 60), 200, 140), np.array([15.0, 10, 55, 80])
 
     def read(box, mirrored=False):
-        view, matrix = ear_view(frame, box, CROP_PX)
-        images = torch.from_numpy(view[None])
+        crop, matrix = ear_crop(frame, box, CROP_PX)
+        images = torch.from_numpy(crop[None])
         with torch.no_grad():
             points_unit = tiny_landmarker()(images.flip(-1) if mirrored else images)[0][0].numpy()
         if mirrored:
@@ -86,6 +88,7 @@ def test_landmarks_equal_those_of_torch(pipeline):
     assert np.abs(plain - mirrored).max() > 1
 
 
+@pytest.mark.trains
 def test_points_move_with_the_ear(pipeline):
     """A photograph moved by whole pixels, its box with it: the crop and so the points are the same, moved."""
     small = rectangle_frame((20, 20, 44, 60), 80, 80)
@@ -115,6 +118,7 @@ def test_any_size_goes_in(pipeline, shape):
     assert np.isfinite(points).all()
 
 
+@pytest.mark.trains
 def test_inputs_are_left_alone_and_may_be_views(pipeline):
     frame = rectangle_frame((20, 20, 44, 60))
     frame.setflags(write=False)
@@ -191,6 +195,9 @@ def test_the_pipeline_needs_no_torch():
     """Prediction on a phone or a server should not carry 700 MB of it."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
+        "import importlib, pathlib, students\n"
+        "for path in (pathlib.Path(students.__file__).parent / 'inference').glob('*.py'):\n"
+        "    importlib.import_module(f'students.inference.{path.stem}')\n"
         "import numpy as np; from students import EarPipeline\n"
         f"pipeline = EarPipeline.from_run({str(tiny_files())!r}, threads=1, score_threshold=0.0)\n"
         "print(len(pipeline(np.zeros((50, 60, 3), np.uint8))) > 0)"
@@ -248,27 +255,28 @@ def test_smooth_curves_pass_through_their_points():
     np.testing.assert_array_equal(smooth(points[:2]), points[:2])
 
 
-def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_view(pipeline):
+@pytest.mark.trains
+def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_letterbox(pipeline):
     """The tiny detector knows rectangles of up to 44 px wide in 96 px; this one has 70, and 47 in 64 px."""
-    from students.inference.letterbox import FrameView, frame_views
+    from students.inference.letterbox import Letterbox, letterboxes
 
-    assert frame_views(320) == (FrameView(320), FrameView(160), FrameView(160, share=0.6, least=0.35))
-    assert frame_views(FRAME_PX) == (FrameView(96), FrameView(64), FrameView(64, share=0.6, least=0.35))
+    assert letterboxes(320) == (Letterbox(320), Letterbox(160), Letterbox(160, 0.6, 0.35))
+    assert letterboxes(FRAME_PX) == (Letterbox(96), Letterbox(64), Letterbox(64, 0.6, 0.35))
     box = (10, 8, 80, 92)
     found = pipeline.boxes(rectangle_frame(box))
     assert box_iou(found[:1, :4], np.array([box]))[0, 0] > 0.5
 
 
-def test_in_the_bordered_view_large_boxes_alone_count():
+def test_in_the_bordered_letterbox_large_boxes_alone_count():
     """60 px of 100 are the frame's: a side of 30 there is half of the frame's, one of 15 a quarter."""
-    from students.inference.letterbox import FrameView, found_in_frame, frame_view
+    from students.inference.letterbox import Letterbox, found_in_frame, letterboxed
 
-    view = FrameView(100, share=0.6, least=0.35)
-    planes, matrix = frame_view(np.zeros((200, 400, 3), np.uint8), view)
+    letterbox = Letterbox(100, frame_share=0.6, min_box=0.35)
+    planes, matrix = letterboxed(np.zeros((200, 400, 3), np.uint8), letterbox)
     seen = planes.max(axis=0) == 0  # the border is grey
     assert seen.any(axis=0).nonzero()[0][[0, -1]].tolist() == [20, 79]
     boxes = np.array([[20, 35, 50, 50], [60, 40, 75, 50]], np.float32)
-    boxes, scores = found_in_frame(boxes, np.array([0.3, 0.9]), matrix, view, (200, 400, 3))
+    boxes, scores = found_in_frame(boxes, np.array([0.3, 0.9]), matrix, letterbox, (200, 400, 3))
     np.testing.assert_allclose(boxes, [[0, 0, 200, 100]], atol=0.01)
     assert scores.tolist() == [0.3]
 

@@ -3,20 +3,20 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from configs.build import configured, with_options
 from configs.errors import UserError
 from students import EarPipeline
 from students.inference.inputs import Input, find_inputs
 from students.inference.video import VideoFile, VideoFrames
 from students.predict import Config, main
 from tests.tiny_students import rectangle_frame, tiny_files
-
-pytestmark = pytest.mark.trains
 
 BOX = (20, 24, 48, 64)
 
@@ -35,9 +35,10 @@ def photographs(tmp_path):
 
 
 def _config(*inputs, **options):
-    return Config(inputs=tuple(str(path) for path in inputs), run=tiny_files(), threads=1, **options)
+    return Config(inputs=tuple(str(path) for path in inputs), run=tiny_files(), **options)
 
 
+@pytest.mark.trains
 def test_a_folder_with_a_bad_image(photographs, tmp_path, capsys):
     output_dir = tmp_path / "out"
     with pytest.raises(SystemExit) as exit_:
@@ -60,6 +61,7 @@ def test_a_folder_with_a_bad_image(photographs, tmp_path, capsys):
     assert (output_dir / "overlays" / "more" / "one_ears.jpg").is_file()
 
 
+@pytest.mark.trains
 def test_coco_holds_the_same_boxes_and_points(photographs, tmp_path):
     output_dir = tmp_path / "out"
     main(_config(photographs / "one.png", output_dir=output_dir, coco=True, overlays=False))
@@ -96,7 +98,7 @@ def test_earlier_results_are_replaced_only_on_request(photographs, tmp_path):
     with pytest.raises(UserError, match="is not empty: choose another --output-dir, or add --overwrite"):
         main(config)
     assert sorted(path.name for path in output_dir.iterdir()) == ["diary.txt"]
-    config.overwrite = True
+    config = with_options(config, overwrite=True)
     main(config)
     main(config)
     assert (output_dir / "diary.txt").read_text() == "mine"
@@ -135,6 +137,7 @@ def test_inputs_are_told_apart(tmp_path):
         find_inputs([str(tmp_path)], tmp_path / "out")
 
 
+@pytest.mark.trains
 def test_a_video_becomes_a_video(tmp_path):
     """Five frames in which the rectangle moves 6 px a frame; found where it is, at the time it is there."""
     source = tmp_path / "clip.mp4"
@@ -143,13 +146,13 @@ def test_a_video_becomes_a_video(tmp_path):
         x1, y1, x2, y2 = (value + 6 * index * (1 - axis % 2) for axis, value in enumerate(BOX))
         writer.add(rectangle_frame((x1, y1, x2, y2), 96, 128, seed=index))
     writer.close()
-    main(_config(source, output_dir=tmp_path / "out", max_frames=4))
+    main(_config(source, output_dir=tmp_path / "out"))
     (record,) = json.loads((tmp_path / "out" / "predictions.json").read_text())["inputs"]
-    assert [frame["time_s"] for frame in record["frames"]] == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert [frame["time_s"] for frame in record["frames"]] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     left = [frame["ears"][0]["box_xyxy"][0] for frame in record["frames"]]
-    np.testing.assert_allclose(left, [20, 26, 32, 38], atol=5)
+    np.testing.assert_allclose(left, [20, 26, 32, 38, 44], atol=5)
     drawn = cv2.VideoCapture(str(tmp_path / "out" / "overlays" / "clip_ears.mp4"))
-    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 5
     assert drawn.get(cv2.CAP_PROP_FRAME_WIDTH) == 640  # small frames are enlarged to be legible
     drawn.release()
 
@@ -188,7 +191,7 @@ def test_without_models_named_the_shipped_ones_find_rendered_ears(tmp_path):
         errors.append(nme(points_px[None], ear.landmarks[None], ear.visibility[None])[0])
     assert found >= 6  # of 8
     assert np.median(errors) < 0.06
-    main(Config(inputs=(str(tmp_path / "5000.png"),), output_dir=tmp_path / "out", threads=1))
+    main(Config(inputs=(str(tmp_path / "5000.png"),), output_dir=tmp_path / "out"))
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())["inputs"][0]["ears"]
 
 
@@ -209,3 +212,16 @@ def test_the_command_line(photographs, tmp_path):
     wrong = subprocess.run([*command, *words, "--cooc"], capture_output=True, text=True, timeout=120)
     assert wrong.returncode == 2
     assert "Did you mean '--coco'" in wrong.stderr
+
+
+def test_options_that_are_gone_say_what_to_do():
+    assert configured(Config, inputs=["x.jpg"], landmarks="a.yaml").scheme == Path("a.yaml")
+    for name, way_on in (("max_frames", "cut a long one first"), ("threads", "EarPipeline takes threads")):
+        with pytest.raises(UserError, match=f"{name} is gone: .*{way_on}"):
+            configured(Config, inputs=["x.jpg"], **{name: 4})
+
+
+def test_the_curves_of_a_scheme_are_for_as_many_points(tmp_path):
+    (tmp_path / "two.yaml").write_text("names: [a, b]\ncurves: {}\n")
+    with pytest.raises(UserError, match="two.yaml names 2 points, the landmarker predicts 17"):
+        main(_config("x.jpg", output_dir=tmp_path / "out", scheme=tmp_path / "two.yaml"))

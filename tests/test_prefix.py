@@ -27,8 +27,6 @@ from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config
 from tests.tiny_teacher import TINY_BACKBONE, tiny_vae
 
-pytestmark = pytest.mark.trains
-
 DRAWN = {"seed": 0}
 
 
@@ -131,6 +129,7 @@ def test_a_disk_without_room_is_refused(rendered, tmp_path, monkeypatch):
     assert not (tmp_path / TOKENS).exists()
 
 
+@pytest.mark.trains
 def test_a_training_with_it_is_the_training_without(rendered, tmp_path):
     options = {"freeze_layers": 1, "train_views": 2}
     folders = {}

@@ -11,7 +11,7 @@ from data.crops import MARGIN
 from data.metrics import nme
 from data.render.scene.photograph import render_ear
 from students.evaluation.point_readers import load_point_reader
-from students.inference.letterbox import ear_view
+from students.inference.letterbox import ear_crop
 from teacher import EarVAE
 
 PRETRAINED = Path(teacher.__file__).parent / "pretrained"
@@ -33,7 +33,7 @@ def test_the_ear_detector_reads_points(ears: list):
 def test_the_vae_reconstructs(ears: list):
     vae = EarVAE.load_from_checkpoint(PRETRAINED / "ear_vae_small.ckpt").eval()
     side = vae.hparams["image_size"]
-    views = [ear_view(ear.image, ear.box_xyxy, side, MARGIN)[0] for ear in ears]
+    views = [ear_crop(ear.image, ear.box_xyxy, side, MARGIN)[0] for ear in ears]
     images = torch.from_numpy(np.stack(views)) * 2 - 1
     with torch.inference_mode():
         error = (vae(images)[0] - images).square().mean()

@@ -7,7 +7,8 @@ from configs.errors import UserError
 from students.models.checkpoint import build_student, load_student, save_student
 from students.models.detector import StudentDetector, boxes_from_distances, cell_centres_px
 from students.models.landmarker import StudentLandmarker
-from students.models.trunk import TRUNKS, Trunk, parameter_count
+from students.models.trunk import TRUNKS, Trunk
+from teacher.models.cost import parameter_counts
 
 
 @pytest.mark.parametrize("name", TRUNKS)
@@ -23,7 +24,7 @@ def test_every_trunk_gives_the_maps_it_promises(name):
 
 def test_the_trunk_drops_what_it_does_not_need():
     """facts.md: 1.26 M parameters with timm's features_only, 0.32 M up to stride 16."""
-    assert parameter_count(Trunk("mobilenetv4_conv_small", strides=(4, 8, 16))) < 0.33e6
+    assert parameter_counts(Trunk("mobilenetv4_conv_small", strides=(4, 8, 16)))["total"] < 0.33e6
 
 
 def test_unknown_trunk_names_the_nearest():

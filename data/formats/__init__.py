@@ -65,7 +65,7 @@ def format_module(name: str) -> ModuleType:
 
 
 def detect_format(path: Path) -> str:
-    """The format of a file by its name, of a folder by what is in it. Raises UserError where neither helps."""
+    """The format of a file by its name, of a folder by its content. UserError where that does not help."""
     from data.formats import yolo_layout
     from data.images import find_images
 

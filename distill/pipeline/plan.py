@@ -37,7 +37,7 @@ class StagePlan:
 
     name: str
     command: str
-    config: Any
+    config: object
     """the command's Config, paths resolved, output_dir = the published folder"""
     needs: tuple[str, ...]
     output_dir: Path
@@ -134,9 +134,9 @@ def todays_command(command: str) -> str:
     return MOVED_COMMANDS.get(command, command)
 
 
-def former_names(command: str) -> list[str]:
+def former_names(command: str) -> tuple[str, ...]:
     """The names that a command had before."""
-    return [old for old, new in MOVED_COMMANDS.items() if new == command]
+    return tuple(old for old, new in MOVED_COMMANDS.items() if new == command)
 
 
 def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StagePlan:
@@ -169,7 +169,7 @@ def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StageP
 
 
 def _paths(
-    symbolic: Any, config: Any, recipe: Recipe, where: str
+    symbolic: Any, config: object, recipe: Recipe, where: str
 ) -> tuple[list[Path], list[tuple[str, Path]]]:
     """Path options: those from outside the run (they must exist), and those in upstream stages' outputs."""
     outside: list[Path] = []

@@ -8,11 +8,11 @@ from typing import Any
 from pytorch_lightning import Trainer
 
 from configs.files import write_json
+from data.draw import write_picture
 from data.landmarks import Scheme
 from distill.student.data import TrainingData
 from distill.student.picture import predictions_picture
 from students.models.checkpoint import load_student
-from teacher.pictures import write_picture
 from teacher.training.trainer import best_measures
 
 MONITOR = {"landmarker": ("val/nme", "min"), "detector": ("val/ap", "max")}

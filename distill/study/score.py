@@ -73,15 +73,13 @@ def main(config: Config) -> Path:
 def _measure_points(model: str, weights: Path, manifest: Manifest, test_npy: Path) -> dict[str, Any]:
     """Headline NME and point errors of a landmarker or EarDetector. test_npy: the manifest's, for errors."""
     from data.metrics import point_errors
-    from students.evaluate import evaluate_crops
+    from students.evaluation.crops import evaluate_crops
     from students.evaluation.point_readers import load_point_reader
 
     reader = load_point_reader(weights, model == "ear_detector")
     if manifest.landmarks is None or manifest.landmarks.shape[1] != reader.num_landmarks:
         raise UserError(f"{test_npy}: has no {reader.num_landmarks} points an ear to score on.")
-    metrics: dict[str, Any] = {}
-    arrays: dict[str, np.ndarray] = {}
-    evaluate_crops({model: reader}, manifest, metrics, arrays)
+    metrics, arrays = evaluate_crops({model: reader}, manifest)
     truth, visibility = arrays["crops_landmarks"], arrays["crops_visibility"]
     errors = point_errors(arrays[f"crops_{model}_points_px"], truth, visibility)
     errors[np.isinf(errors)] = MISSED_NME

@@ -1,4 +1,4 @@
-"""A teacher that stays in eval mode, cannot learn, and cannot slip into a student's checkpoint."""
+"""A teacher that stays in eval mode, is never trained, and cannot slip into a student's checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""How well the students find and read ears, against labelled photographs."""
+"""How well the students find ears and predict their points, against labelled photographs."""

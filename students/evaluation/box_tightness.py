@@ -1,4 +1,4 @@
-"""How well points are read from crops that are tighter or looser than those of the training."""
+"""How well points are predicted in crops that are tighter or looser than those of the training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ BOX_MARGINS = (0.0, 0.05, 0.10, 0.15, 0.20, 0.25)
 
 
 def tightness_report(
-    points_px_at: Mapping[float, np.ndarray], target_px: np.ndarray, visibility: np.ndarray
+    points_px_at: Mapping[float, np.ndarray],
+    target_px: np.ndarray,
+    visibility: np.ndarray,
+    trained_margin: float = MARGIN,
 ) -> dict[str, Any]:
-    """JSON-able: `margins`, the mean `nme` at each, and `worst_ratio`, the worst over that at MARGIN.
+    """JSON-able: `margins`, the mean `nme` at each, and `worst_ratio`, the worst over that at trained_margin.
 
-    points_px_at: margin -> (N, K, 2) points read from crops with it, px of the photograph, MARGIN (that of
-    the training) among them; target_px: (N, K, 2); visibility: (N, K). Missed ears are left out; None where
-    none was read.
+    points_px_at: margin -> (N, K, 2) points predicted in crops with it, px of the photograph, trained_margin
+    (that of the training) among them; target_px: (N, K, 2); visibility: (N, K). Missed ears are left out;
+    None where all were missed.
     """
     means = {}
     for margin, points_px in points_px_at.items():
@@ -29,7 +32,7 @@ def tightness_report(
         errors = errors[np.isfinite(errors)]
         means[margin] = float(errors.mean()) if len(errors) else None
     known = [value for value in means.values() if value is not None]
-    trained = means[MARGIN]
+    trained = means[trained_margin]
     return {
         "margins": list(means),
         "nme": list(means.values()),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
 
 SIZE_LIMITS_PX = (32.0, 96.0)  # COCO's small | medium | large, by the square root of the area
 MAX_DETECTIONS = (1, 10, 100)
@@ -18,7 +19,8 @@ def coco_ap(
     Returns ap (mean over IoU .50:.05:.95), ap50, ap75, ap_small/medium/large (None without such ears),
     recall (at most 100 boxes an image, mean over the same IoUs), recall50, ears, images; and precision50,
     precision75: the precision at recalls 0, .01 .. 1, to draw. Lin et al., Microsoft COCO, ECCV 2014;
-    cocodataset.org/#detection-eval.
+    cocodataset.org/#detection-eval. Raises ValueError for lists of other lengths, and where no image has an
+    ear.
     """
     if len(found) != len(true_boxes_xyxy):
         raise ValueError(f"{len(found)} images of detections, {len(true_boxes_xyxy)} of true boxes")
@@ -46,8 +48,6 @@ def coco_ap(
 
 
 def _evaluate(found: Sequence[tuple[np.ndarray, np.ndarray]], true_boxes_xyxy: Sequence[np.ndarray]) -> Any:
-    from faster_coco_eval import COCO, COCOeval_faster
-
     truth = COCO(_annotations(true_boxes_xyxy))
     predictions = (
         truth.loadRes(_results(found)) if any(len(boxes) for boxes, _ in found) else COCO(_annotations([]))

@@ -1,4 +1,4 @@
-"""Detector, then points in the boxes it proposes: what a user of both models gets."""
+"""Detector, then points in the boxes that it proposes: what a user of both models gets."""
 
 from __future__ import annotations
 
@@ -9,31 +9,26 @@ import numpy as np
 
 from data.boxes import paired_iou
 from data.manifest import Manifest
+from data.metrics import landmark_report, nme
+from students.evaluation.coco_ap import coco_ap
 from students.evaluation.frame_detections import Frame, match
 from students.evaluation.point_readers import PointReader
-from students.inference.rescoring import proposal_threshold, rescore_and_suppress, whole_frame
+from students.inference.rescoring import frame_proposal, proposal_threshold, rescore_and_suppress
 
 
 class EndToEnd:
     """Collects, frame by frame, the ears of one detector's proposals and `reader`'s points, as the pipeline.
 
     manifest: of the frames; without landmarks, or with others than the reader's, boxes alone are measured.
-    name, detector: what they are called in metrics.json. score_threshold: of ears, for use. min_iou: a box is
-    an ear's if they overlap at least so much.
+    name, detector: what they are called in metrics.json. score_threshold: of ears, for use.
     """
 
     def __init__(
-        self,
-        name: str,
-        detector: str,
-        reader: PointReader,
-        manifest: Manifest,
-        score_threshold: float,
-        min_iou: float,
+        self, name: str, detector: str, reader: PointReader, manifest: Manifest, score_threshold: float
     ):
         self.name, self.detector = name, detector
         self._reader, self._manifest = reader, manifest
-        self._score_threshold, self._min_iou = score_threshold, min_iou
+        self._score_threshold = score_threshold
         self._ears: list[tuple[np.ndarray, np.ndarray]] = []  # boxes and scores by frame, any score
         self._true_boxes: list[np.ndarray] = []
         self._points_px = np.full((len(manifest), reader.num_landmarks, 2), np.nan, dtype=np.float32)
@@ -46,28 +41,32 @@ class EndToEnd:
         images: Sequence[np.ndarray],
         found: Sequence[tuple[np.ndarray, np.ndarray]],
     ) -> None:
-        """Read the points in the boxes found in some frames, and match the ears that come of it."""
+        """Predict the points in the boxes found in some frames, and match the ears that come of it.
+
+        frames, images (H, W, 3) uint8, found (boxes (n, 4) px and scores (n,)): one entry a frame.
+        """
         least = proposal_threshold(self._score_threshold)
         proposals = [(boxes[scores >= least], scores[scores >= least]) for boxes, scores in found]
-        ears = self._read(images, proposals)
-        unsure = [
+        ears = self._predict(images, proposals)
+        without_ear = [
             row
             for row, ((proposed, _), (_, scores, _)) in enumerate(zip(proposals, ears, strict=True))
             if len(proposed) and not (scores >= self._score_threshold).any()
         ]
-        images_left = [images[row] for row in unsure]
-        whole = self._read(images_left, [whole_frame(image.shape) for image in images_left], fitting=True)
-        for row, itself in zip(unsure, whole, strict=True):
+        images_left = [images[row] for row in without_ear]
+        whole = [frame_proposal(image.shape) for image in images_left]
+        of_whole = self._predict(images_left, whole, must_overlap=True)
+        for row, itself in zip(without_ear, of_whole, strict=True):
             boxes, scores, points_px = map(np.concatenate, zip(itself, ears[row], strict=True))
             ears[row] = boxes, scores, points_px
         for frame, ears_of_frame in zip(frames, ears, strict=True):
             self._add_frame(frame, *ears_of_frame)
 
-    def _read(
+    def _predict(
         self,
         images: Sequence[np.ndarray],
         proposals: Sequence[tuple[np.ndarray, np.ndarray]],
-        fitting: bool = False,
+        must_overlap: bool = False,
     ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Of each image and its proposals the ears: boxes (m, 4) px, scores (m,) and points (m, K, 2) px."""
         counts = [len(scores) for _, scores in proposals]
@@ -75,13 +74,15 @@ class EndToEnd:
             empty = np.empty((0, 4)), np.empty(0), np.empty((0, self._reader.num_landmarks, 2))
             return [empty for _ in images]
         repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
-        reading = self._reader.read(repeated, np.concatenate([boxes for boxes, _ in proposals]))
+        predicted = self._reader.read(repeated, np.concatenate([boxes for boxes, _ in proposals]))
         ends = np.cumsum(counts)[:-1]
-        points_px, confidence = np.split(reading.points_px, ends), np.split(reading.confidence, ends)
+        points_px, confidence = np.split(predicted.points_px, ends), np.split(predicted.confidence, ends)
         ears = []
-        for image, proposed, *read in zip(images, proposals, points_px, confidence, strict=True):
-            boxes, scores, rows = rescore_and_suppress(*proposed, *read, image.shape, fitting=fitting)
-            ears.append((boxes, scores, read[0][rows]))
+        for image, proposed, *points in zip(images, proposals, points_px, confidence, strict=True):
+            boxes, scores, rows = rescore_and_suppress(
+                *proposed, *points, image.shape, must_overlap=must_overlap
+            )
+            ears.append((boxes, scores, points[0][rows]))
         return ears
 
     def _add_frame(self, frame: Frame, boxes: np.ndarray, scores: np.ndarray, points_px: np.ndarray) -> None:
@@ -89,7 +90,7 @@ class EndToEnd:
         self._true_boxes.append(frame.boxes_xyxy)
         used = scores >= self._score_threshold
         boxes, points_px = boxes[used], points_px[used]
-        owner = match(boxes, frame.boxes_xyxy, self._min_iou)
+        owner = match(boxes, frame.boxes_xyxy)
         hit = owner >= 0
         self._in_use += len(boxes)
         self._hits += int(hit.sum())
@@ -98,16 +99,13 @@ class EndToEnd:
             self._points_px[ears] = points_px[owner[hit]]
             self._box_iou[ears] = paired_iou(boxes[owner[hit]], self._manifest.boxes_xyxy[ears])
 
-    def report(self, names: Sequence[str] | None = None) -> dict[str, Any]:
-        """Boxes as of `students.evaluation.coco_ap` (ap, ap50, ap75, recall50), over all that was read.
+    def report(self) -> dict[str, Any]:
+        """Boxes as of `students.evaluation.coco_ap` (ap, ap50, ap75, recall50), over ears of any score.
 
         Beside it: detector; precision, recall, false_alarms and false_alarms_per_image of the ears in use;
         box_iou, their mean over the ears found; and, with landmarks, `data.metrics.landmark_report` over all
         ears, where one that was not found counts as missed.
         """
-        from data.metrics import landmark_report
-        from students.evaluation.coco_ap import coco_ap
-
         found = self._box_iou > 0
         boxes = coco_ap(self._ears, self._true_boxes)
         report: dict[str, Any] = {
@@ -122,18 +120,18 @@ class EndToEnd:
         if not self.has_points:
             return report
         truth = self._manifest
-        return report | landmark_report(self._points_px, truth.landmarks, truth.visibility, names)
+        return report | landmark_report(
+            self._points_px, truth.landmarks, truth.visibility, self._reader.names
+        )
 
     @property
     def has_points(self) -> bool:
-        """Whether the manifest has the points that are read."""
+        """Whether the manifest has the points that are predicted."""
         landmarks = self._manifest.landmarks
         return landmarks is not None and landmarks.shape[1] == self._reader.num_landmarks
 
     def per_image(self) -> dict[str, np.ndarray]:
         """Arrays for per_image.npz, one row an ear; one not found has NaN points and infinite NME."""
-        from data.metrics import nme
-
         arrays = {f"end_to_end_{self.name}_box_iou": self._box_iou}
         if self.has_points:
             errors = nme(self._points_px, self._manifest.landmarks, self._manifest.visibility)

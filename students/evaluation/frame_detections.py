@@ -12,10 +12,11 @@ from data.boxes import box_iou
 from data.images import read_image
 from data.manifest import Manifest
 from students.inference.boxes import EVALUATION_SCORE, merged
-from students.inference.letterbox import found_in_frame, frame_view, frame_views
+from students.inference.letterbox import found_in_frame, letterboxed, letterboxes
 from students.models.postprocess import detections
 
 BATCH_FRAMES = 16
+MATCH_IOU = 0.5  # a found box is an ear's from here on, as in AP50
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,21 @@ def find_boxes(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """StudentDetector on B photographs -> B pairs of boxes (n, 4), px of the photograph, and scores (n,).
 
-    All with a score of at least EVALUATION_SCORE in any view of the frame, best first.
+    All with a score of at least EVALUATION_SCORE in any letterbox of the frame, best first.
     """
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in images]
-    for view in frame_views(detector.image_px):
-        planes, matrices = zip(*(frame_view(rgb, view) for rgb in images), strict=True)
+    for letterbox in letterboxes(detector.image_px):
+        planes, matrices = zip(*(letterboxed(rgb, letterbox) for rgb in images), strict=True)
         with torch.inference_mode():
             found = detections(
                 *detector(torch.from_numpy(np.stack(planes))), score_threshold=EVALUATION_SCORE
             )
         for part, (boxes, scores), matrix, rgb in zip(parts, found, matrices, images, strict=True):
-            part.append(found_in_frame(boxes.numpy(), scores.numpy(), matrix, view, rgb.shape))
+            part.append(found_in_frame(boxes.numpy(), scores.numpy(), matrix, letterbox, rgb.shape))
     return [merged(part) for part in parts]
 
 
-def match(found_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float) -> np.ndarray:
+def match(found_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float = MATCH_IOU) -> np.ndarray:
     """For each true box (m,) the index of the found box that is it, or -1.
 
     found_xyxy: (n, 4), best first; each takes the free ear it overlaps most, if by at least `min_iou`, as

@@ -1,4 +1,4 @@
-"""The models that read points from crops, students and teacher alike, as one thing to evaluate."""
+"""Landmarkers and EarDetectors behind one interface: photographs and boxes in, points out."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from data.crops import MARGIN
-from data.landmarks import load_scheme
-from students.inference.letterbox import boxes_in_frame, ear_view, points_in_frame, unmirrored
-from students.inference.rescoring import second_box
-from students.models.checkpoint import load_student
+from data.crop_settings import CropSettings
+from students.inference.letterbox import boxes_in_frame, ear_crop, points_in_frame, unmirrored
+from students.inference.rescoring import extent_box
+from students.models.checkpoint import load_student, student_crops
+from teacher.models.registry import load_model
 
 BATCH_EARS = 32
 
 
 @dataclass(frozen=True)
-class Reading:
+class PredictedPoints:
     """Points of N ears, each in the pixels of its photograph."""
 
     points_px: np.ndarray  # (N, K, 2) float32
@@ -30,40 +31,46 @@ class Reading:
 class PointReader:
     """A landmarker, or an EarDetector, that takes photographs and boxes.
 
-    flip: what mirroring does to the points, `Scheme.flip`; None where that is not known, and then nothing is
-    read mirrored.
+    image_px: side of its crops. crops: how those of its training were cut, and what its points are; where it
+    has another number of points than `crops`, nothing is known of them, and they are not predicted in
+    mirrored crops.
     """
 
     def __init__(
-        self, model: torch.nn.Module, image_px: int, is_teacher: bool, flip: Sequence[int] | None = None
+        self, model: torch.nn.Module, image_px: int, is_teacher: bool, crops: CropSettings | None = None
     ):
-        self.model, self.image_px, self.is_teacher, self.flip = model.eval(), image_px, is_teacher, flip
+        self.model, self.image_px, self.is_teacher = model.eval(), image_px, is_teacher
+        self.crops = crops or CropSettings()
         self.num_landmarks: int = model.hparams["num_landmarks"]
+        known = self.crops.num_landmarks == self.num_landmarks
+        self.names = list(self.crops.scheme.names) if known else None
+        self.flip = self.crops.scheme.flip if known else None
 
     def read(
         self,
         photographs: Sequence[np.ndarray],
         boxes_xyxy: Sequence[np.ndarray],
-        margin: float = MARGIN,
-    ) -> Reading:
-        """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px. The crop is the box + `margin`.
+        margin: float | None = None,
+    ) -> PredictedPoints:
+        """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px; margin: of the crops, by default that
+        of the training.
 
-        As in `students.inference.pipeline`: each ear is read again in the box of its points + 10 %, plain and
-        mirrored, and the mean of those two counts.
+        As in `students.inference.pipeline`: the points of each ear are predicted again in the box of their
+        extent, with the margin of the training, plain and mirrored, and the mean of those two counts.
         """
-        first = self._read_once(photographs, boxes_xyxy, margin)
+        first = self._read_once(photographs, boxes_xyxy, self.crops.margin if margin is None else margin)
         pairs = zip(first.points_px, boxes_xyxy, strict=True)
-        found = {row: box for row, pair in enumerate(pairs) if (box := second_box(*pair)) is not None}
+        found = {row: box for row, pair in enumerate(pairs) if (box := extent_box(*pair)) is not None}
         if not found:
             return first
         rows = np.array(list(found))
-        again = [photographs[row] for row in rows], list(found.values()), MARGIN
-        readings = [self._read_once(*again)]
+        again = [photographs[row] for row in rows], list(found.values()), self.crops.margin
+        parts = [self._read_once(*again)]
         if self.flip is not None:
-            readings.append(self._read_once(*again, mirrored=True))
-        for f in fields(Reading):
+            parts.append(self._read_once(*again, mirrored=True))
+        for f in fields(PredictedPoints):
             if (values := getattr(first, f.name)) is not None:
-                values[rows] = np.mean([getattr(reading, f.name) for reading in readings], axis=0)
+                values[rows] = np.mean([getattr(part, f.name) for part in parts], axis=0)
         return first
 
     def _read_once(
@@ -72,22 +79,12 @@ class PointReader:
         boxes_xyxy: Sequence[np.ndarray],
         margin: float,
         mirrored: bool = False,
-    ) -> Reading:
-        parts = [
-            self._read_batch(
-                photographs[start : start + BATCH_EARS],
-                boxes_xyxy[start : start + BATCH_EARS],
-                margin,
-                mirrored,
-            )
-            for start in range(0, len(photographs), BATCH_EARS)
-        ]
-        boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
-        return Reading(
-            np.concatenate([part.points_px for part in parts]),
-            np.concatenate([part.confidence for part in parts]),
-            boxes,
-        )
+    ) -> PredictedPoints:
+        parts = []
+        for start in range(0, len(photographs), BATCH_EARS):
+            batch = slice(start, start + BATCH_EARS)
+            parts.append(self._read_batch(photographs[batch], boxes_xyxy[batch], margin, mirrored))
+        return join_predictions(parts)
 
     def _read_batch(
         self,
@@ -95,29 +92,14 @@ class PointReader:
         boxes_xyxy: Sequence[np.ndarray],
         margin: float,
         mirrored: bool,
-    ) -> Reading:
+    ) -> PredictedPoints:
         pairs = zip(photographs, boxes_xyxy, strict=True)
-        views, matrices = zip(*(ear_view(rgb, box, self.image_px, margin) for rgb, box in pairs), strict=True)
-        images = torch.from_numpy(np.stack(views))
+        crops, matrices = zip(*(ear_crop(rgb, box, self.image_px, margin) for rgb, box in pairs), strict=True)
+        images = torch.from_numpy(np.stack(crops))
+        points_unit, confidence, edges_unit = self._forward(images.flip(-1) if mirrored else images)
         if mirrored:
-            images = images.flip(-1)
-        edges_unit = None
-        with torch.inference_mode():
-            if self.is_teacher:
-                reading = self.model.read(images * 2 - 1)  # the teacher's range is [-1, 1]
-                points_unit, confidence, edges_unit = (
-                    reading.points_unit,
-                    reading.confidence,
-                    reading.edges_unit,
-                )
-            else:
-                points_unit, confidence = self.model(images)
-        if mirrored:
-            points_unit, confidence = unmirrored(points_unit.numpy(), confidence.numpy(), self.flip)
-            if edges_unit is not None:
-                edges_unit = edges_unit[:, [2, 1, 0, 3]] * edges_unit.new_tensor([-1, 1, -1, 1])
-                edges_unit = edges_unit + edges_unit.new_tensor([1, 0, 1, 0])
-        points_unit, confidence = np.asarray(points_unit), np.asarray(confidence)
+            points_unit, confidence = unmirrored(points_unit, confidence, self.flip)
+            edges_unit = None if edges_unit is None else _unmirrored_edges(edges_unit)
         points_px = [
             points_in_frame(points, matrix, self.image_px)
             for points, matrix in zip(points_unit, matrices, strict=True)
@@ -128,23 +110,41 @@ class PointReader:
                 boxes_in_frame(edges * self.image_px, matrix, rgb.shape)
                 for edges, matrix, rgb in zip(edges_unit.numpy(), matrices, photographs, strict=True)
             ])  # fmt: skip
-        return Reading(np.stack(points_px), confidence, boxes)
+        return PredictedPoints(np.stack(points_px), confidence, boxes)
+
+    def _forward(self, images: Tensor) -> tuple[np.ndarray, np.ndarray, Tensor | None]:
+        """(B, 3, S, S) in [0, 1] -> points_unit (B, K, 2), confidence (B, K), edges_unit (B, 4) or None."""
+        with torch.inference_mode():
+            if not self.is_teacher:
+                points_unit, confidence = self.model(images)
+                return points_unit.numpy(), confidence.numpy(), None
+            output = self.model.read(images * 2 - 1)  # the teacher's range is [-1, 1]
+            return output.points_unit.numpy(), output.confidence.numpy(), output.edges_unit
 
 
-def load_point_reader(path: str | Path, is_teacher: bool, scheme: Path | None = None) -> PointReader:
+def join_predictions(parts: Sequence[PredictedPoints]) -> PredictedPoints:
+    """Those of several batches by one reader, at least one, as one."""
+    boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
+    return PredictedPoints(
+        np.concatenate([part.points_px for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+        boxes,
+    )
+
+
+def load_point_reader(path: str | Path, is_teacher: bool) -> PointReader:
     """is_teacher: an EarDetector of teacher.finetune, else a student.pt that holds a landmarker.
 
-    scheme: file of its landmarks, by default the 17 points; where it has another number of points, nothing
-    is read mirrored.
+    Raises UserError for a file that is missing or of another model.
     """
     if is_teacher:
-        from teacher.models.registry import load_model
-
         model = load_model(path, kind="EarDetector")
-        image_px = model.image_size
-    else:
-        model = load_student(path, "landmarker")
-        image_px = model.image_px
-    known = load_scheme(scheme)
-    flip = known.flip if len(known) == model.hparams["num_landmarks"] else None
-    return PointReader(model, image_px, is_teacher, flip)
+        return PointReader(model, model.image_size, is_teacher, getattr(model, "crops", None))
+    model = load_student(path, "landmarker")
+    return PointReader(model, model.image_px, is_teacher, student_crops(path))
+
+
+def _unmirrored_edges(edges_unit: Tensor) -> Tensor:
+    """x1, y1, x2, y2 (B, 4) of a mirrored crop in unit coordinates -> of the crop itself."""
+    edges_unit = edges_unit[:, [2, 1, 0, 3]] * edges_unit.new_tensor([-1, 1, -1, 1])
+    return edges_unit + edges_unit.new_tensor([1, 0, 1, 0])

@@ -36,9 +36,9 @@ def detections_numpy(
 def merged(
     parts: Sequence[tuple[np.ndarray, np.ndarray]], nms_iou: float = NMS_IOU
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What was found in several views of one frame, pairs of boxes (n, 4), frame px, and scores (n,), as one.
+    """The boxes (n, 4), frame px, and scores (n,) found in several letterboxes of one frame, as one pair.
 
-    Empty boxes and doubles are left out; best first, float32.
+    Empty boxes are left out, duplicates suppressed; best first, float32.
     """
     boxes = np.concatenate([boxes for boxes, _ in parts], dtype=np.float32)
     scores = np.concatenate([scores for _, scores in parts], dtype=np.float32)

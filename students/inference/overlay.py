@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from data.draw import CURVE_COLOURS
-from data.landmarks import Scheme, load_scheme
-from students.inference.pipeline import Ear
+from students.inference.pipeline import Ear, default_curves
 
 MIN_CANVAS_PX = 640  # smaller photographs are enlarged first: 17 points do not fit into an ear of 30 px
 BOX_COLOUR = (255, 255, 255)
 INK = (25, 25, 30)  # under every line, so that it shows on skin, hair and sky alike
-SURE = 0.5  # points below this confidence are drawn hollow
+CONFIDENT = 0.5  # points below this confidence are drawn hollow
 SHIFT = 4  # OpenCV draws at 1/16 px with it
 SUB_PIXELS = 1 << SHIFT
 STEPS_PER_SPAN = 8
 
 
-def draw_ears(rgb: np.ndarray, ears: Sequence[Ear], scheme: Scheme | None = None) -> np.ndarray:
+def draw_ears(
+    rgb: np.ndarray, ears: Sequence[Ear], curves: Mapping[str, Sequence[int]] | None = None
+) -> np.ndarray:
     """A copy of (H, W, 3) uint8 RGB with all ears drawn on it; small photographs come back enlarged by a
     whole factor.
 
-    scheme: names the curves to draw, by default the 17 points; with another number of points only they are
-    drawn.
+    curves: name -> indices of the points it joins, in order, such as `EarPipeline.curves`; by default those
+    of the 17 points, where an ear has 17.
     """
     canvas, factor = _canvas(rgb)
-    scheme = scheme or load_scheme()
     for ear in ears:
         # Enlarging by f moves a pixel's centre from x to f x + (f - 1) / 2, and a box's edge from x to f x.
         points = ear.points_px * factor + (factor - 1) / 2
         box = ear.box_xyxy * factor - 0.5
         line_px = line_width_px(box, canvas.shape)
         _draw_box(canvas, box, ear.score, line_px)
-        curves = scheme.curves.values() if len(scheme) == len(points) else ()
         colours = np.tile(BOX_COLOUR, (len(points), 1))
-        for number, curve in enumerate(curves):
+        drawn = default_curves(len(points)) if curves is None else curves
+        for number, curve in enumerate(drawn.values()):
             colour = CURVE_COLOURS[number % len(CURVE_COLOURS)]
+            curve = list(curve)
             colours[curve] = colour
             _draw_line(canvas, smooth(points[curve]), colour, line_px)
         for point, confidence, colour in zip(points, ear.point_confidence, colours, strict=True):
-            _draw_point(canvas, point, tuple(int(c) for c in colour), line_px, hollow=confidence < SURE)
+            _draw_point(canvas, point, tuple(int(c) for c in colour), line_px, hollow=confidence < CONFIDENT)
     return canvas
 
 

@@ -8,30 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from configs.errors import UserError
 from data.crops import MARGIN
+from data.landmarks import load_scheme
 from students.inference.boxes import BOX_THRESHOLD, NMS_IOU, detections_numpy, merged
+from students.inference.checks import checked_box, checked_image
 from students.inference.letterbox import (
-    ear_view,
+    ear_crop,
     found_in_frame,
-    frame_view,
-    frame_views,
+    letterboxed,
+    letterboxes,
     points_in_frame,
     unmirrored,
 )
+from students.inference.onnx_file import open_model
 from students.inference.rescoring import (
     EAR_THRESHOLD,
+    extent_box,
+    frame_proposal,
     proposal_threshold,
     rescore_and_suppress,
-    second_box,
-    whole_frame,
 )
 
 _SHIPPED = Path(__file__).resolve().parent.parent / "pretrained"
 PRETRAINED = (_SHIPPED / "detector.onnx", _SHIPPED / "landmarker.onnx")
-MAX_SIDE_PX = 32_766  # OpenCV's warp addresses pixels with 16 bits
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Ear:
     """One ear of a photograph, in its pixels."""
 
     box_xyxy: np.ndarray  # (4,) float32; edges, pixel i covers [i, i + 1]
-    score: float  # 0..1, as of second_look.ear_score
+    score: float  # 0..1, as of students.inference.rescoring.ear_score
     points_px: np.ndarray  # (K, 2) float32; pixel centres at integers; may lie outside the photograph
     point_confidence: np.ndarray  # (K,) float32, 0..1
 
@@ -50,7 +51,11 @@ class EarPipeline:
     >>> ears = EarPipeline.pretrained()(rgb)  # rgb: (H, W, 3) uint8 of any size
 
     detector_onnx, landmarker_onnx: files of `students.export`. score_threshold: ears below it are dropped.
-    threads: of ONNX Runtime, 0 for its own choice. `landmark_names` names the points, in order.
+    nms_iou: boxes that overlap a better one by more are suppressed. threads: of ONNX Runtime, 0 for its own
+    choice. `landmark_names` names the points, in order; `curves` are the lines to draw between them, a name
+    and indices each.
+
+    Raises UserError for files that are missing or not ours.
     """
 
     def __init__(
@@ -73,6 +78,11 @@ class EarPipeline:
         self._margin = float(landmarker.get("margin", MARGIN))
         self._flip: list[int] | None = json.loads(landmarker.get("flip", "null"))
         self.landmark_names: tuple[str, ...] = tuple(json.loads(landmarker["landmark_names"]))
+        self.curves: dict[str, list[int]] = (
+            json.loads(landmarker["curves"])
+            if "curves" in landmarker
+            else default_curves(len(self.landmark_names))
+        )
 
     @classmethod
     def pretrained(cls, **options: Any) -> EarPipeline:
@@ -100,136 +110,111 @@ class EarPipeline:
             )
         return cls(*paths, **options)
 
+    def curves_of_scheme(self, path: str | Path) -> dict[str, list[int]]:
+        """The curves of a scheme file for these points. UserError where it names another number of them."""
+        scheme = load_scheme(path)
+        if len(scheme) != len(self.landmark_names):
+            raise UserError(
+                f"{path} names {len(scheme)} points, the landmarker predicts {len(self.landmark_names)}."
+            )
+        return scheme.curves
+
     def __call__(self, rgb: np.ndarray) -> list[Ear]:
         """(H, W, 3) uint8 RGB of any size -> ears, best first; an empty list when there are none.
 
-        The points are read in all that the detector proposes, and have their say in what is an ear and where
-        its box ends (`students.inference.rescoring`). Where no proposal turns out to be an ear, the
-        photograph itself may be one.
+        The points are predicted in every box that the detector proposes; boxes are rescored and refined by
+        them (`students.inference.rescoring`). Where no proposal turns out to be an ear, the photograph itself
+        is tried as one. Raises UserError for what is no image.
         """
         rgb = checked_image(rgb)
         boxes, scores = self._boxes(rgb, proposal_threshold(self.score_threshold))
         if not len(boxes):
             return []
         ears = self._ears(rgb, boxes, scores)
-        return ears or self._ears(rgb, *whole_frame(rgb.shape), fitting=True)
+        return ears or self._ears(rgb, *frame_proposal(rgb.shape), must_overlap=True)
 
     def boxes(self, rgb: np.ndarray, score_threshold: float = BOX_THRESHOLD) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> (N, 5) float32: x1, y1, x2, y2 in pixels and score, best first.
 
-        The detector's word alone: quicker than the call, and less sure. score_threshold: of its scores, which
-        are not those of the ears.
+        Of the detector alone: quicker than the call, and less accurate. score_threshold: of its scores, which
+        are not those of the ears. Raises UserError for what is no image.
         """
         return np.column_stack(self._boxes(checked_image(rgb), score_threshold))
 
     def landmarks(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
         """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph.
 
-        Read in the box, then again in the box of its points (`students.inference.rescoring.second_box`),
-        plain and mirrored, of which the mean is given.
+        Predicted in the box, then again in the box of their extent (`students.inference.rescoring`), plain
+        and mirrored; the mean of those two is given. Raises UserError for what is no image, and for a box
+        that is empty, inverted or outside it.
         """
         rgb = checked_image(rgb)
         return self._points(rgb, checked_box(box_xyxy, rgb.shape))[0]
 
     def _boxes(self, rgb: np.ndarray, score_threshold: float) -> tuple[np.ndarray, np.ndarray]:
         parts = []
-        for view in frame_views(self._frame_px):
-            planes, matrix = frame_view(rgb, view)
-            boxes_view, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": planes[None]})
-            boxes_view, scores = detections_numpy(scores, boxes_view, score_threshold, self.nms_iou)
-            parts.append(found_in_frame(boxes_view, scores, matrix, view, rgb.shape))
+        for letterbox in letterboxes(self._frame_px):
+            planes, matrix = letterboxed(rgb, letterbox)
+            boxes, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": planes[None]})
+            boxes, scores = detections_numpy(scores, boxes, score_threshold, self.nms_iou)
+            parts.append(found_in_frame(boxes, scores, matrix, letterbox, rgb.shape))
         return merged(parts, self.nms_iou)
 
     def _ears(
-        self, rgb: np.ndarray, boxes_xyxy: np.ndarray, box_scores: np.ndarray, fitting: bool = False
+        self, rgb: np.ndarray, boxes_xyxy: np.ndarray, box_scores: np.ndarray, must_overlap: bool = False
     ) -> list[Ear]:
-        read = (self._points(rgb, box) for box in boxes_xyxy)
-        points_px, confidence = map(np.stack, zip(*read, strict=True))
-        settled = rescore_and_suppress(
-            boxes_xyxy, box_scores, points_px, confidence, rgb.shape, self.nms_iou, fitting
+        predicted = (self._points(rgb, box) for box in boxes_xyxy)
+        points_px, confidence = map(np.stack, zip(*predicted, strict=True))
+        rescored = rescore_and_suppress(
+            boxes_xyxy, box_scores, points_px, confidence, rgb.shape, self.nms_iou, must_overlap
         )
         return [
             Ear(box, float(score), points_px[row], confidence[row])
-            for box, score, row in zip(*settled, strict=True)
+            for box, score, row in zip(*rescored, strict=True)
             if score >= self.score_threshold
         ]
 
     def _points(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points_px, confidence = self._read(rgb, box_xyxy)
-        box = second_box(points_px, box_xyxy)
+        points_px, confidence = self._predict(rgb, box_xyxy)
+        box = extent_box(points_px, box_xyxy)
         if box is None:
             return points_px, confidence
-        plain = self._read(rgb, box)
+        plain = self._predict(rgb, box)
         if self._flip is None:
             return plain
-        mirrored = self._read(rgb, box, mirrored=True)
+        mirrored = self._predict(rgb, box, mirrored=True)
         return (plain[0] + mirrored[0]) / 2, (plain[1] + mirrored[1]) / 2
 
-    def _read(
+    def _predict(
         self, rgb: np.ndarray, box_xyxy: np.ndarray, mirrored: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        view, matrix = ear_view(rgb, box_xyxy, self._crop_px, self._margin)
+        planes, matrix = ear_crop(rgb, box_xyxy, self._crop_px, self._margin)
         if mirrored:
-            view = np.ascontiguousarray(view[..., ::-1])
+            planes = np.ascontiguousarray(planes[..., ::-1])
         (points_unit,), (confidence,) = self._landmarker.run(
-            ["points_unit", "confidence"], {"image": view[None]}
+            ["points_unit", "confidence"], {"image": planes[None]}
         )
         if mirrored:
             points_unit, confidence = unmirrored(points_unit, confidence, self._flip)
         return points_in_frame(points_unit, matrix, self._crop_px), confidence
 
 
-def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict[str, str]]:
-    """An ONNX Runtime session on the CPU and the file's metadata. UserError if it is no `kind` of ours."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file. Students are exported by `python -m students.export`.")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
-        raise UserError(
-            f"{path}: not an ONNX model that can be read ({str(error).splitlines()[0]})."
-        ) from error
-    metadata = session.get_modelmeta().custom_metadata_map
-    if metadata.get("pinna_kind") != kind:
-        found = metadata.get("pinna_kind", "a model that students.export did not write")
-        raise UserError(f"{path}: a {kind} is wanted here, found {found}.")
-    return session, metadata
+def open_pipeline(
+    run_dir: Path | None, detector_onnx: Path | None, landmarker_onnx: Path | None, score_threshold: float
+) -> EarPipeline:
+    """The pipeline of the files given, then of those that a run exported, then of those that ship.
+
+    Raises UserError as `EarPipeline` and `EarPipeline.from_run` do.
+    """
+    if run_dir is not None and detector_onnx is None and landmarker_onnx is None:
+        return EarPipeline.from_run(run_dir, score_threshold=score_threshold)
+    detector, landmarker = PRETRAINED
+    if run_dir is not None:
+        detector, landmarker = (run_dir / "export" / path.name for path in PRETRAINED)
+    return EarPipeline(detector_onnx or detector, landmarker_onnx or landmarker, score_threshold)
 
 
-def checked_image(rgb: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8, contiguous. Raises UserError for anything else, saying what to do."""
-    found = f"{rgb.dtype} of shape {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
-    if not isinstance(rgb, np.ndarray) or rgb.ndim != 3 or rgb.shape[2] != 3:
-        raise UserError(
-            f"An image is a numpy array (H, W, 3), RGB; found {found}. data.read_image reads files."
-        )
-    if rgb.dtype != np.uint8:
-        raise UserError(f"An image is uint8, 0 to 255; found {found}. Scale it and use .astype(numpy.uint8).")
-    if min(rgb.shape) < 1:
-        raise UserError(f"The image is empty: {found}.")
-    if max(rgb.shape) > MAX_SIDE_PX:
-        raise UserError(f"The image is too large, at most {MAX_SIDE_PX:,} px a side: found {found}.")
-    return np.ascontiguousarray(rgb)
-
-
-def checked_box(box_xyxy: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
-    """(4,) float32. UserError for a box that is not four numbers, inverted, empty or beside the image."""
-    try:
-        box = np.asarray(box_xyxy, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise UserError(f"A box is four numbers x1, y1, x2, y2 in pixels; found {box_xyxy!r}.") from None
-    if box.shape != (4,) or not np.isfinite(box).all():
-        raise UserError(f"A box is four finite numbers x1, y1, x2, y2 in pixels; found {box_xyxy!r}.")
-    if not (box[2:] > box[:2]).all():
-        raise UserError(
-            f"The box {box.tolist()} is empty or inverted; x1 < x2 and y1 < y2 are wanted (xyxy, not xywh)."
-        )
-    height, width = image_shape[:2]
-    if not ((box[:2] < (width, height)).all() and (box[2:] > 0).all()):
-        raise UserError(f"The box {box.tolist()} lies outside the image of {width} x {height} px.")
-    return box
+def default_curves(num_landmarks: int) -> dict[str, list[int]]:
+    """name -> indices it joins, of the project's 17 points; none for points of another number."""
+    scheme = load_scheme()
+    return scheme.curves if len(scheme) == num_landmarks else {}

@@ -13,7 +13,7 @@ from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error
 from students.inference.inputs import Input
 
-DEFAULT_FRAMES_PER_S = 25.0  # for a camera that does not tell
+DEFAULT_FRAMES_PER_S = 25.0  # for a camera that gives no rate
 
 
 class VideoFrames:

@@ -9,9 +9,7 @@ from students.models.pyramid import Pyramid
 from students.models.trunk import ConvNormAct
 
 FEATURE_STRIDE = 8
-PRIOR_SCORE = (
-    0.01  # Lin et al., Focal Loss, ICCV 2017, sec. 3.3: start with every cell nearly sure of "no ear"
-)
+PRIOR_SCORE = 0.01  # of every cell at the start: Lin et al., Focal Loss, ICCV 2017, sec. 3.3
 PRIOR_SIDE_PX = 48.0  # a middling ear in a 320 px frame
 LOG_DISTANCES = (-5.0, 5.0)  # in strides: 0.05 px, so that no box is empty; 1187 px, beyond any frame seen
 

@@ -1,5 +1,6 @@
 """The trunk of both students: a small timm network cut at some strides, and the convolutions beside it."""
 
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -82,19 +83,12 @@ class ConvNormAct(nn.Sequential):
         )
 
 
-def parameter_count(model: nn.Module) -> int:
-    """All parameters of a model, trainable or not."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def _create(name: str) -> tuple[nn.Sequential, list[nn.Module]]:
     """Stem and blocks of a timm network with random weights."""
     if name not in TRUNKS:
         raise UserError(
             f"Unknown trunk {name!r}; allowed are {', '.join(TRUNKS)}.{did_you_mean(name, TRUNKS)}"
         )
-    import timm  # 8 s cold, so not at the top
-
     if name == "resnet10_slim":
         network = timm.create_model("resnet10t", stem_width=SLIM_STEM, channels=SLIM_CHANNELS)
         stem = nn.Sequential(network.conv1, network.bn1, network.act1, network.maxpool)

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from configs.errors import UserError
 from configs.files import write_json
 from data.crop_settings import CropSettings
+from data.draw import write_picture
 from data.labels import LabelledEars, choose_labels
 from data.landmarks import Scheme
 from data.manifest import read_manifest
@@ -19,7 +20,6 @@ from teacher.detector_training.options import FineTuningOptions, LabelOptions, M
 from teacher.detector_training.report import detector_report, predict_all, predictions_picture
 from teacher.detector_training.unlabelled import WithUnlabelled, with_unlabelled
 from teacher.models.detector import EarDetector
-from teacher.pictures import write_picture
 
 
 def read_ears(train_npy: Path, val_npy: Path | None, labels: float, seed: int) -> LabelledEars:

@@ -1,4 +1,4 @@
-"""What the points say of a box: scores and boxes by hand, doubles left out; on rendered scenes it pays."""
+"""Boxes rescored by the landmarks: scores and boxes by hand; it pays on rendered scenes."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from data.boxes import paired_iou
 from students.inference.rescoring import (
     EAR_THRESHOLD,
     ear_score,
+    extent_box,
+    frame_proposal,
     proposal_threshold,
     refined_box,
     rescore_and_suppress,
-    second_box,
-    whole_frame,
 )
 
 FRAME = (200, 300, 3)
@@ -25,9 +25,9 @@ def points_over(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
 def test_an_ear_is_not_read_again_where_its_points_lie_elsewhere():
     box = np.array([10.0, 10, 50, 90])
     points = points_over(12, 12, 48, 86)
-    assert second_box(points, box).tolist() == [12, 12, 48, 86]
-    assert second_box(points + 30, box) is None
-    assert second_box(points[:1].repeat(2, axis=0), box) is None
+    assert extent_box(points, box).tolist() == [12, 12, 48, 86]
+    assert extent_box(points + 30, box) is None
+    assert extent_box(points[:1].repeat(2, axis=0), box) is None
 
 
 def test_scores_by_hand():
@@ -83,17 +83,19 @@ def test_an_ear_inside_an_ear_is_none():
 
 
 def test_the_frame_itself_is_an_ear_where_its_points_fit_it_and_are_sure_by_seven_tenths():
-    box, score = whole_frame(FRAME)
+    box, score = frame_proposal(FRAME)
     assert box.tolist() == [[0, 0, 300, 200]]
     for sure, is_ear in ((0.69, False), (0.71, True)):
         points = points_over(10, 10, 290, 190)[None]
-        _, scores, _ = rescore_and_suppress(box, score, points, np.full((1, 2), sure), FRAME, fitting=True)
+        _, scores, _ = rescore_and_suppress(
+            box, score, points, np.full((1, 2), sure), FRAME, must_overlap=True
+        )
         assert (scores >= EAR_THRESHOLD).tolist() == [is_ear]
     small = points_over(10, 10, 60, 80)[None]
-    assert len(rescore_and_suppress(box, score, small, np.ones((1, 2)), FRAME, fitting=True)[0]) == 0
+    assert len(rescore_and_suppress(box, score, small, np.ones((1, 2)), FRAME, must_overlap=True)[0]) == 0
 
 
-def test_nothing_settles_to_nothing():
+def test_no_proposals_give_no_ears():
     found, scores, rows = rescore_and_suppress(
         np.empty((0, 4)), np.empty(0), np.empty((0, 17, 2)), np.empty((0, 17)), FRAME
     )

@@ -1,0 +1,69 @@
+"""An image file or a video through the pipeline: its record for predictions.json, and its overlay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from configs.errors import UserError
+from configs.files import write_atomic
+from data.images import read_image
+from students.inference.inputs import Input
+from students.inference.overlay import draw_ears
+from students.inference.pipeline import EarPipeline
+from students.inference.records import ear_records, source_record
+from students.inference.video import VideoFile, VideoFrames
+
+JPEG_QUALITY = 92
+Curves = Mapping[str, Sequence[int]]  # as of `EarPipeline.curves`
+
+
+def predict_file(
+    pipeline: EarPipeline, source: Input, overlay: Path | None, curves: Curves
+) -> dict[str, Any]:
+    """The record of an input, whatever its kind. overlay: where it is drawn, if it is.
+
+    Raises UserError for a file that cannot be read.
+    """
+    predict = _predict_image if source.kind == "image" else _predict_video
+    return predict(pipeline, source, overlay, curves)
+
+
+def _predict_image(
+    pipeline: EarPipeline, source: Input, overlay: Path | None, curves: Curves
+) -> dict[str, Any]:
+    rgb = read_image(source.where)
+    ears = pipeline(rgb)
+    if overlay is not None:
+        picture = Image.fromarray(draw_ears(rgb, ears, curves))
+        write_atomic(overlay, lambda temporary: picture.save(temporary, quality=JPEG_QUALITY))
+    return source_record(source, rgb) | {"ears": ear_records(ears)}
+
+
+def _predict_video(
+    pipeline: EarPipeline, source: Input, overlay: Path | None, curves: Curves
+) -> dict[str, Any]:
+    """One record for the whole video. Ctrl-C ends a camera and keeps what there is."""
+    frames = VideoFrames(source)
+    records: list[dict[str, Any]] = []
+    writer = None if overlay is None else VideoFile(overlay, frames.frames_per_s)
+    about: dict[str, Any] = {}
+    try:
+        for index, rgb in enumerate(frames):
+            ears = pipeline(rgb)
+            about = about or source_record(source, rgb)
+            records.append({"frame": index, "time_s": index / frames.frames_per_s, "ears": ear_records(ears)})
+            if writer is not None:
+                writer.add(draw_ears(rgb, ears, curves))
+    except KeyboardInterrupt:
+        if source.kind != "camera":
+            raise
+    finally:
+        if writer is not None:
+            writer.close()
+    if not records:
+        raise UserError(f"{source.where}: no frame could be read.")
+    return about | {"frames_per_s": frames.frames_per_s, "frames": records}

@@ -1,0 +1,1 @@
+"""Students as ONNX files: written, checked against torch, measured."""
