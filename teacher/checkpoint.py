@@ -119,7 +119,7 @@ def hyper_parameters(model: nn.Module, kind: str) -> dict[str, Any]:
 
 
 def crop_settings(checkpoint: dict[str, Any], where: str) -> CropSettings:
-    """Of the ears that the model of a checkpoint was trained on; the project's own where it says nothing."""
+    """Of the ears that the model of a checkpoint was trained on; the project's own where it names none."""
     return CropSettings.from_plain(checkpoint["hyper_parameters"].get("crops"), where)
 
 

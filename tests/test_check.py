@@ -5,13 +5,16 @@ import json
 import pytest
 import torch
 
+from configs.build import configured
 from configs.errors import UserError
 from teacher import check
+from teacher.checking import checks, subject
+from teacher.checking.checks import FAIL, PASS, WARN
 from teacher.models.cost import StepCost, memory_limit_mb, multiply_adds, parameter_counts, step_cost
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN, TINY_SEVERAL
 from tests.tiny_teacher import TINY_VAE, tiny_vae
 
-SIZES = {key: value for key, value in TINY_VAE.items() if key not in ("backbone_options", "freeze_layers")}
+SIZES = {key: TINY_VAE[key] for key in check.SIZES}
 
 
 def config(name, **changes):
@@ -21,19 +24,20 @@ def config(name, **changes):
         "backbone_options": options,
         "pretrained": False,
         "batch_sizes": (1, 2),
-        **SIZES,
+        "model": SIZES,
     }
     if name == "margin":
-        given |= {key: TINY_MARGIN[key] for key in ("backbone_options", "decoder_channels", "image_size")}
-    return check.Config(**{**given, **changes})
+        given["backbone_options"] = TINY_MARGIN["backbone_options"]
+        given["model"] = {**SIZES, **{key: TINY_MARGIN[key] for key in ("decoder_channels", "image_size")}}
+    return configured(check.Config, **{**given, **changes})
 
 
 @pytest.mark.parametrize("name", ["sam", "resnet50", "hybrid", "staged", "margin"])
 def test_a_sound_teacher_passes(name, tmp_path, capsys):
     check.main(config(name, output_dir=tmp_path))
     first, *lines = capsys.readouterr().out.splitlines()
-    verdicts = [line.split()[0] for line in lines if line[:4] in (check.PASS, check.WARN, check.FAIL)]
-    assert verdicts == [check.PASS] * 5, lines
+    verdicts = [line.split()[0] for line in lines if line[:4] in (PASS, WARN, FAIL)]
+    assert verdicts == [PASS] * 5, lines
     assert lines[-1] == "the largest batch tried that fits: 2"
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert f"{metrics['parameters']['total']:,} total" in first
@@ -58,29 +62,29 @@ def test_multiply_adds_by_hand():
 
 
 def test_a_broken_teacher_fails(monkeypatch, capsys):
-    original = check._module
+    original = subject.module_to_check
 
-    def broken(config):
-        module = original(config)
+    def broken(*options):
+        module = original(*options)
         torch.nn.init.constant_(module.model.encoder.stage1[0].weight, float("nan"))
         return module
 
-    monkeypatch.setattr(check, "_module", broken)
+    monkeypatch.setattr(subject, "module_to_check", broken)
     with pytest.raises(UserError, match="checks failed for sam"):
         check.main(config("sam"))
     assert "FAIL  encoder   its maps or latents are not finite" in capsys.readouterr().out
 
 
 def test_an_encoder_that_sees_nothing_and_parts_that_learn_nothing_are_warned_of(monkeypatch, capsys):
-    original = check._module
+    original = subject.module_to_check
 
-    def blind(config):
-        module = original(config)
+    def blind(*options):
+        module = original(*options)
         torch.nn.init.zeros_(module.model.encoder.to_mu[0].weight)
         module.idle = torch.nn.Linear(1, 1)
         return module
 
-    monkeypatch.setattr(check, "_module", blind)
+    monkeypatch.setattr(subject, "module_to_check", blind)
     check.main(config("sam"))
     said = capsys.readouterr().out
     assert "WARN  encoder   two different crops have the same latent" in said
@@ -92,8 +96,8 @@ def test_what_would_not_fit_is_not_tried(monkeypatch, capsys):
         assert batch_size <= 4
         return StepCost(batch_size, 1.0, 100.0 * batch_size)
 
-    monkeypatch.setattr("teacher.models.cost.step_cost", cost)
-    monkeypatch.setattr("teacher.models.cost.memory_limit_mb", lambda device: 430.0)
+    monkeypatch.setattr(checks, "step_cost", cost)
+    monkeypatch.setattr(checks, "memory_limit_mb", lambda device: 430.0)
     check.main(config("sam", batch_sizes=(1, 2, 4, 8)))
     said = capsys.readouterr().out
     assert "WARN  batch 4   1.00 images/s, 400 of 430 MB" in said
@@ -111,6 +115,6 @@ def test_the_cost_of_a_step_is_measured():
 
 
 def test_every_name_is_listed(capsys):
-    check.main(check.Config(list=True))
+    check.main(configured(check.Config, list=True))
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
     assert listed == {*TINY_BACKBONES, *TINY_SEVERAL, "margin"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from configs.build import build, configured, field_types
+from configs.build import build, configured, field_types, values_of
 from configs.command import parse_config
 from configs.errors import UserError
 from configs.files import write_json
@@ -102,15 +102,15 @@ def test_the_recipe_that_ships_plans_every_stage(tmp_path):
     recipe = recipe_from({"run_dir": str(tmp_path), "stages": stages}, RECIPE)
     plans = plan_stages(recipe, Fingerprints(tmp_path / "fingerprints.json"))
     assert len(plans) == 1 + 8 * len(teachers) + 2
-    trained = [plans[name].config for name in teachers]
-    assert len({getattr(each, "epochs", None) or each.max_epochs for each in trained}) == 1
-    assert len({each.batch_size for each in trained}) == 1
+    trained = [values_of(plans[name].config) for name in teachers]
+    assert len({each.get("epochs") or each["max_epochs"] for each in trained}) == 1
+    assert len({each["batch_size"] for each in trained}) == 1
     for name, each in zip(teachers, trained, strict=True):
         checked = plans[f"{name}_cost"].config
-        assert checked.backbone_options == each.backbone_options
-        assert checked.batch_sizes == (each.batch_size,)
-        assert checked.image_size == each.image_size
-        assert checked.latent_dim == getattr(each, "latent_dim", None) or each.embedding_dim
+        assert checked.encoder.backbone_options == each["backbone_options"]
+        assert checked.batch_sizes == (each["batch_size"],)
+        assert checked.model.image_size == each["image_size"]
+        assert checked.model.latent_dim == (each.get("latent_dim") or each["embedding_dim"])
 
 
 def test_a_row_is_what_its_stages_say(tmp_path):

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from configs.build import configured
 from configs.errors import UserError
 from data import crops
 from data.augmentation import PhotometryConfig
 from data.dataset import EarCrops
 from data.manifest import read_manifest
 from teacher.detector_training.data import LabelledViews
-from teacher.detector_training.unlabelled import consistency_loss, ramp, taught_points, with_unlabelled
+from teacher.detector_training.options import ViewOptions
+from teacher.detector_training.unlabelled import consistency_loss, points_to_find, ramp, with_unlabelled
 from teacher.finetune import Config, main
 from teacher.models.heatmaps import gaussian_targets
 from tests.drawn_ears import draw_ears
@@ -38,9 +40,13 @@ def config(folder, output_dir, **changes):
     small = {**SMALL_FINETUNING, "batch_size": 4, "ema_decay": 0.9}
     files = {name: folder / f"{name}.npy" for name in ("train", "val", "unlabelled")}
     files = {f"{name}_npy": path for name, path in files.items()}
-    return Config(
-        **{"checkpoint": folder / "vae.ckpt", **files, "output_dir": output_dir, **small, **changes}
-    )
+    given = {"checkpoint": folder / "vae.ckpt", **files, "output_dir": output_dir, **small, **changes}
+    return configured(Config, **given)
+
+
+def beside(labelled, folder, **views):
+    """The labelled views beside those of the ears without labels."""
+    return with_unlabelled(labelled, folder / "unlabelled.npy", False, ViewOptions(**views), SIDE_PX, seed=0)
 
 
 def moved_loss(matrix, found_unit, taught_unit, confidence):
@@ -85,9 +91,9 @@ def test_the_weight_grows_over_the_warm_up():
     assert ramp(0, 0) == 1
 
 
-def test_every_ear_without_labels_has_its_turn_and_its_warp_fits(folder, tmp_path):
+def test_every_ear_without_labels_has_its_turn_and_its_warp_fits(folder):
     labelled = LabelledViews(EarCrops(read_manifest(folder / "train.npy"), SIDE_PX), passes=2)
-    views = with_unlabelled(config(folder, tmp_path), labelled, SIDE_PX, 17)
+    views = beside(labelled, folder)
     assert len(views) == 20
     first, later = views[(0, 3)], views[(1, 3)]
     torch.testing.assert_close(first["plain"], later["plain"])  # 20 views an epoch, 10 ears: the same ear
@@ -96,10 +102,10 @@ def test_every_ear_without_labels_has_its_turn_and_its_warp_fits(folder, tmp_pat
     assert len(seen) == 10
 
 
-def test_the_warp_between_the_views_is_the_one_they_were_drawn_with(folder, tmp_path):
+def test_the_warp_between_the_views_is_the_one_they_were_drawn_with(folder):
     labelled = LabelledViews(EarCrops(read_manifest(folder / "train.npy"), SIDE_PX))
     unlit = PhotometryConfig(light=0, noise=0, blur=0, occlusion=0, jpeg=0)
-    views = with_unlabelled(config(folder, tmp_path, photometry=unlit), labelled, SIDE_PX, 17)
+    views = beside(labelled, folder, photometry=unlit)
     for index in range(10):
         item = views[(0, index)]
         plain, moved = (item[name].permute(1, 2, 0).numpy().astype(float) for name in ("plain", "moved"))
@@ -136,15 +142,15 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folder, tmp_path):
 def test_pseudo_labels_teach_at_first_and_half_in_the_end():
     own, confidence = torch.tensor([[[0.2, 0.2], [0.6, 0.4]]]), torch.tensor([[0.5, 1.0]])
     plain = torch.zeros(1, 3, SIDE_PX, SIDE_PX)
-    points, weight = taught_points(own, confidence, {"plain": plain}, 0.5)
+    points, weight = points_to_find(own, confidence, {"plain": plain}, 0.5)
     assert torch.equal(points, own)
     assert weight.tolist() == [[0.25, 0.5]]
-    told = torch.tensor([[[0.4, 0.2], [0.5, 0.5]]])
-    batch = {"plain": plain, "told_px": told * SIDE_PX - 0.5, "told": torch.tensor([[2, 0]])}
-    points, weight = taught_points(own, confidence, batch, 0.0)
-    torch.testing.assert_close(points[0, 0], told[0, 0])
-    assert weight.tolist() == [[1.0, 0.0]]  # nothing is said of the second point
-    points, weight = taught_points(own, confidence, batch, 1.0)
+    pseudo = torch.tensor([[[0.4, 0.2], [0.5, 0.5]]])
+    batch = {"plain": plain, "pseudo_px": pseudo * SIDE_PX - 0.5, "pseudo_visibility": torch.tensor([[2, 0]])}
+    points, weight = points_to_find(own, confidence, batch, 0.0)
+    torch.testing.assert_close(points[0, 0], pseudo[0, 0])
+    assert weight.tolist() == [[1.0, 0.0]]  # the second point has no pseudo-label
+    points, weight = points_to_find(own, confidence, batch, 1.0)
     torch.testing.assert_close(points[0], torch.tensor([[0.4 - 0.2 * 0.25 / 0.75, 0.2], [0.6, 0.4]]))
     torch.testing.assert_close(weight, torch.tensor([[0.75, 0.5]]))
 

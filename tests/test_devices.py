@@ -3,12 +3,12 @@
 import csv
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from configs.build import with_options
 from configs.files import read_json
 from configs.flags import to_flags
 from distill.teacher_maps.store import KeptMaps
@@ -39,7 +39,7 @@ def test_the_teacher(rendered, tmp_path, prefix):
     run("teacher.train", config)
     folder = tmp_path / "two"
     kept_in = folder / "prefix" if prefix else None
-    run("teacher.train", replace(config, output_dir=folder, devices=2, batch_size=4, prefix_dir=kept_in))
+    run("teacher.train", with_options(config, output_dir=folder, devices=2, batch_size=4, prefix_dir=kept_in))
     one, two = last_row(tmp_path / "one"), last_row(folder)
     assert one["step"] == two["step"], "as many steps of as many ears"
     assert float(two["val/psnr"]) == pytest.approx(float(one["val/psnr"]), abs=0.3)

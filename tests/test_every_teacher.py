@@ -1,12 +1,11 @@
 """Every teacher of the table from its training to both distilled students, with tiny networks."""
 
-import dataclasses
 import json
 
 import pytest
 import torch
 
-from configs.build import configured
+from configs.build import configured, with_options
 from distill import cache
 from distill import train as distill_train
 from students import evaluate as students_evaluate
@@ -40,21 +39,22 @@ def ears(tmp_path_factory):
 
 def train_teacher(name, ears, folder, **changes):
     """Two short epochs of teacher.train; the folder with best.ckpt."""
-    sizes = {**TINY_VAE, "freeze_layers": None, "backbone_options": OPTIONS[name]}
-    config = train.Config(
-        train_npy=ears / "train.npy",
-        val_npy=ears / "val.npy",
-        output_dir=folder,
-        backbone=name,
-        pretrained=False,
-        perceptual_weight=0,
-        epochs=2,
-        batch_size=3,
-        num_workers=0,
-        warmup_steps=1,
-        **sizes,
-    )
-    return train.main(dataclasses.replace(config, **changes))
+    given = {
+        "train_npy": ears / "train.npy",
+        "val_npy": ears / "val.npy",
+        "output_dir": folder,
+        "backbone": name,
+        "pretrained": False,
+        "perceptual_weight": 0,
+        "epochs": 2,
+        "batch_size": 3,
+        "num_workers": 0,
+        "warmup_steps": 1,
+        **TINY_VAE,
+        "freeze_layers": None,
+        "backbone_options": OPTIONS[name],
+    }
+    return train.main(configured(train.Config, **{**given, **changes}))
 
 
 @pytest.mark.parametrize("name", TEACHERS)
@@ -66,27 +66,31 @@ def test_from_training_to_both_students(name, ears, tmp_path):
 
 
 def test_the_margin_teacher_from_training_to_both_students(ears, tmp_path):
-    config = margin.Config(
-        ears / "train.npy", ears / "val.npy", tmp_path / "teacher", **TINY_MARGIN, max_epochs=2
+    config = configured(
+        margin.Config,
+        train_metadata=ears / "train.npy",
+        val_metadata=ears / "val.npy",
+        output_dir=tmp_path / "teacher",
+        **TINY_MARGIN,
+        max_epochs=2,
     )
     teacher = margin.main(config)
     follow_the_teacher(teacher / "best.ckpt", ears, tmp_path)
-    resumed = margin.main(dataclasses.replace(config, max_epochs=3, resume="auto"))
+    resumed = margin.main(with_options(config, max_epochs=3, resume="auto"))
     assert read_checkpoint(resumed / "last.ckpt")["epoch"] == 2
 
 
 def follow_the_teacher(checkpoint, ears, folder):
     """Evaluate, eigenears, fine-tune, keep maps, distil both students, evaluate them."""
-    teacher_evaluate.main(
-        teacher_evaluate.Config(checkpoint, ears / "val.npy", folder / "teacher_eval", pictured=2)
-    )
+    teacher_evaluate.main(teacher_evaluate.Config(checkpoint, ears / "val.npy", folder / "teacher_eval"))
     assert json.loads((folder / "teacher_eval" / "metrics.json").read_text())["psnr"] > 3
     eigenears.main(eigenears.Config(checkpoint, ears / "train.npy", folder / "eigenears", components=2))
     assert (folder / "eigenears" / "grid.png").is_file()
     detector = finetune.main(
-        finetune.Config(
-            checkpoint, ears / "train.npy", ears / "val.npy", folder / "ear_detector", steps=1,
-            min_steps_per_epoch=1, batch_size=4, width=16, heatmap_cells=16, stem_channels=8, num_workers=0,
+        configured(
+            finetune.Config, checkpoint=checkpoint, train_npy=ears / "train.npy", val_npy=ears / "val.npy",
+            output_dir=folder / "ear_detector", steps=1, min_steps_per_epoch=1, batch_size=4, num_workers=0,
+            fusion={"width": 16, "cells": 16, "stem_channels": 8},
         )
     ) / "best.ckpt"  # fmt: skip
     boxes, points = load_model(detector, "EarDetector")(torch.zeros(1, 3, 64, 64))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from configs.build import configured
 from configs.errors import UserError
 from data.augmentation import GeometryConfig
 from data.boxes import iou
@@ -40,7 +41,7 @@ def folder(tmp_path_factory):
 def config(folder, output_dir, **changes):
     small = {**SMALL_FINETUNING, "batch_size": 6, "val_npy": folder / "val.npy"}
     files = {"checkpoint": folder / "vae.ckpt", "train_npy": folder / "train.npy"}
-    return Config(**{**files, "output_dir": output_dir, **small, **changes})
+    return configured(Config, **{**files, "output_dir": output_dir, **small, **changes})
 
 
 def test_a_training_writes_all_that_is_promised(folder, tmp_path):

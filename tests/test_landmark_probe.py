@@ -46,7 +46,7 @@ def test_sources_stand_on_one_side_and_half_of_them_teach(npy):
     manifest = read_manifest(npy)
     ears = ProbeEars.of(manifest, npy, ears=0, seed=0)
     paths = ears.manifest.image_paths
-    teaching, measuring = set(paths[ears.teaching]), set(paths[~ears.teaching])
+    teaching, measuring = set(paths[ears.training]), set(paths[~ears.training])
     assert len(teaching) == len(measuring) == 6
     assert not teaching & measuring
     assert len(ProbeEars.of(manifest, npy, ears=10, seed=0).manifest) == 10

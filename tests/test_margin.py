@@ -1,20 +1,20 @@
 """The margin teacher: losses by hand, pseudo-classes against random ones, the command, a plain Trainer."""
 
 import math
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from configs.build import configured, with_options
 from configs.command import parse_config
 from configs.errors import UserError
 from data.manifest import Manifest, write_manifest
 from teacher.checkpoint import read_checkpoint
 from teacher.margin.__main__ import Config, main
 from teacher.margin.heads import MetricHead
-from teacher.margin.module import EarTeacherLightningModule, agreement, same_ear_found, second_look
+from teacher.margin.module import EarTeacherLightningModule, agreement, closer_and_darker, same_ear_found
 from teacher.margin.pseudo_classes import clustered_classes, number_of_classes, random_classes
 from teacher.models.margin_teacher import MarginTeacher
 from teacher.models.registry import load_model
@@ -49,7 +49,8 @@ def coloured(tmp_path_factory):
 
 def config(folder, output_dir, **changes):
     given = {**TINY_MARGIN, "batch_size": 8, "max_epochs": 2, **changes}
-    return Config(folder / "train_teacher.npy", folder / "val_teacher.npy", output_dir, **given)
+    files = {"train_metadata": folder / "train_teacher.npy", "val_metadata": folder / "val_teacher.npy"}
+    return configured(Config, **files, output_dir=output_dir, **given)
 
 
 def head(loss, **changes):
@@ -198,9 +199,9 @@ def test_its_variants_train(coloured, tmp_path, changes):
     assert not (folder / "reconstruction_collages").exists()
 
 
-def test_a_second_look_is_recognised_by_what_is_seen():
+def test_a_changed_view_is_recognised_by_what_is_seen():
     images = torch.rand(4, 3, 64, 64) * 2 - 1
-    looks = second_look(images)
+    looks = closer_and_darker(images)
     assert looks.shape == images.shape and (looks.mean() - images.mean()) < -0.1
     first = torch.eye(4)
     assert same_ear_found(first, first) == 1
@@ -210,8 +211,8 @@ def test_a_second_look_is_recognised_by_what_is_seen():
 def test_flags_may_have_underscores_or_hyphens(tmp_path):
     words = "--max_epochs 3 --num-pseudo-classes 8 --pretrained_path x.pth --experiment-name a --no-augment"
     found = parse_config(Config, words.split(), "teacher.margin")
-    assert (found.max_epochs, found.num_pseudo_classes, found.pretrained_path) == (3, 8, "x.pth")
-    assert (found.experiment_name, found.augment) == ("a", False)
+    assert (found.schedule.max_epochs, found.loss.num_pseudo_classes) == (3, 8)
+    assert (found.model.pretrained_path, found.experiment_name, found.crops.augment) == ("x.pth", "a", False)
 
 
 @pytest.mark.parametrize(
@@ -230,4 +231,4 @@ def test_settings_that_make_no_sense(coloured, tmp_path, changes, message):
         main(config(coloured, tmp_path, **changes))
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="renew_epochs=0"):
-        replace(config(coloured, tmp_path), renew_epochs=0)
+        with_options(config(coloured, tmp_path), renew_epochs=0)

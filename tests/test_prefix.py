@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from teacher.vae_training.frozen_prefix import RECORD, TOKENS, keep_prefix
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
@@ -20,8 +19,9 @@ from data.manifest import read_manifest
 from data.transforms import Geometry, Photometry
 from teacher import train
 from teacher.checkpoint import read_checkpoint
-from teacher.vae_training import frozen_prefix as prefix
+from teacher.vae_training import frozen_features
 from teacher.vae_training.correspondence import Correspondence
+from teacher.vae_training.frozen_features import RECORD, TOKENS, cache_features
 from teacher.vae_training.losses import LossWeights
 from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config
@@ -63,7 +63,7 @@ def test_the_loss_and_its_gradients_are_those_of_a_live_step(rendered, tmp_path,
     weights = LossWeights(perceptual=0, matching=float(pairs), exchange=float(pairs))
     matched = Correspondence("feat2", vae.map_channels) if pairs else None
     module = EarVAEModule(vae, weights, 1e-3, correspondence=matched)
-    kept = keep_prefix(tmp_path, vae.encoder.backbone, views, DRAWN, batch_size=4)
+    kept = cache_features(tmp_path, vae.encoder.backbone, views, DRAWN, batch_size=4)
     assert np.load(tmp_path / TOKENS, mmap_mode="r").shape == (7, 3, 1 + pairs, 4, 4, 32)
     sampler = EpochSampler(views)
     for epoch in (0, 4):
@@ -84,8 +84,8 @@ def test_the_loss_and_its_gradients_are_those_of_a_live_step(rendered, tmp_path,
 
 def test_a_killed_computation_goes_on(rendered, tmp_path, monkeypatch):
     views, vae = ears(rendered), frozen_vae()
-    whole = keep_prefix(tmp_path / "whole", vae.encoder.backbone, views, DRAWN, batch_size=6)
-    begin, calls = prefix._begin, []
+    whole = cache_features(tmp_path / "whole", vae.encoder.backbone, views, DRAWN, batch_size=6)
+    begin, calls = frozen_features._begin, []
 
     def killed_at_the_fourth(*args):
         calls.append(args)
@@ -93,37 +93,39 @@ def test_a_killed_computation_goes_on(rendered, tmp_path, monkeypatch):
             raise RuntimeError("killed")
         return begin(*args)
 
-    monkeypatch.setattr(prefix, "RECORD_EVERY", 1)
-    monkeypatch.setattr(prefix, "_begin", killed_at_the_fourth)
+    monkeypatch.setattr(frozen_features, "RECORD_EVERY", 1)
+    monkeypatch.setattr(frozen_features, "_begin", killed_at_the_fourth)
     with pytest.raises(RuntimeError, match="killed"):
-        keep_prefix(tmp_path / "cut", vae.encoder.backbone, views, DRAWN, batch_size=6)
+        cache_features(tmp_path / "cut", vae.encoder.backbone, views, DRAWN, batch_size=6)
     assert json.loads((tmp_path / "cut" / RECORD).read_text())["finished"] == 4
     calls.clear()
-    monkeypatch.setattr(prefix, "_begin", lambda *args: calls.append(args) or begin(*args))
-    resumed = keep_prefix(tmp_path / "cut", vae.encoder.backbone, views, DRAWN, batch_size=6)
+    monkeypatch.setattr(frozen_features, "_begin", lambda *args: calls.append(args) or begin(*args))
+    resumed = cache_features(tmp_path / "cut", vae.encoder.backbone, views, DRAWN, batch_size=6)
     assert len(calls) == 1 + 2  # three ears are left, two fit a batch
     for row in range(7):
         for view in range(3):
             assert torch.equal(resumed[view, row]["tokens"], whole[view, row]["tokens"])
     calls.clear()
-    keep_prefix(tmp_path / "cut", vae.encoder.backbone, views, DRAWN, batch_size=6)
+    cache_features(tmp_path / "cut", vae.encoder.backbone, views, DRAWN, batch_size=6)
     assert not calls, "finished: only read"
 
 
 def test_other_weights_and_views_are_refused(rendered, tmp_path):
-    keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered), DRAWN, batch_size=6)
+    cache_features(tmp_path, frozen_vae().encoder.backbone, ears(rendered), DRAWN, batch_size=6)
     with pytest.raises(UserError, match="other frozen_sha256"):
-        keep_prefix(tmp_path, frozen_vae(seed=1).encoder.backbone, ears(rendered), DRAWN, batch_size=6)
+        cache_features(tmp_path, frozen_vae(seed=1).encoder.backbone, ears(rendered), DRAWN, batch_size=6)
     with pytest.raises(UserError, match="other inputs"):
-        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, pairs=True), DRAWN, batch_size=6)
+        cache_features(
+            tmp_path, frozen_vae().encoder.backbone, ears(rendered, pairs=True), DRAWN, batch_size=6
+        )
     with pytest.raises(UserError, match="other seed, views"):
-        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered, draws=2), {"seed": 1}, 6)
+        cache_features(tmp_path, frozen_vae().encoder.backbone, ears(rendered, draws=2), {"seed": 1}, 6)
 
 
 def test_a_disk_without_room_is_refused(rendered, tmp_path, monkeypatch):
-    monkeypatch.setattr(prefix.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(frozen_features.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(UserError, match="1,000 are free"):
-        keep_prefix(tmp_path, frozen_vae().encoder.backbone, ears(rendered), DRAWN, batch_size=6)
+        cache_features(tmp_path, frozen_vae().encoder.backbone, ears(rendered), DRAWN, batch_size=6)
     assert not (tmp_path / TOKENS).exists()
 
 

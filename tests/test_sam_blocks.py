@@ -143,11 +143,12 @@ def test_the_frozen_part_and_the_rest_are_the_whole():
 
 
 def test_the_input_size_is_chosen_once():
-    assert with_input_size({}, None) == {"input_size": 256}
-    assert with_input_size({"input_size": 64}, None) == {"input_size": 64}
-    assert with_input_size({"num_hidden_layers": 2}, 512) == {"num_hidden_layers": 2, "input_size": 512}
+    assert with_input_size({}) == {"input_size": 256}
+    assert with_input_size({"input_size": None}) == {"input_size": 256}
+    small = {"num_hidden_layers": 2, "input_size": 64}
+    assert with_input_size(small) == small
     for wrong in (100, 112, 1040):
         with pytest.raises(UserError, match="from 128 to 1024"):
-            with_input_size({}, wrong)
-    with pytest.raises(UserError, match="give one"):
-        with_input_size({"input_size": 64}, 128)
+            with_input_size({"input_size": wrong})
+    with pytest.raises(UserError, match="patches' 16 px"):
+        with_input_size({**small, "input_size": 100})

@@ -23,12 +23,13 @@ def test_half_the_bytes_the_same_reconstruction(tmp_path: Path):
     assert (shipped(images)[0] - vae(images)[0]).abs().max() < 0.01
 
 
-def test_an_existing_file_stays_and_a_large_one_is_refused(tmp_path: Path):
+def test_an_existing_file_stays_and_a_large_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     whole = save_weights(tmp_path / "whole.ckpt", EarVAE(**TINY), "EarVAE")
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(UserError, match="is there already"):
         main(Config(whole, tmp_path / "mine"))
     assert (tmp_path / "mine").read_text() == "mine"
+    monkeypatch.setattr("teacher.ship.MAX_MB", 0.001)
     with pytest.raises(UserError, match=r"the limit is 0\.001 MB"):
-        main(Config(whole, tmp_path / "small.ckpt", max_mb=0.001))
+        main(Config(whole, tmp_path / "small.ckpt"))
     assert not (tmp_path / "small.ckpt").exists()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from configs.build import configured, with_options
 from configs.errors import UserError
 from teacher.models.registry import load_model
 from teacher.vae_training import staged
@@ -22,29 +23,40 @@ def ears(tmp_path_factory):
 def config(folder, **changes):
     from teacher.train import Config
 
-    return Config(train_npy=folder, val_npy=folder, output_dir=folder, backbone="staged", **changes)
+    return configured(
+        Config, train_npy=folder, val_npy=folder, output_dir=folder, backbone="staged", **changes
+    )
+
+
+def stages(folder, **changes):
+    """What teacher.train is told in either stage, as it tells them apart."""
+    whole = config(folder, **changes)
+    changed = staged.stage_changes(
+        whole.encoder.backbone_options, whole.epochs, whole.max_minutes, whole.output_dir
+    )
+    return [with_options(whole, **each) for each in changed]
 
 
 def test_epochs_and_minutes_are_shared(tmp_path):
     given = {"first": "resnet50", "first_share": 0.25, "then_options": {"input_size": 256}}
-    first, then = staged.stage_configs(
-        config(
-            tmp_path, backbone_options=given, epochs=8, max_minutes=20.0, weights="sam.pth", freeze_layers=3
-        )
+    first, then = stages(
+        tmp_path, backbone_options=given, epochs=8, max_minutes=20.0, weights="sam.pth", freeze_layers=3
     )
-    assert (first.backbone, first.epochs, first.max_minutes, first.weights) == ("resnet50", 2, 5.0, "")
-    assert (then.backbone, then.epochs, then.max_minutes, then.weights) == ("sam", 6, 15.0, "sam.pth")
-    assert (first.freeze_layers, then.freeze_layers) == (None, 3)
-    assert then.backbone_options == {"input_size": 256}
-    assert then.carry_over == str(tmp_path / "first" / "best.ckpt")
-    short = staged.stage_configs(config(tmp_path, backbone_options={"first_share": 0.01}, epochs=2))
+    assert (first.encoder.backbone, first.epochs, first.max_minutes) == ("resnet50", 2, 5.0)
+    assert (then.encoder.backbone, then.epochs, then.max_minutes) == ("sam", 6, 15.0)
+    assert (first.encoder.weights, then.encoder.weights) == ("", "sam.pth")
+    assert (first.encoder.freeze_layers, then.encoder.freeze_layers) == (None, 3)
+    assert then.encoder.backbone_options == {"input_size": 256}
+    assert then.init_checkpoint == str(tmp_path / "first" / "best.ckpt")
+    short = stages(tmp_path, backbone_options={"first_share": 0.01}, epochs=2)
     assert [stage.epochs for stage in short] == [1, 1]
 
 
 def test_a_resumed_one_goes_on_in_the_stage_where_it_was(tmp_path):
-    def stages_trained(**changes):
+    def stages_trained(resume=""):
         trained = []
-        staged.train_staged(config(tmp_path, **changes), lambda stage: trained.append(stage.backbone))
+        changes = staged.stage_changes({}, 60, 0.0, tmp_path)
+        staged.train_in_stages(*changes, tmp_path, resume, lambda stage: trained.append(stage["backbone"]))
         return trained
 
     (tmp_path / "first").mkdir()
@@ -76,4 +88,4 @@ def test_the_decoder_of_the_first_stage_is_that_of_the_second(ears, tmp_path):
 )
 def test_stages_that_make_no_sense(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
-        staged.stage_configs(config(tmp_path, **changes))
+        stages(tmp_path, **changes)

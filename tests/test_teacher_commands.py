@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from configs.build import configured, with_options
 from configs.errors import UserError
 from data.augmentation import GeometryConfig, PhotometryConfig
 from data.bootstrap import interval_of_mean
@@ -17,6 +17,7 @@ from data.manifest import read_manifest
 from data.tensors import to_signed
 from teacher import eigenears, embed, evaluate, train
 from teacher.checkpoint import read_checkpoint
+from teacher.models.embeddings import embed_images, most_similar
 from teacher.models.registry import load_model
 from teacher.pictures import pairs_grid, to_pixels
 from tests.tiny_teacher import TINY_VAE, tiny_vae
@@ -25,21 +26,21 @@ pytestmark = pytest.mark.trains
 
 
 def train_config(rendered, folder, **changes):
-    sizes = {**TINY_VAE, "freeze_layers": 0}
-    config = train.Config(
-        train_npy=rendered / "train_teacher.npy",
-        val_npy=rendered / "val_teacher.npy",
-        output_dir=folder,
-        pretrained=False,
-        perceptual_weight=0,
-        epochs=2,
-        batch_size=8,
-        num_workers=0,
-        lr=1e-3,
-        warmup_steps=2,
-        **sizes,
-    )
-    return replace(config, **changes)
+    given = {
+        "train_npy": rendered / "train_teacher.npy",
+        "val_npy": rendered / "val_teacher.npy",
+        "output_dir": folder,
+        "pretrained": False,
+        "perceptual_weight": 0,
+        "epochs": 2,
+        "batch_size": 8,
+        "num_workers": 0,
+        "lr": 1e-3,
+        "warmup_steps": 2,
+        **TINY_VAE,
+        "freeze_layers": 0,
+    }
+    return configured(train.Config, **{**given, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +125,9 @@ def test_train_says_what_is_wrong_before_it_starts(rendered, tmp_path, changes, 
     assert not list(tmp_path.iterdir())
 
 
-def test_evaluate(rendered, trained, tmp_path):
-    evaluate.main(evaluate.Config(trained / "best.ckpt", rendered / "val_teacher.npy", tmp_path, pictured=6))
+def test_evaluate(rendered, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "PICTURED", 6)
+    evaluate.main(evaluate.Config(trained / "best.ckpt", rendered / "val_teacher.npy", tmp_path))
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     kept = json.loads((trained / "metrics.json").read_text())
     assert metrics["psnr"] == pytest.approx(kept["psnr"], abs=1e-3)
@@ -217,8 +219,8 @@ def test_embed_images_takes_tensors_and_pictures_alike():
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     tensor = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
     by_hand = model.eval().encode(to_signed(tensor))[0].detach().numpy()
-    np.testing.assert_allclose(embed.embed_images(model, tensor, batch_size=2), by_hand, atol=1e-5)
-    np.testing.assert_allclose(embed.embed_images(model, list(pictures)), by_hand, atol=1e-5)
+    np.testing.assert_allclose(embed_images(model, tensor, batch_size=2), by_hand, atol=1e-5)
+    np.testing.assert_allclose(embed_images(model, list(pictures)), by_hand, atol=1e-5)
 
 
 def test_most_similar_against_a_loop():
@@ -234,7 +236,7 @@ def test_most_similar_against_a_loop():
     by_hand = sorted(
         ((max(cosine(row, view) for view in views), i) for i, row in enumerate(embeddings)), reverse=True
     )
-    rows, cosines = embed.most_similar(embeddings, views, top=4)
+    rows, cosines = most_similar(embeddings, views, top=4)
     assert rows.tolist() == [i for _, i in by_hand[:4]]
     np.testing.assert_allclose(cosines, [value for value, _ in by_hand[:4]])
 
@@ -278,5 +280,5 @@ def test_places_are_matched_between_two_views_and_probed_while_it_trains(rendere
     assert 0 < float(row["val/probe_pyramid"]) < 1
     kept = read_checkpoint(tmp_path / "best.ckpt")["state_dict"]
     assert not [name for name in kept if "projector" in name], "the projector serves training alone"
-    train.main(replace(config, epochs=2, resume="auto"))
+    train.main(with_options(config, epochs=2, resume="auto"))
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 3

@@ -27,9 +27,7 @@ SMALL_FINETUNING = {
     "epochs": 2,
     "min_steps_per_epoch": 3,
     "num_workers": 0,
-    "width": 16,
-    "heatmap_cells": 16,
-    "stem_channels": 8,
+    "fusion": {"width": 16, "cells": 16, "stem_channels": 8},
     "warmup_steps": 2,
 }
 

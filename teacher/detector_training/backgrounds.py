@@ -1,4 +1,4 @@
-"""Windows without an ear, cut from the same photographs: they teach EarDetector to say that there is none."""
+"""Windows without an ear, cut from the same photographs: the negatives of EarDetector's ear-or-not."""
 
 from __future__ import annotations
 

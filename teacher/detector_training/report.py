@@ -87,9 +87,9 @@ def detector_report(predictions: dict[str, np.ndarray], names: Sequence[str] | N
     report["confidence_rank_correlation"] = rank_correlation(predictions["confidence"][ears][seen], -distance)
     hidden = seen & (visibility == HIDDEN)
     if hidden.any() and (visibility == VISIBLE).any():
-        said = predictions["visible"][ears] > 0.5
+        visible = predictions["visible"][ears] > 0.5
         report["visibility_accuracy"] = float(
-            (said[visibility == VISIBLE].mean() + (~said[visibility == HIDDEN]).mean()) / 2
+            (visible[visibility == VISIBLE].mean() + (~visible[visibility == HIDDEN]).mean()) / 2
         )
     return report
 

@@ -28,7 +28,7 @@ from teacher.vae_training.quality import reconstruction_quality
 COLLAGES = "reconstruction_collages"
 CLASSES = "pseudo_classes"  # their name in a checkpoint
 READ_BATCH = 64
-ZOOM, DIM = 1.15, 0.8  # of the second look at held-out ears
+ZOOM, DIM = 1.15, 0.8  # of the changed view of held-out ears
 
 
 class EarTeacherLightningModule(ScheduledModule):
@@ -82,7 +82,7 @@ class EarTeacherLightningModule(ScheduledModule):
         self.number_of_classes, self.clusters = num_pseudo_classes, pseudo_classes == "clustered"
         self.renew_epochs, self.num_collage_samples = renew_epochs, num_collage_samples
         self.classes: Tensor | None = None  # (ears,) int64, by row of the training set
-        self._looks: list[tuple[Tensor, Tensor]] = []
+        self._embeddings: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         target = self._seen(batch["target"])
@@ -106,11 +106,11 @@ class EarTeacherLightningModule(ScheduledModule):
         for name, values in quality.items():
             shown = name in ("psnr", "ssim")
             self.log(f"val/{name}", values.mean(), prog_bar=shown, batch_size=len(target), sync_dist=True)
-        self._looks.append((embeddings.float(), self.model.encode(second_look(target))[0].float()))
+        self._embeddings.append((embeddings.float(), self.model.encode(closer_and_darker(target))[0].float()))
 
     def on_validation_epoch_end(self) -> None:
-        first, second = (torch.cat(parts) for parts in zip(*self._looks, strict=True))
-        self._looks.clear()
+        first, second = (torch.cat(parts) for parts in zip(*self._embeddings, strict=True))
+        self._embeddings.clear()
         self.log("val/same_ear", same_ear_found(first, second), sync_dist=True)
 
     def on_train_epoch_start(self) -> None:
@@ -181,7 +181,7 @@ class Collages(ReconstructionPictures):
         super().on_train_epoch_end(trainer, pl_module)
 
 
-def second_look(images: Tensor) -> Tensor:
+def closer_and_darker(images: Tensor) -> Tensor:
     """(B, 3, S, S) in [-1, 1] nearer and darker, the same way every time."""
     side = images.shape[-1]
     border = round(side * (1 - 1 / ZOOM) / 2)
@@ -190,7 +190,7 @@ def second_look(images: Tensor) -> Tensor:
 
 
 def same_ear_found(first: Tensor, second: Tensor) -> float:
-    """Share of ears whose second look is nearer, by cosine, to their own first than to any other's.
+    """Share of ears whose changed view is nearer, by cosine, to their own plain one than to any other's.
 
     first, second: (N, D), row by row of the same ears.
     """

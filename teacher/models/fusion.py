@@ -1,7 +1,7 @@
 """One fine map out of a pyramid: global, deep and shallow maps summed while the grid is doubled.
 
-The warning in the first trials was that an early, local map does not tell one fold from another, and that a
-deep 4x4 one cannot say where it lies. A point needs both, hence the sum of all of them (Lin et al., Feature
+In the first trials an early, local map did not tell one fold from another, and a deep 4x4 one did not locate
+it. A point needs both, hence the sum of all of them (Lin et al., Feature
 Pyramid Networks, CVPR 2017), and a thin stem on the pixels for the last quarter of a cell.
 """
 

@@ -1,5 +1,5 @@
-"""Find and read published weights: a given path, the local cache, the network; or say at once what to put
-where.
+"""Find and read published weights: a given path, the local cache, the network; else an error at once that
+names what to put where.
 """
 
 from __future__ import annotations

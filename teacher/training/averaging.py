@@ -1,4 +1,4 @@
-"""Averaged weights: what a training validates and saves, and what can teach the training itself."""
+"""Averaged weights: what a training validates and saves, and what predicts for ears without labels."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """What a teacher's maps know of landmarks: a linear reader on each frozen map.
 
-One 1x1 convolution to a heatmap a landmark, read by soft-argmax; half of the ears teach it, the others
-measure it. A map that tells one fold from another gives a low error, however good or bad its reconstructions
-look: it says early in a training whether the teacher will be worth distilling, and which of its maps.
+One 1x1 convolution to a heatmap a landmark, read by soft-argmax; it learns from half of the ears
+and is measured on the others. A map that tells one fold from another gives a low error, whatever its
+reconstructions look like: so it shows early in a training whether the teacher will be worth distilling, and
+which of its maps.
 """
 
 from __future__ import annotations
@@ -46,20 +47,20 @@ class LandmarkProbe(Callback):
 
 @dataclass(frozen=True)
 class ProbeCrops:
-    """Crops with their landmarks, and which of them teach."""
+    """Crops with their landmarks, and which of them the reader learns from."""
 
     images: Tensor  # (N, 3, S, S) uint8
     points_px: Tensor  # (N, K, 2)
     visibility: Tensor  # (N, K)
-    teaching: np.ndarray  # (N,) bool
+    training: np.ndarray  # (N,) bool
 
 
 @dataclass(frozen=True)
 class ProbeEars:
-    """Labelled ears, half of whose sources teach."""
+    """Labelled ears; the reader learns from half of their sources."""
 
     manifest: Manifest
-    teaching: np.ndarray  # (N,) bool
+    training: np.ndarray  # (N,) bool
 
     @classmethod
     def of(cls, manifest: Manifest, path: Path, ears: int, seed: int) -> ProbeEars:
@@ -87,7 +88,7 @@ class ProbeEars:
         stacked = {
             name: torch.stack([item[name] for item in items]) for name in ("image", "points_px", "visibility")
         }
-        return ProbeCrops(stacked["image"], stacked["points_px"], stacked["visibility"], self.teaching)
+        return ProbeCrops(stacked["image"], stacked["points_px"], stacked["visibility"], self.training)
 
 
 def probe(
@@ -136,9 +137,9 @@ def _standardised(maps: Tensor) -> Tensor:
 
 
 def reader_error(maps: Tensor, crops: ProbeCrops) -> float:
-    """Mean NME of a linear reader trained on the teaching ears. maps: (N, C, h, h), standardised."""
+    """Mean NME of a linear reader trained on half of the ears. maps: (N, C, h, h), standardised."""
     image_px = crops.images.shape[-1]
-    teaching = torch.from_numpy(np.flatnonzero(crops.teaching))
+    training = torch.from_numpy(np.flatnonzero(crops.training))
     points_unit = (crops.points_px + 0.5) / image_px
     reader = nn.Conv2d(maps.shape[1], points_unit.shape[1], 1)
     nn.init.zeros_(reader.weight)
@@ -146,14 +147,14 @@ def reader_error(maps: Tensor, crops: ProbeCrops) -> float:
     optimizer = torch.optim.AdamW(reader.parameters(), lr=PROBE_LR, weight_decay=0.01)
     falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, PROBE_STEPS)
     for _ in range(PROBE_STEPS):
-        rows = teaching[torch.randperm(len(teaching))[:PROBE_BATCH]]
+        rows = training[torch.randperm(len(training))[:PROBE_BATCH]]
         optimizer.zero_grad()
         heatmap_loss(reader(maps[rows]), points_unit[rows], crops.visibility[rows]).backward()
         optimizer.step()
         falling.step()
     with torch.no_grad():
-        found_unit, _ = soft_argmax(reader(maps[~torch.from_numpy(crops.teaching)]))
-    measured = ~crops.teaching
+        found_unit, _ = soft_argmax(reader(maps[~torch.from_numpy(crops.training)]))
+    measured = ~crops.training
     found_px = found_unit.numpy() * image_px - 0.5
     errors = nme(found_px, crops.points_px.numpy()[measured], crops.visibility.numpy()[measured])
     return float(np.nanmean(errors))
