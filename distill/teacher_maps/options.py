@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from configs.errors import UserError
-from configs.groups import Fixed, Gone, Renamed
+from configs.groups import Fixed, Gone, Ignored, Renamed
 from data.augmentation import GeometryConfig
 
 PRECISIONS = ("32", "bf16-mixed")
@@ -38,8 +38,8 @@ class MapOptions:
     """How the augmented views are drawn."""
     GONE: ClassVar[Mapping[str, Gone]] = {
         "crop_px": Fixed(CROP_PX, "every landmarker takes crops of that side"),
-        "shard_crops": Fixed(CROPS_A_SHARD, "no run needed another"),
-        "batch_size": Fixed(BATCH_SIZE, "no run needed another"),
+        "shard_crops": Ignored("how many crops a file has changes no result"),
+        "batch_size": Ignored("it changes nothing but the time"),
     }
 
     def __post_init__(self) -> None:
