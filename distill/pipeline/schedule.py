@@ -40,7 +40,7 @@ def run_stages(
     return _Schedule(recipe, plans, chosen, force, jobs, keep_going).run()
 
 
-def stage_command(config: Any) -> list[str]:
+def stage_command(config: object) -> list[str]:
     """The command, as words, that a stage with this configuration is."""
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):

@@ -14,7 +14,7 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
-def settings_of(config: Any) -> dict[str, Any]:
+def settings_of(config: object) -> dict[str, Any]:
     """{dotted option: plain value} of a Config, those without effect left out."""
     return {key: value for key, value in _flat(plain(config)) if key not in WITHOUT_EFFECT}
 
