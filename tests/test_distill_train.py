@@ -216,10 +216,11 @@ def test_the_ear_detectors_twin_differs_in_the_encoder_alone(kept, tmp_path):
     heads, encoders = [], []
     for from_scratch in (False, True):
         folder = finetune.main(
-            finetune.Config(
-                kept / "vae.ckpt", kept / "crops.npy", kept / "val.npy", tmp_path / str(from_scratch),
-                labels=4, from_scratch=from_scratch, steps=1, min_steps_per_epoch=1, batch_size=2, lr=0.0,
-                width=16, heatmap_cells=16, stem_channels=8, num_workers=0, seed=3,
+            configured(
+                finetune.Config, checkpoint=kept / "vae.ckpt", train_npy=kept / "crops.npy",
+                val_npy=kept / "val.npy", output_dir=tmp_path / str(from_scratch), labels=4,
+                from_scratch=from_scratch, steps=1, min_steps_per_epoch=1, batch_size=2, lr=0.0,
+                fusion={"width": 16, "cells": 16, "stem_channels": 8}, num_workers=0, seed=3,
             )
         )  # fmt: skip
         state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
