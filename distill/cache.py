@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.groups import Flat, Gone, Removed, Renamed
+from configs.groups import Flat, Gone, Ignored, Removed, Renamed
 from configs.provenance import write_provenance
 from distill.teacher_maps.options import (
     BATCH_SIZE,
@@ -46,7 +46,7 @@ class Config:
     compute: Flat[ComputeOptions] = field(default_factory=ComputeOptions)
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_train_npy": Renamed("train_npy", joins=True),
-        "num_nodes": Removed("it is found where SLURM or torchrun starts the command: docs/cluster.md"),
+        "num_nodes": Ignored("SLURM and torchrun say on how many machines the command runs: docs/cluster.md"),
         "margin": Removed("it stands in the manifest: data.prepare --margin"),
         "scheme": Removed("it stands in the manifest: data.prepare --scheme"),
     }
@@ -62,11 +62,13 @@ def main(config: Config) -> Path | None:
     from distill.teacher_maps.launch import launch
     from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops, read_ears
     from distill.teacher_maps.store import MapWriter
+    from teacher.checkpoint import require_margin
 
     maps, labelling, compute, folder = config.maps, config.labeller, config.compute, config.output_dir
     fabric = launch(compute.devices)
     manifest, bf16 = read_ears(*config.train_npy), compute.precision != "32"
     teacher = FrozenTeacher.load(config.checkpoint, bf16=bf16).to(fabric.device)
+    require_margin(manifest.crops, teacher.crops, "train_npy", f"{config.checkpoint}")
     numbering = CropNumbering(CROP_PX, manifest.crops.margin, compute.seed, maps.geometry)
     numbered = NumberedCrops(manifest, numbering)
     computer = MapComputer(

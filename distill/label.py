@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from configs.command import run_command
-from configs.groups import Fixed, Gone, Removed
+from configs.groups import Fixed, Gone, Ignored, Removed
 from configs.provenance import write_provenance
 from distill.teacher_maps.options import AGREEMENT_LIMIT, PSEUDO_LABELLED
 
@@ -34,7 +34,7 @@ class Config:
     """Folder of the manifest."""
     GONE: ClassVar[Mapping[str, Gone]] = {
         "agreement_limit": Fixed(AGREEMENT_LIMIT, "no recipe needed another"),
-        "batch_size": Fixed(64, "it changes nothing but memory"),
+        "batch_size": Ignored("it changes nothing but the time"),
         "margin": Removed("it stands in student.pt: data.prepare --margin, before the training"),
         "scheme": Removed("it stands in student.pt: data.prepare --scheme, before the training"),
     }

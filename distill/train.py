@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.groups import Flat, Gone, Removed, Renamed
+from configs.groups import Flat, Gone, Ignored, Removed, Renamed
 from configs.provenance import write_provenance
 from distill.student.options import (
     GRADIENT_CLIP,
@@ -60,7 +60,7 @@ class Config:
     trainer: Flat[TrainerOptions] = field(default_factory=TrainerOptions)
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_train_npy": Renamed("train_npy", joins=True),
-        "num_nodes": Removed("it is found where SLURM or torchrun starts the command: docs/cluster.md"),
+        "num_nodes": Ignored("SLURM and torchrun say on how many machines a training runs: docs/cluster.md"),
         "scheme": Removed("it stands in the manifest: data.prepare --scheme"),
     }
 

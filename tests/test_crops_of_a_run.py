@@ -32,7 +32,10 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("crops")
     ears = read_manifest(draw_ears(folder, "own", photographs=5, seed=0))
     write_manifest(folder / "wide.npy", replace(ears, crops=SETTINGS))
-    save_weights(folder / "vae.ckpt", tiny_vae(), "EarVAE")
+    teacher = tiny_vae()
+    save_weights(folder / "own.ckpt", teacher, "EarVAE")
+    teacher.crops = CropSettings(0.25)
+    save_weights(folder / "wide.ckpt", teacher, "EarVAE")
     write_manifest(folder / "swapped.npy", replace(ears, crops=CropSettings(scheme=SETTINGS.scheme)))
     for name in ("own", "wide", "swapped"):
         cache.main(keeping(folder, name, f"{name}_maps"))
@@ -41,7 +44,8 @@ def folder(tmp_path_factory):
 
 def keeping(folder, manifest, maps):
     values = {"train_npy": folder / f"{manifest}.npy", "output_dir": folder / maps, "num_workers": 0}
-    return configured(cache.Config, checkpoint=folder / "vae.ckpt", grid=4, views=2, **values)
+    teacher = folder / ("wide.ckpt" if manifest == "wide" else "own.ckpt")
+    return configured(cache.Config, checkpoint=teacher, grid=4, views=2, **values)
 
 
 def training(folder, output_dir, **changes):
@@ -84,6 +88,8 @@ def test_two_are_refused(folder, tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             train.main(with_options(config, **changes))
+    with pytest.raises(UserError, match=r"train_npy is of crops with a margin of 0.25, \S*own.ckpt of 0.1"):
+        cache.main(with_options(keeping(folder, "wide", "none"), checkpoint=folder / "own.ckpt"))
     with pytest.raises(UserError, match=r"wide.npy is of crops with a margin of 0.25, \S*own.pt of 0.1"):
         label.main(label.Config(own, folder / "wide.npy", tmp_path / "labels"))
 

@@ -40,7 +40,7 @@ def detector_data(
         raise UserError(f"val_npy is {labels.val_npy}: held-out frames with ears are needed to measure AP.")
     held_out = Frames(val, image_px)
     val_loader = ear_loader(held_out, VAL_BATCH, num_workers, seed, train=False, collate_fn=collate_frames)
-    pseudo_labelled = pseudo_labelled_frames(distillation)
+    pseudo_labelled = read_pseudo_labelled(distillation)
     with_maps = distillation.distill and (pseudo_labelled is None or distillation.maps is not None)
     kept = open_maps(distillation.maps, train) if with_maps else None
     if kept is not None and augmentation.frame.flip > 0:
@@ -87,7 +87,7 @@ def labelled_frames(train: Manifest, labels: LabelOptions, seed: int) -> tuple[M
     return labelled, rows_within(labelled, train)
 
 
-def pseudo_labelled_frames(distillation: DistillationOptions) -> Manifest | None:
+def read_pseudo_labelled(distillation: DistillationOptions) -> Manifest | None:
     """Frames that a detector labelled, where they are trained on."""
     path = distillation.pseudo_labelled_npy
     if not distillation.distill or path is None or distillation.prediction_weight == 0:

@@ -50,7 +50,7 @@ def landmarker_data(
     if distillation.distill:
         kept = open_maps(distillation.maps, unlabelled)
         numbered = numbered_crops(kept, unlabelled, image_px)
-        others = teacher_targets(kept, numbered, geometry, photometry, distillation)
+        others = others_with_targets(kept, numbered, geometry, photometry, distillation)
         facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     if others is not None and others.trust is not None:
         facts["trusted_share"] = others.trusted_share
@@ -80,7 +80,7 @@ def numbered_crops(kept: KeptMaps, ears: Manifest, image_px: int) -> NumberedCro
     return numbered
 
 
-def teacher_targets(
+def others_with_targets(
     kept: KeptMaps,
     numbered: NumberedCrops,
     geometry: Geometry,

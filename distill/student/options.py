@@ -13,12 +13,12 @@ from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from distill.teacher_maps.options import AGREEMENT_LIMIT
 from teacher.training.options import WEIGHT_DECAY
 
-LEARNING_RATE = {  # the best of those tried, a batch of 32: docs/experiments/landmarker.md and detector.md
+LEARNING_RATE = {  # the best of those tried: docs/experiments/landmarker.md, docs/experiments/detector.md
     "landmarker": 2e-2,
     "detector": 5e-3,
 }
-GRADIENT_CLIP = 5.0  # largest norm; reached by single batches early in the warm-up alone
-MASKED_SHARE = 0.5  # of the locations hidden in the masked loss; MGD's value for detectors' maps
+GRADIENT_CLIP = 5.0  # largest norm; the teachers, whose learning rates are lower, clip at 1
+MASKED_SHARE = 0.5  # of the locations hidden in the masked loss
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def admitted_labeller(
     """The labeller if it passes the acceptance test, and the result; None and None without an ear_detector.
 
     teacher: of `checkpoint`, and the labeller itself where that is the same file; crops: of the ears to be
-    labelled. The first process judges for all. Raises UserError for held-out ears of other crop settings, and
-    as manifests and checkpoints do.
+    labelled. The first process judges for all. Raises UserError for held-out ears or a labeller of other
+    crop settings, and as manifests and checkpoints do.
     """
     if options.ear_detector is None:
         return None, None
@@ -71,6 +71,7 @@ def admitted_labeller(
         labeller = teacher
     else:
         labeller = FrozenTeacher.load(options.ear_detector, "EarDetector", bf16=bf16)
+    crops.require_same(labeller.crops, "train_npy", f"{options.ear_detector}")
     labeller.to(fabric.device)
     result = None
     if fabric.is_global_zero:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from configs.errors import UserError, did_you_mean
+from data.crop_settings import CropSettings
 from distill.teacher_maps.resize import resize_map
 from students.models.checkpoint import load_student
 from teacher.checkpoint import read_checkpoint
@@ -64,6 +65,11 @@ class FrozenTeacher(nn.Module):
     def kind(self) -> str:
         """EarVAE or EarDetector."""
         return type(self._teacher).__name__
+
+    @property
+    def crops(self) -> CropSettings:
+        """How the ears that an EarVAE or EarDetector was trained on were cut."""
+        return self._teacher.crops
 
     def train(self, mode: bool = True) -> "FrozenTeacher":
         """Stays in eval mode, whatever `mode` is: batch norms must not move with the student's crops."""

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from configs.errors import UserError
-from configs.groups import Fixed, Gone, Renamed
+from configs.groups import Fixed, Gone, Ignored, Renamed
 from data.augmentation import GeometryConfig
 
 PRECISIONS = ("32", "bf16-mixed")
 CROP_PX = 128  # side of the landmarker's crops, whose maps are kept; the teacher sees them resized to its own
-BATCH_SIZE = 32  # views at once: fills a GPU, fits a laptop
-CROPS_A_SHARD = 256  # a file of some 100 MB: few files, and little is lost when a run is cut off
+BATCH_SIZE = 32  # views at once; more changes the time a little and no result
+CROPS_A_SHARD = 256  # 50 MB of 4 views of 96 channels: few files, and little is lost when a run is cut off
 AGREEMENT_LIMIT = 0.05  # of the crop's side; where two readings lie further apart, a point is not used
 PSEUDO_LABELLED = "pseudo_labelled.npy"  # the manifest that distill.label and distill.label_frames write
-ACCEPTANCE_NME = 0.05  # largest NME of a labeller; with more its points are wrong by half the ear's features
+ACCEPTANCE_NME = 0.05  # largest of an admitted labeller; --acceptance-metrics is the stricter test
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class MapOptions:
     """How the augmented views are drawn."""
     GONE: ClassVar[Mapping[str, Gone]] = {
         "crop_px": Fixed(CROP_PX, "every landmarker takes crops of that side"),
-        "shard_crops": Fixed(CROPS_A_SHARD, "no run needed another"),
-        "batch_size": Fixed(BATCH_SIZE, "no run needed another"),
+        "shard_crops": Ignored("how many crops a file has changes no result"),
+        "batch_size": Ignored("it changes nothing but the time"),
     }
 
     def __post_init__(self) -> None:

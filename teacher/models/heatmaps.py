@@ -112,17 +112,6 @@ def kl_divergence(target: Tensor, logits: Tensor) -> Tensor:
     return (torch.xlogy(target, target) - target * log_probabilities).sum(dim=-1)
 
 
-def jensen_shannon(target: Tensor, logits: Tensor) -> Tensor:
-    """Jensen-Shannon divergence of each map, nats, 0..log 2: (B, K, h, w) twice -> (B, K).
-
-    The regulariser of Nibali et al. 2018, eq. 8; symmetric, and zero only when the two are equal.
-    """
-    predicted = spatial_softmax(logits).flatten(2)
-    target = target.flatten(2)
-    middle = (0.5 * (target + predicted)).clamp_min(1e-30)
-    return 0.5 * sum(torch.xlogy(p, p.clamp_min(1e-30) / middle).sum(dim=-1) for p in (target, predicted))
-
-
 def spatial_softmax(logits: Tensor) -> Tensor:
     """(B, K, h, w) -> the same, each map summing to 1, never in half precision."""
     return F.softmax(_full_precision(logits).flatten(2), dim=-1).reshape(logits.shape)
