@@ -24,6 +24,7 @@ from configs.argv import join_repeats, refuse_unknown_flags
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
 from configs.flags import changed_values
+from configs.groups import say_once
 
 T = TypeVar("T")
 PARENT_VARIABLE = "PINNA_PIPELINE_PID"  # set by `distill.run`: its stages end with it
@@ -34,17 +35,19 @@ def run_command(
     main: Callable[[T], Path | str | None],
     module: str | None = None,
     argv: Sequence[str] | None = None,
+    formerly: Sequence[str] = (),
 ) -> Path | str | None:
     """Read flags (and `--recipe R.yaml [--stage NAME]`) into `config_class`, call `main`, print its result.
 
     module: dotted name, by default that of `python -m MODULE`; argv: flags, by default the command line's.
+    formerly: names that the command had before, which an old recipe may give it.
     Returns what `main` returned. A UserError ends the process with 2 and one line on stderr, Ctrl-C with 130.
     """
     module = module or command_name(config_class)
     _end_with_the_pipeline()
     config = None
     try:
-        config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module)
+        config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module, formerly)
         result = main(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -60,7 +63,7 @@ def run_command(
     return result
 
 
-def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
+def parse_config(config_class: type[T], argv: Sequence[str], module: str, formerly: Sequence[str] = ()) -> T:
     """The configuration from flags over the recipe's stage over the defaults.
 
     A class with a field `recipe` of its own (`distill.run`) takes no `--recipe` and `--stage` from here.
@@ -79,7 +82,8 @@ def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
         if chosen.stage is not None and chosen.recipe is None:
             raise UserError("--stage names a stage of a recipe: give --recipe R.yaml too.")
         if chosen.recipe is not None:
-            options, where = _stage_options(config_class, chosen.recipe, chosen.stage, module)
+            names = (module, *formerly)
+            options, where = _stage_options(config_class, chosen.recipe, chosen.stage, names)
     refuse_unknown_flags(config_class, flags, module)
     refused: list[UserError] = []
     with _user_errors_through_tyro(refused):
@@ -94,23 +98,26 @@ def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
 
 
 def _stage_options(
-    config_class: type, recipe_path: Path, stage_name: str | None, module: str
+    config_class: type, recipe_path: Path, stage_name: str | None, names: Sequence[str]
 ) -> tuple[dict[str, Any], str]:
+    """A stage's options, and where they stand. names: of the command, today's first."""
     from configs.recipe import load_recipe
 
     recipe = load_recipe(recipe_path)
-    stage_name = stage_name or _only_stage_of(recipe, module)
-    command = recipe.stage(stage_name).command
-    if command != module:
-        raise UserError(f"{recipe.where(stage_name)} is for {command}, not {module}.")
-    return recipe.resolved_options(stage_name, field_types(config_class)), recipe.where(stage_name)
+    stage_name = stage_name or _only_stage_of(recipe, names)
+    command, where = recipe.stage(stage_name).command, recipe.where(stage_name)
+    if command not in names:
+        raise UserError(f"{where} is for {command}, not {names[0]}.")
+    if command != names[0]:
+        say_once(f"note: {where}: {command} is called {names[0]} now.")
+    return recipe.resolved_options(stage_name, field_types(config_class)), where
 
 
-def _only_stage_of(recipe: Any, module: str) -> str:
-    names = [name for name, stage in recipe.stages.items() if stage.command == module]
+def _only_stage_of(recipe: Any, commands: Sequence[str]) -> str:
+    names, module = [name for name, stage in recipe.stages.items() if stage.command in commands], commands[0]
     if not names:
-        commands = ", ".join(sorted({stage.command for stage in recipe.stages.values()}))
-        raise UserError(f"{recipe.path} has no stage of {module}, only of {commands}.")
+        there = ", ".join(sorted({stage.command for stage in recipe.stages.values()}))
+        raise UserError(f"{recipe.path} has no stage of {module}, only of {there}.")
     if len(names) > 1:
         raise UserError(
             f"{recipe.path} has {len(names)} stages of {module}: {', '.join(names)}. Choose with --stage."

@@ -57,7 +57,7 @@ class PhotometryConfig:
 class FrameConfig:
     """Which views of photographs train the detector: small chips of them, and whole ones.
 
-    Chips are Singh et al.'s (SNIPER, NeurIPS 2018): most of a frame has nothing to teach.
+    Chips are Singh et al.'s (SNIPER, NeurIPS 2018): most of a frame is background that adds nothing.
     """
 
     flip: float = 0.5

@@ -11,7 +11,9 @@ import copy
 import os
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
+import torch
 
 from data import crops
 from data.images import image_size, read_image
@@ -95,8 +97,6 @@ class EarCrops:
         self, index: int, geometry_seed: int | None = None, photometry_seed: int | None = None
     ) -> dict[str, Any]:
         """The ear at `index` under chosen augmentation; a seed of None leaves that part out."""
-        import torch
-
         clean, points, matrix = self._clean_view(index, geometry_seed)
         image = clean if photometry_seed is None else self.photometry(clean, photometry_seed)
         item = {
@@ -189,8 +189,6 @@ class Frames:
         """The photograph at `index` as `epoch` draws it; out_px: the side of an augmented view, the
         letterbox's unless given.
         """
-        import torch
-
         index = range(len(self))[index]
         rows = self._photographs.rows(index)
         boxes = self.manifest.boxes_xyxy[rows]
@@ -217,8 +215,6 @@ class Frames:
 
     def _kept_frame(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The shrunk frame (h, w, 3), and photograph px -> its px."""
-        import cv2
-
         path = self.paths[index]
         if index not in self._shapes:
             self._shapes[index] = image_size(path)
@@ -241,8 +237,6 @@ class Frames:
 
 def collate_frames(items: list[dict[str, Any]]) -> dict[str, Any]:
     """A batch: image (B, 3, S, S) and matrix (B, 2, 3) stacked, everything else as lists of length B."""
-    import torch
-
     batch: dict[str, Any] = {name: [item[name] for item in items] for name in items[0]}
     batch["image"] = torch.stack(batch["image"])
     batch["matrix"] = torch.stack(batch["matrix"])
@@ -288,6 +282,4 @@ def _fits(manifest: Manifest, scheme: Scheme) -> bool:
 
 def _to_tensor(image: np.ndarray) -> Any:
     """(H, W, 3) -> (3, H, W) uint8 tensor of its own memory."""
-    import torch
-
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

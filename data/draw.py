@@ -1,17 +1,20 @@
-"""Points and curves drawn on a picture, for everything that people look at."""
+"""Pictures for people to look at: points, curves and boxes on them, grids, files."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
+from configs.files import write_atomic
 from data.manifest import HIDDEN
 
 if TYPE_CHECKING:
     from data.landmarks import Scheme
 
-# One colour a curve (RGB), told apart also by people who do not tell red from green (Okabe and Ito, 2008).
+# One colour a curve (RGB), distinct also for people who do not see red from green (Okabe and Ito, 2008).
 CURVE_COLOURS = ((86, 180, 233), (240, 228, 66), (230, 159, 0), (204, 121, 167), (0, 158, 115), (213, 94, 0))
 POINT_COLOUR = (255, 255, 255)
 _SUBPIXEL_BITS = 4
@@ -32,8 +35,6 @@ def draw_points(
     left out. grow: enlarge a small picture first, so that lines stay thin. numbers: write each point's index
     beside it.
     """
-    import cv2
-
     picture = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
     if grow > 1:
         picture = cv2.resize(picture, None, fx=grow, fy=grow, interpolation=cv2.INTER_CUBIC)
@@ -72,8 +73,6 @@ def draw_boxes(
     image: np.ndarray, boxes_xyxy: np.ndarray, colour: tuple[int, int, int] = (86, 180, 233)
 ) -> np.ndarray:
     """A copy of `image` (H, W, 3) uint8 with boxes (N, 4) px."""
-    import cv2
-
     picture = np.ascontiguousarray(image).copy()
     line = max(1, round(min(picture.shape[:2]) / 200))
     for box in np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4):
@@ -91,6 +90,17 @@ def picture_grid(pictures: list[np.ndarray], columns: int, gap_px: int = 4) -> n
         y, x = (number // columns) * (height + gap_px), (number % columns) * (width + gap_px)
         grid[y : y + height, x : x + width] = picture
     return grid
+
+
+def write_picture(path: str | Path, rgb: np.ndarray) -> Path:
+    """Write (H, W, 3) uint8 RGB as PNG or JPEG, by its suffix, whole or not at all. Returns the path.
+
+    Raises ValueError for what is no picture.
+    """
+    done, encoded = cv2.imencode(Path(path).suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise ValueError(f"{path}: cannot encode a picture of shape {rgb.shape}")
+    return write_atomic(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
 
 
 def _subpixel(points: np.ndarray) -> list[tuple[int, int]]:

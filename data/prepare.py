@@ -15,13 +15,13 @@ from typing import ClassVar, Literal
 from configs.command import run_command
 from configs.errors import UserError
 from configs.files import write_json
-from configs.groups import Fixed, Flat, Gone, Renamed
+from configs.groups import Fixed, Flat, Gone, Removed, Renamed
 from configs.provenance import write_provenance
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
+from data.landmarks import load_scheme
 from data.preparation.checks import MIN_BOX_PX, check_images, check_parts
-from data.preparation.parts import Part
-from data.preparation.reading import ibug_points, read_part, require_points, with_sources
+from data.preparation.reading import ibug_points, read_part, with_crop_settings, with_sources
 from data.preparation.splitting import SplitOptions, split_parts
 from data.preparation.writing import require_kept, write_sides
 
@@ -33,7 +33,7 @@ class Config:
     input: tuple[Path, ...]
     """Files or folders with annotations or crops; several are joined."""
     format: Literal["auto", "npy", "coco", "yolo", "yolo-pose", "pts", "crops"] = "auto"
-    """Format of the inputs; auto tells it by suffix and content, of each by itself."""
+    """Format of the inputs; auto finds it by suffix and content, for each input by itself."""
     val_input: tuple[Path, ...] = ()
     """Inputs that are the validation set as they are; then nothing else goes there."""
     test_input: tuple[Path, ...] = ()
@@ -42,19 +42,26 @@ class Config:
     """Folder for the manifests."""
     points: Literal["as-is", "ibug55"] = "as-is"
     """as-is: the points are the scheme's. ibug55: take the 17 out of the 55 of the iBUG ears."""
-    num_landmarks: int = 17
-    """Points an ear must have, where it has points."""
+    scheme: Path | None = None
+    """Landmark description (names, curves, what mirroring swaps); without one, what an input manifest says,
+    else the project's 17 points. All later stages take it from the manifests.
+    """
+    margin: float | None = None
+    """Border round the box in every crop, as a fraction of its longer side; without one, what an input
+    manifest says, else 0.1. All later stages take it from the manifests.
+    """
     source_pattern: str = ""
     """Regular expression; what its first group finds in the path is the source: '(subject_[0-9]+)'."""
     num_workers: int = 2
     """Processes that check images."""
     split: Flat[SplitOptions] = field(default_factory=SplitOptions)
-    """The split"""
+    """How ears are split"""
     reading: Flat[ReadOptions] = field(default_factory=ReadOptions)
-    """Annotation files"""
+    """How annotation files are read"""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "workers": Renamed("num_workers"),
+        "num_landmarks": Removed("the landmark description says how many points an ear has: --scheme FILE"),
         "min_box_px": Fixed(MIN_BOX_PX, "an ear of less shows no fold"),
     }
 
@@ -68,8 +75,15 @@ class Config:
 def main(config: Config) -> Path:
     """Read, check, split, write. Raises UserError when nothing usable is left."""
     drops, changes = Drops(), Drops()
+    scheme = None if config.scheme is None else load_scheme(config.scheme)
     inputs = {"": config.input, "val": config.val_input, "test": config.test_input}
-    read = [_read(path, side, config, drops) for side, paths in inputs.items() for path in paths]
+    read = []
+    for side, paths in inputs.items():
+        for path in paths:
+            part = read_part(path, side, config.format, config.reading, drops)
+            manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
+            manifest = with_crop_settings(manifest, config.margin, scheme, path)
+            read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
     facts = check_images((path for part in read for path in part.image_paths), config.num_workers)
     parts = check_parts(read, facts, drops, changes)
     if not any(len(part.manifest) for part in parts):
@@ -87,14 +101,6 @@ def main(config: Config) -> Path:
     write_json(config.output_dir / "prepare.json", summary)
     write_provenance(config.output_dir, config)
     return config.output_dir
-
-
-def _read(path: Path, side: str, config: Config, drops: Drops) -> Part:
-    """One input, with the scheme's points and with sources."""
-    part = read_part(path, side, config.format, config.reading, drops)
-    manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
-    require_points(manifest, config.num_landmarks, path)
-    return replace(part, manifest=with_sources(manifest, config.source_pattern))
 
 
 def _print_summary(outputs: dict[str, dict[str, int]], drops: Drops, changes: Drops) -> None:

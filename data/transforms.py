@@ -11,14 +11,18 @@ import os
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for a newer version
+import albumentations
 
 from data import crops
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.boxes import area
 from data.images import GREY
 
-MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it enlarged pixels teach nothing
+MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it pixels are only enlarged
 
 
 class Geometry:
@@ -46,9 +50,6 @@ class Geometry:
 
     @cached_property
     def _transform(self) -> Any:
-        import cv2
-
-        albumentations = _albumentations()
         config = self.config
         # A box that moves and grows by j shifts its window by j / (1 + 2 margin) and scales it by j.
         shift = (config.shift + config.box_jitter / (1 + 2 * crops.MARGIN)) * self.out_px
@@ -89,7 +90,7 @@ class Photometry:
 
     @cached_property
     def _transform(self) -> Any:
-        return _albumentations().Compose(_photometric_steps(self.config))
+        return albumentations.Compose(_photometric_steps(self.config))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config}
@@ -209,7 +210,6 @@ def _matrix_through(moved: np.ndarray) -> np.ndarray:
 
 def _photometric_steps(config: PhotometryConfig) -> list[Any]:
     """In the order in which a camera meets them: things in the way, light, lens, sensor, file."""
-    albumentations = _albumentations()
     steps: list[Any] = []
     if (amount := config.occlusion) > 0:
         sides = (0.06, min(0.9, 0.06 + 0.22 * amount))
@@ -257,15 +257,6 @@ def _photometric_steps(config: PhotometryConfig) -> list[Any]:
 def _coarser(least_scale: float) -> list[Any]:
     """Fewer pixels, scaled up again, in eighths of the size: where albumentations has to round the size, it
     moves the picture by up to a pixel."""
-    import cv2
-
     ways = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
     eighths = [e for e in range(1, 8) if e / 8 >= least_scale] or [7]
-    return [_albumentations().Downscale((eighth / 8, eighth / 8), ways) for eighth in eighths]
-
-
-def _albumentations() -> Any:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for a newer version
-    import albumentations
-
-    return albumentations
+    return [albumentations.Downscale((eighth / 8, eighth / 8), ways) for eighth in eighths]

@@ -57,10 +57,10 @@ def main(config: Config) -> Path:
     """Embed, analyse and draw; returns the output folder."""
     from configs.files import write_atomic, write_json
     from configs.provenance import write_provenance
+    from data.draw import write_picture
     from data.manifest import read_manifest
     from teacher.checkpoint import load_teacher
     from teacher.embed import best_device, embed_manifest
-    from teacher.pictures import write_picture
 
     if config.steps < 2:
         raise UserError(f"steps={config.steps}: a walk needs at least 2 pictures")

@@ -192,8 +192,7 @@ def _draw(
     found: list[np.ndarray],
 ) -> None:
     """Each query and its neighbours in a row."""
-    from data.draw import picture_grid
-    from teacher.pictures import write_picture
+    from data.draw import picture_grid, write_picture
 
     pictures = []
     for query, rows in enumerate(found):

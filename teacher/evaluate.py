@@ -48,10 +48,10 @@ def main(config: Config) -> Path:
     """Measure and draw; returns the output folder."""
     from configs.files import write_json
     from configs.provenance import write_provenance
+    from data.draw import write_picture
     from data.manifest import read_manifest
     from teacher.checkpoint import load_teacher
     from teacher.embed import best_device
-    from teacher.pictures import write_picture
 
     model = load_teacher(config.checkpoint).to(best_device())
     manifest = read_manifest(config.npy)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
 from configs.errors import UserError
-from data.transforms import GeometryConfig, PhotometryConfig
+from data.augmentation import GeometryConfig, PhotometryConfig
 
 if TYPE_CHECKING:
     from data.labels import LabelledEars
@@ -240,9 +240,9 @@ def _taught_before(config: Config, num_landmarks: int) -> EarDetector:
 def _judge_best(output_dir: Path, val_loader: Any, labelled: LabelledEars, scheme: Scheme) -> None:
     """`metrics.json` and `predictions.png` of best.ckpt on the held-out ears."""
     from configs.files import write_json
+    from data.draw import write_picture
     from teacher.detector_training.report import detector_report, predict_all, predictions_picture
     from teacher.models.detector import EarDetector
-    from teacher.pictures import write_picture
 
     model = EarDetector.load_from_checkpoint(output_dir / "best.ckpt")
     report = detector_report(predict_all(model, val_loader), scheme.names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,15 +36,3 @@ def spread_targets(dataset: Any, count: int) -> Tensor:
     """(n, 3, H, W) uint8: up to `count` targets spread evenly over a dataset of ears."""
     rows = range(0, len(dataset), max(1, len(dataset) // count))
     return torch.stack([dataset[row]["target"] for row in list(rows)[:count]])
-
-
-def write_picture(path: str | Path, rgb: np.ndarray) -> Path:
-    """Write (H, W, 3) uint8 RGB as PNG or JPEG, whole or not at all."""
-    import cv2
-
-    from configs.files import write_atomic
-
-    done, encoded = cv2.imencode(Path(path).suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise ValueError(f"{path}: cannot encode a picture of shape {rgb.shape}")
-    return write_atomic(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
 from configs.errors import UserError
-from data.transforms import GeometryConfig, PhotometryConfig
+from data.augmentation import GeometryConfig, PhotometryConfig
 from teacher.models.backbones.published import PUBLISHED, STAGED
 from teacher.vae_training.staged import train_staged
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from configs.command import run_command
 from distill.pipeline.plan import read_record
-from distill.study.score import write_compact
+from distill.study.cells import write_compact
 
 EARS, POINTS = 6, 17
 
@@ -26,18 +27,16 @@ class Config:
     """not looked at"""
     output_dir: Path
     """folder for cell.json"""
-    arm: str = ""
-    """arm"""
-    budget: int = 0
-    """labels"""
-    seed: int = 0
-    """seed"""
 
 
 def main(config: Config) -> Path:
-    """Write cell.json."""
-    write_compact(config.output_dir / "cell.json", made_up_cell(config.arm, config.budget, config.seed)
-                  | {"model": config.model, "settings": read_record(config.trained)["settings"]})  # fmt: skip
+    """Write cell.json, of the arm, budget and seed that the training's stage is named after."""
+    arm, budget, seed = re.fullmatch(r".*_(\w+)_(\w+)_seed(\d+)", config.trained.name).groups()
+    cell = made_up_cell(arm, 0 if budget == "all" else int(budget), int(seed))
+    for name in ("arm", "budget", "seed"):
+        del cell[name]  # the study writes them
+    settings = read_record(config.trained)["settings"]
+    write_compact(config.output_dir / "cell.json", cell | {"model": config.model, "settings": settings})
     return config.output_dir
 
 

@@ -7,18 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.crops import apply, crop, crop_matrix, mirrors
 from data.dataset import EarCrops, Frames
 from data.images import read_image
 from data.manifest import read_manifest
-from data.transforms import (
-    FrameAugmentation,
-    FrameConfig,
-    Geometry,
-    GeometryConfig,
-    Photometry,
-    PhotometryConfig,
-)
+from data.transforms import FrameAugmentation, Geometry, Photometry
 from distill.student.alignment import align_ears, carried_back
 from distill.student.batches import (
     CropBatches,
@@ -29,8 +23,9 @@ from distill.student.batches import (
     matched_windows,
 )
 from distill.student.loader import RoundSteps, step_loader
+from distill.student.plan import BatchMix
 from distill.student.teacher_targets import TeacherTargets
-from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings
+from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops
 from tests.drawn_ears import draw_ears
 
 NO_LIGHT = PhotometryConfig(0, 0, 0, 0, 0)
@@ -41,7 +36,7 @@ class Kept:
 
     def __init__(self):
         self.views, self.predictions = 2, None
-        self.settings = {"view": ViewSettings().as_dict()}
+        self.settings = {"view": CropNumbering().as_dict()}
         self.view_matrices = None
 
     def read(self, row, view):
@@ -58,7 +53,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def ears(folder):
     """All ears of the folder in views of 64 px, as the teacher saw them."""
-    return NumberedCrops(read_manifest(folder / "train.npy"), ViewSettings(out_px=64))
+    return NumberedCrops(read_manifest(folder / "train.npy"), CropNumbering(out_px=64))
 
 
 @pytest.fixture
@@ -67,7 +62,7 @@ def labelled(ears):
     return EarCrops(ears.manifest.select([0, 1, 2]), 64, geometry=geometry, photometry=photometry)
 
 
-def taught_ears(ears, geometry, wrong_point=5, with_maps=True):
+def targets_of(ears, geometry, wrong_point=5, with_maps=True):
     """A teacher whose points are the truth, but contradict the mirror image at one point."""
     truth_px = [apply(ears.seen(row, 0)[1], points) for row, points in enumerate(ears.manifest.landmarks)]
     points = np.zeros((8, 2, 17, 2), np.float32)
@@ -87,7 +82,7 @@ def taught_ears(ears, geometry, wrong_point=5, with_maps=True):
 
 @pytest.fixture
 def crop_batches(ears, labelled):
-    return CropBatches(labelled, 2, taught_ears(ears, GeometryConfig()), 3, seed=5)
+    return CropBatches(labelled, BatchMix(2, 3), targets_of(ears, GeometryConfig()), seed=5)
 
 
 def test_every_row_comes_once_before_any_comes_again():
@@ -124,7 +119,7 @@ def test_labelled_crops_stand_first_and_are_the_twins(crop_batches, labelled):
         "image": (5, 3, 64, 64), "points_px": (2, 17, 2), "visibility": (2, 17), "predicted_px": (3, 17, 2),
         "trust": (3, 17), "maps": (5, 1, 4, 4), "map_matrix": (5, 2, 3),
     }  # fmt: skip
-    alone = CropBatches(labelled, 2, seed=5)[0]
+    alone = CropBatches(labelled, BatchMix(2, 0), seed=5)[0]
     assert set(alone) == {"image", "points_px", "visibility"}
     assert torch.equal(alone["image"], batch["image"][:2])
 
@@ -132,7 +127,7 @@ def test_labelled_crops_stand_first_and_are_the_twins(crop_batches, labelled):
 def test_labelled_ears_whose_maps_were_kept_come_with_them(ears, labelled):
     back_to_front = dataclasses.replace(ears.manifest.select([5, 2]), sources=None)
     plain = EarCrops(back_to_front, 64, geometry=labelled.geometry, photometry=Photometry(NO_LIGHT))
-    batch = CropBatches(plain, 2, taught_ears(ears, GeometryConfig()), 3, seed=5)[0]
+    batch = CropBatches(plain, BatchMix(2, 3), targets_of(ears, GeometryConfig()), seed=5)[0]
     assert len(batch["maps"]) == 5
     assert {int(kept[0, 0, 0]) // 10 for kept in batch["maps"][:2]} == {2, 5}
     for image, kept, matrix in zip(batch["image"], batch["maps"], batch["map_matrix"], strict=True):
@@ -141,16 +136,18 @@ def test_labelled_ears_whose_maps_were_kept_come_with_them(ears, labelled):
         assert ((back[0] - ears.clean(row, number).float()).abs() * seen[0]).sum() / seen.sum() / 3 < 4
     moved = dataclasses.replace(back_to_front, boxes_xyxy=back_to_front.boxes_xyxy + 1)
     others = EarCrops(moved, 64, geometry=labelled.geometry, photometry=labelled.photometry)
-    assert len(CropBatches(others, 2, taught_ears(ears, GeometryConfig()), 3, seed=5)[0]["maps"]) == 3
+    assert (
+        len(CropBatches(others, BatchMix(2, 3), targets_of(ears, GeometryConfig()), seed=5)[0]["maps"]) == 3
+    )
 
 
 def test_a_map_comes_with_its_ear_and_the_way_from_the_view_it_is_of(ears):
-    taught = taught_ears(ears, GeometryConfig(rotate_deg=20))
+    targets = targets_of(ears, GeometryConfig(rotate_deg=20))
     sides = set()
     for row, seed in itertools.product(range(8), range(4)):
-        item = taught.view(row, seed, 0)
+        item = targets.view(row, seed, 0)
         kept_row, number = divmod(int(item["maps"][0, 0, 0]), 10)
-        to_view = taught.crops.view(row, seed)["matrix"].numpy()
+        to_view = targets.crops.view(row, seed)["matrix"].numpy()
         assert kept_row == row
         assert number == mirrors(to_view)  # view 1 is the mirrored one
         assert not mirrors(item["map_matrix"].numpy())
@@ -162,9 +159,9 @@ def test_a_map_comes_with_its_ear_and_the_way_from_the_view_it_is_of(ears):
 
 def test_a_student_read_where_the_teachers_cells_went_sees_what_the_teacher_saw(ears):
     """With pixels as the student's map it has to give the teacher's view back, whatever the warp."""
-    taught = taught_ears(ears, GeometryConfig(rotate_deg=30, shift=0.1, scale=0.2))
+    targets = targets_of(ears, GeometryConfig(rotate_deg=30, shift=0.1, scale=0.2))
     for row in range(8):
-        item = taught.view(row, 3 + row, 0)
+        item = targets.view(row, 3 + row, 0)
         number = int(item["maps"][0, 0, 0]) % 10
         pixels, matrices = item["image"][None].float(), item["map_matrix"][None]
         back, seen = carried_back(pixels, matrices, image_px=64, grid=64)
@@ -182,11 +179,11 @@ def test_cells_beyond_the_students_view_are_not_seen():
 
 
 def test_predicted_points_follow_their_ear_through_any_view(ears):
-    taught = taught_ears(ears, GeometryConfig(rotate_deg=30), with_maps=False)
-    assert taught.trusted_share == pytest.approx(16 / 17)
-    labels = EarCrops(ears.manifest, 64, geometry=taught.crops.geometry, photometry=Photometry(NO_LIGHT))
+    targets = targets_of(ears, GeometryConfig(rotate_deg=30), with_maps=False)
+    assert targets.trusted_share == pytest.approx(16 / 17)
+    labels = EarCrops(ears.manifest, 64, geometry=targets.crops.geometry, photometry=Photometry(NO_LIGHT))
     for row in range(8):
-        item, truth = taught.view(row, 10 + row, 0), labels.view(row, 10 + row, 0)
+        item, truth = targets.view(row, 10 + row, 0), labels.view(row, 10 + row, 0)
         assert set(item) == {"image", "points_px", "trust"}
         assert torch.equal(item["image"], truth["image"])
         assert (item["points_px"] - truth["points_px"])[truth["visibility"] > 0].abs().max() < 0.01
@@ -198,22 +195,18 @@ def test_predicted_points_follow_their_ear_through_any_view(ears):
 def test_trust_changes_places_with_its_point_under_mirroring(ears):
     still = {"rotate_deg": 0, "shift": 0, "box_jitter": 0}
     for flip, expected in ((1.0, 6), (0.0, 5)):
-        taught = taught_ears(ears, GeometryConfig(flip=flip, **still))
-        taught.crops.flip_indices = np.roll(np.arange(17), 1)  # point k is read from k - 1
-        assert taught.view(0, 1, 0)["trust"][expected] == 0
+        targets = targets_of(ears, GeometryConfig(flip=flip, **still))
+        targets.crops.flip_indices = np.roll(np.arange(17), 1)  # point k is read from k - 1
+        assert targets.view(0, 1, 0)["trust"][expected] == 0
 
 
-def test_in_the_last_phase_all_crops_of_a_batch_are_labelled(ears, labelled):
-    batches = CropBatches(labelled, 2, taught_ears(ears, GeometryConfig()), 4, seed=5, labelled_from=2)
+def test_no_labelled_ear_is_left_out_or_comes_twice_from_one_step_to_the_next(ears, labelled):
+    batches = CropBatches(labelled, BatchMix(2, 4), targets_of(ears, GeometryConfig()), seed=5)
     rows = []
     draw = batches.labelled.view
     batches.labelled.view = lambda row, *seeds: rows.append(row) or draw(row, *seeds)
-    sizes = [len(batches[step]["points_px"]) for step in range(4)]
-    assert sizes == [2, 2, 6, 6]
-    assert set(batches[2]) == {"image", "points_px", "visibility", "maps", "map_matrix"}
-    assert batches[2]["image"].shape == (6, 3, 64, 64)
-    drawn = rows[:16]  # none was left out or came twice where the phases meet
-    assert all(sorted(drawn[start : start + 3]) == [0, 1, 2] for start in range(0, 15, 3))
+    assert [len(batches[step]["points_px"]) for step in range(6)] == [2] * 6
+    assert all(sorted(rows[start : start + 3]) == [0, 1, 2] for start in range(0, 12, 3))
 
 
 def test_rounds_go_on_where_a_resumed_training_begins():
@@ -289,33 +282,32 @@ def test_frames_bring_boxes_of_the_labelled_and_maps_of_all(folder):
         row, view = divmod(int(kept[0, 0, 0]), 10)
         assert row in (chosen if roi[0] < 3 else rest)
         assert view in (0, 1)
-    batches.part = dataclasses.replace(batches.part, whole_from=1)
-    assert [len(batches[step]["boxes_xyxy"]) for step in range(3)] == [3, 5, 5]
-    assert len(batches[1]["image"]) == 5
+    assert [len(batches[step]["boxes_xyxy"]) for step in range(3)] == [3, 3, 3]
     alone = FrameBatches(FrameSource(labelled, 3), seed=1)[0]
     assert set(alone) == {"image", "boxes_xyxy"}
-    told = FrameBatches(FrameSource(labelled, 3), FrameSource(unlabelled, 2, sure_from=0.5), seed=1)[0]
-    assert set(told) == {"image", "boxes_xyxy", "told_xyxy", "unsure_xyxy"}
-    assert [len(boxes) for boxes in told["told_xyxy"]] == [2, 2]  # people's boxes are sure
-    assert len(told["boxes_xyxy"]) == 3
+    others = FrameSource(unlabelled, 2, ignored_below=0.5)
+    batch = FrameBatches(FrameSource(labelled, 3), others, seed=1)[0]
+    assert set(batch) == {"image", "boxes_xyxy", "pseudo_boxes_xyxy", "ignored_boxes_xyxy"}
+    assert [len(boxes) for boxes in batch["pseudo_boxes_xyxy"]] == [2, 2]  # people's boxes count in full
+    assert len(batch["boxes_xyxy"]) == 3
 
 
-def test_boxes_of_low_score_are_told_apart(tmp_path):
+def test_boxes_of_low_score_are_ignored(tmp_path):
     draw_ears(tmp_path, "frames", photographs=1, seed=0, ears_each=2)
     manifest = read_manifest(tmp_path / "frames.npy")
     manifest = dataclasses.replace(manifest, scores=np.array([0.4, 0.6], np.float32))
     manifest = dataclasses.replace(manifest, empty_images=manifest.empty_images[:0])
     whole = FrameConfig(chips=0, focus=0, scale_min=0.9, scale_max=1.0, shift=0.0, flip=0)
     frames = Frames(manifest, 320, FrameAugmentation(whole, 320, NO_LIGHT))
-    source = FrameSource(frames, 2, sure_from=0.5)
+    source = FrameSource(frames, 2, ignored_below=0.5)
     batch = FrameBatches(FrameSource(frames, 2), source, seed=1)[0]
-    for labels, sure, unsure in zip(
-        batch["boxes_xyxy"], batch["told_xyxy"], batch["unsure_xyxy"], strict=True
+    for labels, pseudo, ignored in zip(
+        batch["boxes_xyxy"], batch["pseudo_boxes_xyxy"], batch["ignored_boxes_xyxy"], strict=True
     ):
-        assert (len(labels), len(sure), len(unsure)) == (2, 1, 1)
-        assert (sure[0, 0] > unsure[0, 0]) == (manifest.boxes_xyxy[1, 0] > manifest.boxes_xyxy[0, 0])
+        assert (len(labels), len(pseudo), len(ignored)) == (2, 1, 1)
+        assert (pseudo[0, 0] > ignored[0, 0]) == (manifest.boxes_xyxy[1, 0] > manifest.boxes_xyxy[0, 0])
     one = FrameSource(
-        Frames(manifest.select([0]), 320, FrameAugmentation(whole, 320, NO_LIGHT)), 2, sure_from=0.5
+        Frames(manifest.select([0]), 320, FrameAugmentation(whole, 320, NO_LIGHT)), 2, ignored_below=0.5
     )
     batch = FrameBatches(FrameSource(frames, 2), one, seed=1)[0]
-    assert [len(boxes) for boxes in batch["told_xyxy"] + batch["unsure_xyxy"]] == [0, 0, 1, 1]
+    assert [len(boxes) for boxes in batch["pseudo_boxes_xyxy"] + batch["ignored_boxes_xyxy"]] == [0, 0, 1, 1]

@@ -135,7 +135,7 @@ def test_the_command_writes_json_and_table(tmp_path, monkeypatch, capsys):
     small = Step(batch_size=1, blocks=2)
     monkeypatch.setitem(parts.PARTS, "render", lambda *_: [Row("ears", "images/s", 30.0, goal=25)])
     assert small.input_px == 256
-    result = bench.main(bench.Config(output_dir=tmp_path, only=("render",), quick=True, repeats=1))
+    result = bench.main(bench.Config(output_dir=tmp_path, only=("render",), quick=True))
     content = read_json(result)
     assert content["rows"][0]["reached"] is True
     assert content["machine"]["matmul_fp32_flops"] > 0

@@ -7,7 +7,8 @@ import cv2
 import pytest
 
 from configs.argv import flag_types
-from configs.build import build, field_types
+from configs.build import build, configured, field_types
+from configs.command import parse_config
 from configs.errors import UserError
 from configs.files import write_json
 from configs.recipe import load_recipe, recipe_from
@@ -19,8 +20,6 @@ from distill.pipeline.plan import command_module, plan_stages
 from tests.drawn_ears import draw_ears
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN
 from tests.tiny_teacher import TINY_VAE
-
-pytestmark = pytest.mark.trains
 
 RECIPE = Path(__file__).resolve().parent.parent / "configs" / "compare.yaml"
 
@@ -58,14 +57,11 @@ def tiny(ears, output_dir, **changes):
             "student_options": {"trunk": "mobilenetv3_small_050", "width": 8},
         },
     }  # fmt: skip
-    return compare.Config(**{**given, **changes})
+    return configured(compare.Config, **{**given, **changes})
 
 
-def in_process(config, stages):
+def in_process(recipe, jobs):
     """What the pipeline does with the stages, without a process each."""
-    recipe = recipe_from(
-        {"run_dir": str(config.output_dir / "stages"), "stages": stages}, Path("recipe.yaml")
-    )
     for name, stage in recipe.stages.items():
         if not recipe.output_dir(name).exists():
             module = command_module(stage.command)
@@ -98,15 +94,17 @@ def test_the_recipe_that_ships_plans_every_stage(tmp_path):
     shipped = load_recipe(RECIPE)
     options = shipped.resolved_options("compare", field_types(compare.Config))
     config = build(compare.Config, options, "compare")
-    assert len(config.teachers) >= 6
-    stages = teacher_stages(config) | student_stages(config, dict.fromkeys(config.teachers, "feat1"))
+    teachers = config.comparison.teachers
+    assert len(teachers) >= 6
+    layers = dict.fromkeys(teachers, "feat1")
+    stages = teacher_stages(config.comparison) | student_stages(config.comparison, layers)
     recipe = recipe_from({"run_dir": str(tmp_path), "stages": stages}, RECIPE)
     plans = plan_stages(recipe, Fingerprints(tmp_path / "fingerprints.json"))
-    assert len(plans) == 1 + 8 * len(config.teachers) + 2
-    trained = [plans[name].config for name in config.teachers]
+    assert len(plans) == 1 + 8 * len(teachers) + 2
+    trained = [plans[name].config for name in teachers]
     assert len({getattr(each, "epochs", None) or each.max_epochs for each in trained}) == 1
     assert len({each.batch_size for each in trained}) == 1
-    for name, each in zip(config.teachers, trained, strict=True):
+    for name, each in zip(teachers, trained, strict=True):
         checked = plans[f"{name}_cost"].config
         assert checked.backbone_options == each.backbone_options
         assert checked.batch_sizes == (each.batch_size,)
@@ -140,15 +138,36 @@ def test_a_row_is_what_its_stages_say(tmp_path):
     assert heading.count("|") == line.count("|") == twin.count("|")
 
 
-def test_the_pipeline_is_started_and_its_failure_told(ears, tmp_path, capfd):
+def test_the_plan_is_shown_and_a_fault_in_it_told(ears, tmp_path, capfd):
     config = tiny(ears, tmp_path, dry_run=True)
     assert compare.main(config) is None
     said = capfd.readouterr().out
     assert "run  resnet50" in said and "margin_probe" in said
+    assert load_recipe(tmp_path / "recipe.yaml").run_dir == tmp_path / "stages"
     broken = tiny(ears, tmp_path, dry_run=True, train={"epoch": 3})
-    with pytest.raises(UserError, match=r"recipe\.yaml: its pipeline ended with 2"):
+    with pytest.raises(UserError, match=r"recipe\.yaml, stage 'resnet50': .* Did you mean 'epochs'"):
         compare.main(broken)
-    assert "Did you mean 'epochs'" in capfd.readouterr().err
+
+
+def test_a_stage_that_fails_is_an_error_of_the_comparison(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(RECIPE.parent.parent))
+    stages = {"broken": {"command": "tests.fake_stage", "options": {"mode": "fail"}}}
+    recipe = compare._write_recipe(tmp_path, 0, stages)
+    with pytest.raises(UserError, match=r"recipe\.yaml: its pipeline ended with 7"):
+        compare._run(recipe, jobs=1)
+    assert "stage broken failed with exit status 7" in capfd.readouterr().err
+
+
+def test_a_recipe_may_call_it_by_its_former_name(tmp_path, capsys):
+    path = tmp_path / "old.yaml"
+    path.write_text(RECIPE.read_text().replace("distill.compare", "teacher.compare"))
+    config = parse_config(compare.Config, ["--recipe", str(path)], "distill.compare", ["teacher.compare"])
+    assert config.comparison.teachers[0] == "sam"
+    assert "teacher.compare is called distill.compare now" in capsys.readouterr().err
+    plans = plan_stages(load_recipe(path), Fingerprints(tmp_path / "fingerprints.json"))
+    assert plans["compare"].command == "distill.compare"
+    with pytest.raises(UserError, match=r"is for teacher\.compare, not distill\.label"):
+        parse_config(compare.Config, ["--recipe", str(path), "--stage", "compare"], "distill.label")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +181,7 @@ def test_the_pipeline_is_started_and_its_failure_told(ears, tmp_path, capfd):
 )
 def test_comparisons_that_make_no_sense(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
-        compare.Config(output_dir=tmp_path, **changes)
+        configured(compare.Config, output_dir=tmp_path, **changes)
 
 
 def test_every_setting_is_a_flag():

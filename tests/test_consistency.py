@@ -8,17 +8,15 @@ import torch
 
 from configs.errors import UserError
 from data import crops
+from data.augmentation import PhotometryConfig
 from data.dataset import EarCrops
 from data.manifest import read_manifest
-from data.transforms import PhotometryConfig
 from teacher.detector_training.data import LabelledViews
 from teacher.detector_training.unlabelled import consistency_loss, ramp, taught_points, with_unlabelled
 from teacher.finetune import Config, main
 from teacher.models.heatmaps import gaussian_targets
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
-
-pytestmark = pytest.mark.trains
 
 SIDE_PX, CELLS = 64, 16
 FLIP = [1, 0, 2]

@@ -13,6 +13,7 @@ import data.dataset
 import data.loading.cache
 from configs.errors import UserError
 from data import crops
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.dataset import EarCrops, Frames, Photographs, collate_frames, sample_seed
 from data.labels import choose_labelled
 from data.landmarks import Scheme
@@ -20,14 +21,7 @@ from data.loading.cache import PixelCache
 from data.loading.datamodule import EarDataModule, ear_loader
 from data.loading.sampler import EpochSampler
 from data.manifest import Manifest, read_manifest, write_manifest
-from data.transforms import (
-    FrameAugmentation,
-    FrameConfig,
-    Geometry,
-    GeometryConfig,
-    Photometry,
-    PhotometryConfig,
-)
+from data.transforms import FrameAugmentation, Geometry, Photometry
 
 SMALL = 48
 

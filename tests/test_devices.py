@@ -61,7 +61,7 @@ def test_kept_maps(ears, tmp_path):  # noqa: F811
 def test_the_students(kept, tmp_path, student):  # noqa: F811
     make = _landmarker if student == "landmarker" else _detector
     for name, devices in (("one", 1), ("two", 2)):
-        run("distill.train", make(kept, tmp_path / name, devices=devices, batch_size=4, labelled_last=0.4))
+        run("distill.train", make(kept, tmp_path / name, devices=devices, batch_size=4))
     one, two = last_row(tmp_path / "one"), last_row(tmp_path / "two")
     assert one["step"] == two["step"]
     measure = "val/nme" if student == "landmarker" else "val/ap"

@@ -1,23 +1,22 @@
 """distill.train with tiny nets: twins, resume, what the checkpoint holds, and refusals."""
 
-import dataclasses
-
 import pytest
 import torch
 
+from configs.build import configured, with_options
 from configs.errors import UserError
 from configs.files import read_json
 from distill import cache
-from distill.student.data import build_detector_material, build_landmarker_material, plan_steps
-from distill.train import Config, build_module, main
+from distill.student.fit import build_module
+from distill.student.plan import BatchMix, batch_mix, plan_steps
+from distill.teacher_maps import acceptance
+from distill.train import Config, main, training_data
 from students.models.checkpoint import build_student, load_student
 from teacher import finetune
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
-
-pytestmark = pytest.mark.trains
 
 SMALL = {"trunk": "mobilenetv4_conv_small_035", "width": 8}
 
@@ -33,15 +32,16 @@ def kept(tmp_path_factory):
     detector = EarDetector.from_vae(tiny_vae(), width=16, heatmap_cells=16, stem_channels=8)
     save_weights(folder / "detector.ckpt", detector, "EarDetector")
     common = {"checkpoint": folder / "vae.ckpt", "grid": 4, "num_workers": 0}
-    cache.main(
-        cache.Config(
-            train_npy=folder / "crops.npy", output_dir=folder / "maps", views=3, gate_nme=9.0,
-            ear_detector=folder / "detector.ckpt", gate_npy=folder / "val.npy", **common,
-        )
-    )  # fmt: skip
-    cache.main(
-        cache.Config(train_npy=folder / "frames.npy", output_dir=folder / "frame_maps", views=2, **common)
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(acceptance, "ACCEPTANCE_NME", 9.0)
+        cache.main(
+            configured(
+                cache.Config, train_npy=folder / "crops.npy", output_dir=folder / "maps", views=3,
+                ear_detector=folder / "detector.ckpt", acceptance_npy=folder / "val.npy", **common,
+            )
+        )  # fmt: skip
+    frames = {"train_npy": folder / "frames.npy", "output_dir": folder / "frame_maps", "views": 2}
+    cache.main(configured(cache.Config, **frames, **common))
     return folder
 
 
@@ -52,17 +52,17 @@ def _landmarker(folder, output_dir, **changes):
         "student_options": SMALL, "steps": 6, "rounds": 2, "batch_size": 4, "warmup_steps": 2,
         "num_workers": 0,
     }  # fmt: skip
-    return Config(**{**values, **changes})
+    return configured(Config, **{**values, **changes})
 
 
 def _detector(folder, output_dir, **changes):
     values = {
         "student": "detector", "train_npy": folder / "frames.npy", "val_npy": folder / "frames.npy",
-        "frame_maps": folder / "frame_maps", "output_dir": output_dir,
+        "maps": folder / "frame_maps", "output_dir": output_dir,
         "student_options": {"trunk": "mobilenetv3_small_050", "width": 8, "image_px": 160},
         "steps": 4, "rounds": 2, "batch_size": 3, "warmup_steps": 2, "num_workers": 0,
     }  # fmt: skip
-    return Config(**{**values, **changes})
+    return configured(Config, **{**values, **changes})
 
 
 def test_the_landmarker_trains_and_writes_what_later_stages_take(kept, tmp_path, capsys):
@@ -92,19 +92,18 @@ def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_
 
 
 def test_a_detector_learns_from_frames_that_another_labelled(kept, tmp_path):
-    told = {"pseudo_labelled_npy": kept / "frames.npy", "frame_maps": None, "labels": 2}
-    folder = main(_detector(kept, tmp_path / "told", **told))
+    pseudo = {"pseudo_labelled_npy": kept / "frames.npy", "maps": None, "labels": 2}
+    folder = main(_detector(kept, tmp_path / "told", **pseudo))
     metrics = read_json(folder / "metrics.json")
     assert (metrics["labels"], metrics["told"]) == (3, 2)  # those that are labelled themselves are left out
     assert "train/prediction" in (folder / "metrics.csv").read_text()
-    assert read_json(main(_detector(kept, folder, resume="auto", **told)) / "metrics.json") == metrics
+    assert read_json(main(_detector(kept, folder, resume="auto", **pseudo)) / "metrics.json") == metrics
     both = read_json(
-        main(_detector(kept, tmp_path / "both", **told | {"frame_maps": kept / "frame_maps"}))
-        / "metrics.json"
+        main(_detector(kept, tmp_path / "both", **pseudo | {"maps": kept / "frame_maps"})) / "metrics.json"
     )
     assert (both["told"], both["teacher"]["layer"]) == (2, "feat1")
-    every = read_json(main(_detector(kept, tmp_path / "every", **told | {"labels": 0})) / "metrics.json")
-    assert "told" not in every  # all have labels: nothing is left to be told
+    every = read_json(main(_detector(kept, tmp_path / "every", **pseudo | {"labels": 0})) / "metrics.json")
+    assert "told" not in every  # all have labels: nothing is left to pseudo-label
     with pytest.raises(UserError, match="with the kept maps"):
         _landmarker(kept, tmp_path, pseudo_labelled_npy=kept / "frames.npy")
 
@@ -126,7 +125,7 @@ def test_nothing_of_teacher_or_adapter_is_in_the_students_file(kept, tmp_path):
 def test_the_twin_differs_in_nothing_but_the_teacher(kept, tmp_path):
     runs = {}
     for name, distill in (("student", True), ("twin", False)):
-        config = _landmarker(kept, tmp_path / name, distill=distill, lr=0.0, weight_decay=0.0)
+        config = _landmarker(kept, tmp_path / name, distill=distill, lr=0.0)
         runs[name] = main(config)
     metrics = {name: read_json(folder / "metrics.json") for name, folder in runs.items()}
     for key in ("steps", "images", "labels", "held_out"):
@@ -141,13 +140,7 @@ def test_the_twin_differs_in_nothing_but_the_teacher(kept, tmp_path):
 
 def test_training_goes_on_from_another_student(kept, tmp_path):
     first = main(_landmarker(kept, tmp_path / "first", distill=False)) / "student.pt"
-    still = {
-        "init_checkpoint": first,
-        "lr": 0.0,
-        "weight_decay": 0.0,
-        "distill": False,
-        "student_options": {},
-    }
+    still = {"init_checkpoint": first, "lr": 0.0, "distill": False, "student_options": {}}
     second = main(_landmarker(kept, tmp_path / "second", **still)) / "last.ckpt"
     expected = load_student(first).state_dict()
     assert read_json(second.with_name("metrics.json"))["start"] == str(first)
@@ -161,38 +154,38 @@ def test_training_goes_on_from_another_student(kept, tmp_path):
 
 
 def test_a_twins_batch_is_as_large_and_all_of_it_labelled(kept, tmp_path):
-    twin = build_landmarker_material(_landmarker(kept, tmp_path, distill=False, maps=None), 128).batches[0]
+    twin = training_data(_landmarker(kept, tmp_path, distill=False, maps=None), 128).batches[0]
     assert set(twin) == {"image", "points_px", "visibility"}
     assert len(twin["image"]) == len(twin["points_px"]) == 4
-    student = build_landmarker_material(_landmarker(kept, tmp_path, labels=2), 128).batches[0]
+    student = training_data(_landmarker(kept, tmp_path, labels=2), 128).batches[0]
     assert len(student["image"]) == 4
     assert len(student["points_px"]) == 2
     assert len(student["predicted_px"]) == 2
     assert len(student["maps"]) == 4  # the labelled crops are among those whose maps were kept
-    many = build_landmarker_material(_landmarker(kept, tmp_path, labels=4), 128).batches[0]
+    many = training_data(_landmarker(kept, tmp_path, labels=4), 128).batches[0]
     assert len(many["points_px"]) == 3  # of 4: as large a part of the batch as of the 6 crops, rounded
     strangers = _landmarker(kept, tmp_path, labels=4, labelled_npy=kept / "val.npy")
-    others = build_landmarker_material(strangers, 128).batches[0]
+    others = training_data(strangers, 128).batches[0]
     assert len(others["points_px"]) == len(others["predicted_px"]) == 2  # labels of others crowd out none
 
 
 def test_maps_alone_take_no_labelled_crops_place(kept, tmp_path):
     config = _landmarker(kept, tmp_path, labels=2, prediction_weight=0.0)
-    batch = build_landmarker_material(config, 128).batches[0]
+    batch = training_data(config, 128).batches[0]
     assert set(batch) == {"image", "points_px", "visibility", "maps", "map_matrix"}
     assert len(batch["image"]) == len(batch["points_px"]) == len(batch["maps"]) == 4
-    strangers = dataclasses.replace(config, labelled_npy=kept / "val.npy")  # without maps of their own
-    batch = build_landmarker_material(strangers, 128).batches[0]
+    strangers = with_options(config, labelled_npy=kept / "val.npy")  # without maps of their own
+    batch = training_data(strangers, 128).batches[0]
     assert len(batch["image"]) == 4
     assert len(batch["points_px"]) == len(batch["maps"]) == 2
 
 
 def test_maps_alone_take_no_labelled_frames_place(kept, tmp_path):
-    batches = build_detector_material(_detector(kept, tmp_path, labels=2), 160).batches
+    batches = training_data(_detector(kept, tmp_path, labels=2), 160).batches
     assert all(len(batches[step]["boxes_xyxy"]) == 3 for step in range(5))
     assert any(len(batches[step].get("maps", ())) for step in range(5))
     strangers = _detector(kept, tmp_path, labelled_npy=kept / "val.npy")
-    assert len(build_detector_material(strangers, 160).batches[0]["boxes_xyxy"]) == 2
+    assert len(training_data(strangers, 160).batches[0]["boxes_xyxy"]) == 2
 
 
 @pytest.mark.parametrize("arm", [{"prediction_weight": 0.0}, {"map_weight": 0.0}, {}])
@@ -200,15 +193,14 @@ def test_arms_of_one_seed_are_paired(kept, tmp_path, arm):
     """Twin against maps, predictions, both: first weights, labels and their order, images counted."""
     twin_config = _landmarker(kept, tmp_path, distill=False, maps=None, seed=3)
     config = _landmarker(kept, tmp_path, seed=3, **arm)
-    twin, other = (build_landmarker_material(each, 128).batches for each in (twin_config, config))
+    twin, other = (training_data(each, 128).batches for each in (twin_config, config))
     chosen = [batches.labelled.manifest.boxes_xyxy.tolist() for batches in (twin, other)]
     assert chosen[0] == chosen[1]
-    another = build_landmarker_material(dataclasses.replace(twin_config, seed=4), 128).batches
+    another = training_data(with_options(twin_config, seed=4), 128).batches
     assert another.labelled.manifest.boxes_xyxy.tolist() != chosen[0]  # the seed chooses the labels
     order = [[batches._labelled_order(position) for position in range(20)] for batches in (twin, other)]
     assert order[0] == order[1]
-    assert len(twin[0]["image"]) == len(other[0]["image"]) == config.batch_size
-    assert plan_steps(twin_config, 6) == plan_steps(config, 6)
+    assert len(twin[0]["image"]) == len(other[0]["image"]) == config.batch.batch_size
 
 
 def test_the_ear_detectors_twin_differs_in_the_encoder_alone(kept, tmp_path):
@@ -231,6 +223,7 @@ def test_the_ear_detectors_twin_differs_in_the_encoder_alone(kept, tmp_path):
     assert not all(torch.equal(encoders[0][key], encoders[1][key]) for key in encoders[0])
 
 
+@pytest.mark.trains
 def test_a_resumed_training_ends_as_the_uninterrupted_one(kept, tmp_path, monkeypatch):
     """With workers, which ask for their first batches before Lightning tells the round."""
     whole = main(_landmarker(kept, tmp_path / "whole", num_workers=1))
@@ -257,7 +250,7 @@ def test_a_checkpoint_of_another_training_is_refused(kept, tmp_path):
     with pytest.raises(UserError, match="no such checkpoint"):
         main(_landmarker(kept, tmp_path, resume=str(tmp_path / "nothing.ckpt")))
     (tmp_path / "text.ckpt").write_text("not a checkpoint")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is no checkpoint"):
         main(_landmarker(kept, tmp_path, resume=str(tmp_path / "text.ckpt")))
     assert (folder / "student.pt").is_file()
 
@@ -276,13 +269,45 @@ def test_maps_that_do_not_fit_are_refused_before_training(kept, tmp_path):
     assert not (tmp_path / "last.ckpt").exists()
 
 
-def test_steps_are_planned_in_whole_rounds_and_alike_for_the_twin(kept, tmp_path):
-    config = _landmarker(kept, tmp_path, steps=100, rounds=8)
-    assert plan_steps(config, examples=1000) == (8, 12)
-    by_epochs = dataclasses.replace(config, epochs=2, batch_size=50, rounds=4)
-    assert plan_steps(by_epochs, examples=1000) == (4, 10)
-    assert plan_steps(dataclasses.replace(by_epochs, distill=False), 1000) == (4, 10)
-    assert plan_steps(dataclasses.replace(config, steps=3), 1000) == (3, 1)
+def test_steps_are_planned_in_whole_rounds():
+    assert plan_steps(steps=100, rounds=8) == (8, 12)
+    assert plan_steps(steps=40, rounds=4) == (4, 10)
+    assert plan_steps(steps=3, rounds=8) == (3, 1)
+
+
+def test_the_rule_of_a_batch():
+    twin = batch_mix(32, 0.25, others_have_targets=False)
+    assert (twin.labelled, twin.others) == (32, 0) and str(twin) == "all labelled"
+    points = {"others_have_targets": True, "others_have_maps": True}
+    assert batch_mix(32, 0.25, **points) == BatchMix(8, 24)
+    assert batch_mix(32, 0.25, **points, labelled_have_maps=True, labelled_part=0.5) == BatchMix(16, 16)
+    assert batch_mix(32, 0.25, **points, labelled_have_maps=True, labelled_part=0.1) == BatchMix(8, 24)
+    maps = {"others_have_targets": False, "others_have_maps": True}
+    assert batch_mix(32, 0.25, **maps, labelled_have_maps=True) == BatchMix(32, 0)
+    assert batch_mix(32, 0.25, **maps) == BatchMix(8, 24)
+    for share, labelled in ((0.0, 1), (1.0, 31)):  # at least one of each
+        assert batch_mix(32, share, **points).labelled == labelled
+    assert batch_mix(32, 0.3, **points, processes=4) == BatchMix(8, 24)  # 9.6, and four processes deal it out
+    assert str(batch_mix(32, 0.25, **points)) == "8 labelled and 24 others"
+    for size, processes in ((9, 2), (2, 2), (1, 1)):
+        with pytest.raises(UserError, match="processes share a batch"):
+            batch_mix(size, 0.5, others_have_targets=False, processes=processes)
+
+
+def test_the_plan_says_what_a_batch_is_made_of(kept, tmp_path, capsys):
+    main(_landmarker(kept, tmp_path / "student", labels=2))
+    assert "6 steps of 4 images, 2 labelled and 2 others; 24 images" in capsys.readouterr().out
+    main(_landmarker(kept, tmp_path / "twin", distill=False))
+    assert "6 steps of 4 images, all labelled; 24 images" in capsys.readouterr().out
+
+
+def test_what_became_of_options_that_are_gone(kept, tmp_path):
+    config = _landmarker(kept, tmp_path, weight_decay=0.05, more_train_npy=[kept / "val.npy"])
+    assert config.train_npy == (kept / "crops.npy", kept / "val.npy")
+    with pytest.raises(UserError, match="labelled_last is gone: batches labelled alone at the end"):
+        _landmarker(kept, tmp_path, labelled_last=0.2)
+    old = _detector(kept, tmp_path, maps=None, sure_from=0.6).distillation
+    assert old.ignored_below == 0.6
 
 
 @pytest.mark.parametrize(
@@ -297,7 +322,7 @@ def test_senseless_numbers_are_refused(kept, tmp_path, changes, message):
 def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
     config = _landmarker(kept, tmp_path, ema_decay=0.5, distill=False)
     student = build_student("landmarker", SMALL)
-    module = build_module(config, student, None, steps=6)
+    module = build_module(student, None, 6, config.optimization, config.map_loss)
     name = "heatmap.bias"
     wanted = None
     for update in range(1, 6):
@@ -308,4 +333,5 @@ def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
         wanted = float(update**2) if wanted is None else decay * wanted + (1 - decay) * update**2
     assert dict(module.best_student.named_parameters())[name][0].item() == pytest.approx(wanted, rel=1e-5)
     assert not any(parameter.requires_grad for parameter in module.averaged.parameters())
-    assert build_module(dataclasses.replace(config, ema_decay=0), student, None, 6).best_student is student
+    never = with_options(config, ema_decay=0).optimization
+    assert build_module(student, None, 6, never, config.map_loss).best_student is student

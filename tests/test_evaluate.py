@@ -23,8 +23,6 @@ from students.inference.rescoring import extent_box
 from students.models.checkpoint import save_student
 from tests.tiny_students import rectangle_frame, tiny_files, tiny_landmarker
 
-pytestmark = pytest.mark.trains
-
 BOXES = np.array([[20, 24, 48, 64], [12, 30, 36, 70], [70, 20, 96, 60]], dtype=np.float32)
 
 
@@ -56,6 +54,7 @@ def _manifest(frames_npy) -> Manifest:
     return read_manifest(frames_npy)
 
 
+@pytest.mark.trains
 def test_the_command_measures_all_that_it_is_given(frames_npy, tmp_path):
     run = tiny_files()
     config = Config(
@@ -170,6 +169,7 @@ def test_end_to_end_measures_boxes_where_there_are_no_points(frames_npy):
     assert list(chain.per_image()) == ["end_to_end_landmarker_box_iou"]
 
 
+@pytest.mark.trains
 def test_ears_measured_are_those_of_the_pipeline(frames_npy, tmp_path):
     from students import EarPipeline
 
@@ -204,6 +204,7 @@ def test_matching_by_hand():
     assert match(found, np.zeros((0, 4)), 0.5).tolist() == []
 
 
+@pytest.mark.trains
 def test_boxes_found_are_those_of_the_pipeline(frames_npy):
     """What is measured is what is used: torch in the evaluation, ONNX in the pipeline."""
     from students import EarPipeline
@@ -217,6 +218,7 @@ def test_boxes_found_are_those_of_the_pipeline(frames_npy):
     np.testing.assert_allclose(np.column_stack([boxes, scores]), expected, atol=2e-3)
 
 
+@pytest.mark.trains
 def test_points_read_are_those_of_the_pipeline():
     from students import EarPipeline
 

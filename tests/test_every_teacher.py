@@ -63,7 +63,6 @@ def test_from_training_to_both_students(name, ears, tmp_path):
     assert read_checkpoint(resumed / "last.ckpt")["epoch"] == (1 if name == "staged" else 3)
 
 
-@pytest.mark.trains
 def test_the_margin_teacher_from_training_to_both_students(ears, tmp_path):
     config = margin.Config(
         ears / "train.npy", ears / "val.npy", tmp_path / "teacher", **TINY_MARGIN, max_epochs=2

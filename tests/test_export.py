@@ -24,8 +24,6 @@ from students.onnx_export.timing import size_and_time
 from students.onnx_export.write import OUTPUTS, export_student
 from tests.tiny_students import rectangle_frame, tiny_detector, tiny_files, tiny_landmarker
 
-pytestmark = pytest.mark.trains
-
 
 @pytest.fixture
 def manifest_npy(tmp_path):
@@ -40,6 +38,7 @@ def manifest_npy(tmp_path):
     return write_manifest(tmp_path / "manifest.npy", manifest)
 
 
+@pytest.mark.trains
 def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path, monkeypatch):
     run = tiny_files()
     monkeypatch.setattr(timing, "RUNS", 50)
@@ -62,6 +61,7 @@ def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path, monkeypa
         assert row["parameters"] > 10_000
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("student", [tiny_detector, tiny_landmarker])
 def test_outputs_equal_those_of_torch(student):
     """By hand, without the helper of the export: the decoded boxes and scores, the points and confidences."""

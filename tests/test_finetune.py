@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig
 from data.boxes import iou
 from data.dataset import EarCrops
 from data.labels import choose_labels
 from data.landmarks import load_scheme
 from data.manifest import read_manifest, write_manifest
-from data.transforms import Geometry, GeometryConfig
+from data.transforms import Geometry
 from teacher.detector_training.backgrounds import MAX_COVER, MAX_IOU, BackgroundCrops, draw_window
 from teacher.detector_training.data import LabelledViews
 from teacher.detector_training.module import targets_of
@@ -22,8 +23,6 @@ from teacher.detector_training.report import detector_report, held_out_errors, r
 from teacher.finetune import Config, main
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import SMALL_FINETUNING, tiny_vae
-
-pytestmark = pytest.mark.trains
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +69,7 @@ def test_the_checkpoint_gives_the_same_model_back(folder, tmp_path):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.trains
 def test_a_resumed_training_ends_as_an_uninterrupted_one(folder, tmp_path):
     main(config(folder, tmp_path / "whole", epochs=2))
     # Stop after the first of two epochs: the same schedule, cut off.
@@ -126,6 +126,7 @@ def test_it_trains_in_sixteen_bits(folder, tmp_path):
     assert np.isfinite(report["nme"])
 
 
+@pytest.mark.trains
 @pytest.mark.slow
 def test_it_learns_the_points_of_drawn_ears(folder, tmp_path):
     """Far below what the mean shape in the true box reaches on these ellipses."""

@@ -82,11 +82,6 @@ def test_the_reader_of_imports_reads_them(tmp_path: Path) -> None:
     assert {"configs", "distill", "tyro", "sys"} <= imported_names(path)
 
 
-def test_files_stay_short() -> None:
-    lengths = {str(path.relative_to(PROJECT)): len(path.read_text().splitlines()) for path in FILES}
-    assert not {name: length for name, length in lengths.items() if length > 320}
-
-
 @pytest.mark.parametrize(
     "modules",
     [ORDER, [module_name(path) for path in COMMANDS]],

@@ -9,8 +9,11 @@ from data.dataset import EarCrops
 from data.landmarks import load_scheme
 from data.manifest import read_manifest
 from data.tensors import to_signed
-from distill.label import LABELLED, Config, main
+from distill import label
+from distill.label import Config, main
+from distill.teacher_maps import labelled_ears
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
+from distill.teacher_maps.options import PSEUDO_LABELLED
 from distill.teacher_maps.pseudo_labels import predict_points
 from students.models.checkpoint import build_student, save_student
 from tests.drawn_ears import draw_ears
@@ -26,9 +29,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_points_of_the_crop_come_out_on_the_photograph(folder, tmp_path):
-    config = Config(folder / "student.pt", folder / "ears.npy", tmp_path, agreement_limit=10.0, batch_size=2)
-    labelled = read_manifest(main(config) / LABELLED)
+def test_points_of_the_crop_come_out_on_the_photograph(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(label, "AGREEMENT_LIMIT", 10.0)
+    monkeypatch.setattr(labelled_ears, "BATCH_SIZE", 2)
+    config = Config(folder / "student.pt", folder / "ears.npy", tmp_path)
+    labelled = read_manifest(main(config) / PSEUDO_LABELLED)
     ears = read_manifest(folder / "ears.npy")
     assert labelled.landmarks.shape == ears.landmarks.shape
     assert not np.allclose(labelled.landmarks, ears.landmarks, atol=1.0)  # its own, not those that were there
@@ -43,9 +48,10 @@ def test_points_of_the_crop_come_out_on_the_photograph(folder, tmp_path):
         np.testing.assert_allclose(item["points_px"], found.points_unit[0] * 64 - 0.5, atol=1e-3)
 
 
-def test_points_that_the_mirror_image_contradicts_are_not_labelled(folder, tmp_path):
-    config = Config(folder / "student.pt", folder / "ears.npy", tmp_path, agreement_limit=1e-6)
-    assert (read_manifest(main(config) / LABELLED).visibility == 0).all()
+def test_points_that_the_mirror_image_contradicts_are_not_labelled(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(label, "AGREEMENT_LIMIT", 1e-6)
+    config = Config(folder / "student.pt", folder / "ears.npy", tmp_path)
+    assert (read_manifest(main(config) / PSEUDO_LABELLED).visibility == 0).all()
 
 
 def test_another_student_is_refused(folder, tmp_path):

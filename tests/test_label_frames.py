@@ -6,8 +6,8 @@ import pytest
 
 from configs.errors import UserError
 from data.manifest import Manifest, read_manifest, write_manifest
-from distill.label import LABELLED
 from distill.label_frames import Config, main
+from distill.teacher_maps.options import PSEUDO_LABELLED
 from tests.tiny_students import rectangle_frame, tiny_files
 
 pytestmark = pytest.mark.trains
@@ -28,7 +28,7 @@ def frames(tmp_path_factory):
 
 
 def test_found_boxes_take_the_place_of_those_that_were_there(frames, tmp_path, capsys):
-    labelled = read_manifest(main(Config(tiny_files() / "detector.pt", frames, tmp_path)) / LABELLED)
+    labelled = read_manifest(main(Config(tiny_files() / "detector.pt", frames, tmp_path)) / PSEUDO_LABELLED)
     assert [path[-5] for path in labelled.image_paths] == ["0", "2"]
     np.testing.assert_allclose(labelled.boxes_xyxy, [EARS[0], EARS[2]], atol=5)
     assert [path[-5] for path in labelled.empty_images] == ["1"]

@@ -19,8 +19,6 @@ from teacher.margin.pseudo_classes import clustered_classes, number_of_classes, 
 from teacher.models.margin_teacher import MarginTeacher
 from tests.tiny_backbones import TINY_MARGIN
 
-pytestmark = pytest.mark.trains
-
 COLOURS = [(200, 60, 60), (60, 200, 60), (60, 60, 200), (200, 200, 60)]
 MODEL = {
     key: TINY_MARGIN[key] for key in ("backbone_options", "decoder_channels", "embedding_dim", "image_size")
@@ -139,6 +137,7 @@ def test_training_leaves_what_later_stages_need(trained):
     assert not [key for key in read_checkpoint(trained / "best.ckpt")["state_dict"] if "head" in key]
 
 
+@pytest.mark.trains
 def test_pseudo_classes_of_a_trained_teacher_say_more_of_ears_than_random_ones(trained):
     """The drawn ears are of four colours, which no loss was told."""
     colours = np.repeat(np.arange(4), 6)
@@ -146,6 +145,7 @@ def test_pseudo_classes_of_a_trained_teacher_say_more_of_ears_than_random_ones(t
     assert agreement(colours, found) > agreement(colours, random_classes(24, 4)) + 0.3
 
 
+@pytest.mark.trains
 def test_a_killed_training_resumes_to_what_it_would_have_been(coloured, tmp_path, monkeypatch):
     whole = main(config(coloured, tmp_path / "whole", renew_epochs=3))
     step = EarTeacherLightningModule.training_step

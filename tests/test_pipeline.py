@@ -19,14 +19,13 @@ from students.inference.rescoring import refined_box
 from students.models.checkpoint import load_student
 from tests.tiny_students import CROP_PX, FRAME_PX, rectangle_frame, tiny_files, tiny_landmarker
 
-pytestmark = pytest.mark.trains
-
 
 @pytest.fixture(scope="module")
 def pipeline():
     return EarPipeline.from_run(tiny_files(), threads=1)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     ("height", "width", "scale"), [(96, 96, 1), (192, 192, 2), (240, 384, 4), (576, 200, 6)]
 )
@@ -39,6 +38,7 @@ def test_boxes_come_back_in_pixels_of_the_photograph(pipeline, height, width, sc
     assert box_iou(found[:, :4], np.array([box]))[0, 0] > 0.7
 
 
+@pytest.mark.trains
 def test_two_ears_and_none(pipeline):
     frame = rectangle_frame((8, 8, 30, 44), 96, 96)
     frame[50:86, 60:84] += 150
@@ -52,6 +52,7 @@ def test_two_ears_and_none(pipeline):
     assert pipeline.boxes(rectangle_frame(None)).shape == (0, 5)
 
 
+@pytest.mark.trains
 def test_the_call_is_boxes_and_landmarks_together(pipeline):
     frame = rectangle_frame((30, 20, 66, 76), 100, 140)
     (ear,) = pipeline(frame)
@@ -65,6 +66,7 @@ def test_the_call_is_boxes_and_landmarks_together(pipeline):
     assert isinstance(ear.score, float)
 
 
+@pytest.mark.trains
 def test_landmarks_equal_those_of_torch(pipeline):
     frame, box = rectangle_frame((20, 20, 44, 60), 200, 140), np.array([15.0, 10, 55, 80])
 
@@ -86,6 +88,7 @@ def test_landmarks_equal_those_of_torch(pipeline):
     assert np.abs(plain - mirrored).max() > 1
 
 
+@pytest.mark.trains
 def test_points_move_with_the_ear(pipeline):
     """A photograph moved by whole pixels, its box with it: the crop and so the points are the same, moved."""
     small = rectangle_frame((20, 20, 44, 60), 80, 80)
@@ -115,6 +118,7 @@ def test_any_size_goes_in(pipeline, shape):
     assert np.isfinite(points).all()
 
 
+@pytest.mark.trains
 def test_inputs_are_left_alone_and_may_be_views(pipeline):
     frame = rectangle_frame((20, 20, 44, 60))
     frame.setflags(write=False)
@@ -251,6 +255,7 @@ def test_smooth_curves_pass_through_their_points():
     np.testing.assert_array_equal(smooth(points[:2]), points[:2])
 
 
+@pytest.mark.trains
 def test_an_ear_that_fills_the_photograph_is_found_in_the_smaller_letterbox(pipeline):
     """The tiny detector knows rectangles of up to 44 px wide in 96 px; this one has 70, and 47 in 64 px."""
     from students.inference.letterbox import Letterbox, letterboxes

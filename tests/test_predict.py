@@ -18,8 +18,6 @@ from students.inference.video import VideoFile, VideoFrames
 from students.predict import Config, main
 from tests.tiny_students import rectangle_frame, tiny_files
 
-pytestmark = pytest.mark.trains
-
 BOX = (20, 24, 48, 64)
 
 
@@ -40,6 +38,7 @@ def _config(*inputs, **options):
     return Config(inputs=tuple(str(path) for path in inputs), run=tiny_files(), **options)
 
 
+@pytest.mark.trains
 def test_a_folder_with_a_bad_image(photographs, tmp_path, capsys):
     output_dir = tmp_path / "out"
     with pytest.raises(SystemExit) as exit_:
@@ -62,6 +61,7 @@ def test_a_folder_with_a_bad_image(photographs, tmp_path, capsys):
     assert (output_dir / "overlays" / "more" / "one_ears.jpg").is_file()
 
 
+@pytest.mark.trains
 def test_coco_holds_the_same_boxes_and_points(photographs, tmp_path):
     output_dir = tmp_path / "out"
     main(_config(photographs / "one.png", output_dir=output_dir, coco=True, overlays=False))
@@ -137,6 +137,7 @@ def test_inputs_are_told_apart(tmp_path):
         find_inputs([str(tmp_path)], tmp_path / "out")
 
 
+@pytest.mark.trains
 def test_a_video_becomes_a_video(tmp_path):
     """Five frames in which the rectangle moves 6 px a frame; found where it is, at the time it is there."""
     source = tmp_path / "clip.mp4"

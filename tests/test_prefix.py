@@ -10,12 +10,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.dataset import EarCrops
 from data.loading.pairs import PairedCrops
 from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
 from data.manifest import read_manifest
-from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+from data.transforms import Geometry, Photometry
 from teacher import train
 from teacher.checkpoint import read_checkpoint
 from teacher.vae_training import frozen_prefix as prefix
@@ -25,8 +26,6 @@ from teacher.vae_training.losses import LossWeights
 from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config
 from tests.tiny_teacher import TINY_BACKBONE, tiny_vae
-
-pytestmark = pytest.mark.trains
 
 DRAWN = {"seed": 0}
 
@@ -128,6 +127,7 @@ def test_a_disk_without_room_is_refused(rendered, tmp_path, monkeypatch):
     assert not (tmp_path / TOKENS).exists()
 
 
+@pytest.mark.trains
 def test_a_training_with_it_is_the_training_without(rendered, tmp_path):
     options = {"freeze_layers": 1, "train_views": 2}
     folders = {}

@@ -12,6 +12,7 @@ from PIL import Image
 
 from configs.build import configured
 from configs.errors import UserError
+from data.landmarks import DEFAULT_SCHEME
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.preparation.checks import check_images
 from data.preparation.reading import IBUG55
@@ -255,12 +256,30 @@ def test_ibug_points_are_taken_by_their_indices(tmp_path: Path) -> None:
     [
         ({"val_fraction": 1.0}, "--val-fraction 1.0: must be"),
         ({"val_fraction": 0.6, "test_fraction": 0.4}, "leave nothing to train on"),
-        ({"num_landmarks": 5}, "has 17 points an ear, expected 5"),
+        ({"margin": -0.1}, "margin=-0.1: a number from 0"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         prepared(tmp_path, manifest_of(tmp_path, 4, landmarks=True), **options)
+
+
+def test_margin_and_points_stand_in_all_manifests(tmp_path: Path) -> None:
+    scheme = tmp_path / "three.yaml"
+    scheme.write_text("names: [a, b, c]\nflip: [1, 0, 2]\n")
+    three = manifest_of(tmp_path, 8, landmarks=True)
+    three = replace(three, landmarks=three.landmarks[:, :3], visibility=three.visibility[:, :3])
+    with pytest.raises(UserError, match=r"has 3 points an ear, expected 17.*--scheme FILE"):
+        prepared(tmp_path, three)
+    _, folder = prepared(tmp_path, three, scheme=scheme, margin=0.25)
+    written = [read_manifest(path) for path in folder.glob("*.npy")]
+    assert {manifest.crops.margin for manifest in written} == {0.25}
+    assert {manifest.crops.scheme.names for manifest in written} == {("a", "b", "c")}
+    again = {"input": folder / "train_labelled.npy", "val_fraction": 0, "test_fraction": 0, "num_workers": 0}
+    main(configured(Config, **again, output_dir=tmp_path / "again"))  # as the input says
+    assert read_manifest(tmp_path / "again" / "train_labelled.npy").crops == written[0].crops
+    with pytest.raises(UserError, match="has 3 points an ear, expected 17"):
+        main(configured(Config, **again, output_dir=tmp_path / "other", scheme=DEFAULT_SCHEME))
 
 
 def test_inputs_are_not_overwritten_and_must_exist(tmp_path: Path) -> None:

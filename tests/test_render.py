@@ -12,10 +12,10 @@ from data.render.dress.placing import lift, place_ear, visible
 from data.render.ear.anatomy import draw_anatomy
 from data.render.ear.camera import Camera, pose
 from data.render.ear.relief import raise_relief
-from data.render.ear.skin import draw_light
 from data.render.head.identity import draw_identity
 from data.render.orders import identity_seed
 from data.render.paint.curves import at_fraction, spline
+from data.render.paint.light import draw_light
 from data.render.scene.photograph import render_ear
 from data.render.scene.scene import render_scene
 

@@ -8,7 +8,6 @@ import pytest
 from data.render.dress.dressing import dress_ear
 from data.render.dress.placing import place_ear
 from data.render.ear.camera import Camera, pose
-from data.render.ear.skin import draw_light
 from data.render.head.face_map import EYE, FaceMap, draw_looks
 from data.render.head.faces import draw_face
 from data.render.head.hands import draw_hand
@@ -16,6 +15,7 @@ from data.render.head.head_plan import draw_plan
 from data.render.head.identity import draw_identity
 from data.render.head.outfit import Outfit, draw_outfit
 from data.render.paint.brush import Brush
+from data.render.paint.light import draw_light
 from data.render.scene.framing import (
     BOTH_FRONT,
     Stand,

@@ -11,8 +11,9 @@ import pytest
 
 from configs.errors import UserError
 from configs.recipe import load_recipe, with_overrides
+from distill.pipeline.runner import run_pipeline
 from distill.pipeline.schedule import threads_each
-from distill.run import Config, main, run_pipeline
+from distill.run import Config, main
 from tests.fake_pipeline import FAKE, MEETING, RUN, STAGES, finished, finished_folder, plan, recipe, run, runs
 
 

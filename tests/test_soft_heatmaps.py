@@ -1,27 +1,25 @@
 """Soft heatmaps: the divergence against a loop, what was not seen teaches nothing, and a whole training."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 
+from configs.build import configured, with_options
 from configs.errors import UserError
 from configs.files import read_json
 from data.tensors import to_signed
 from distill import cache
-from distill.student.data import build_landmarker_material
-from distill.student.soft_heatmaps import HeatmapMatcher
+from distill.student.map_matching import HeatmapMatcher
+from distill.teacher_maps import acceptance
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
-from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings, read_ears
+from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops, read_ears
 from distill.teacher_maps.store import KeptMaps
-from distill.train import Config, main
+from distill.train import Config, main, training_data
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
 from tests.tiny_teacher import tiny_vae
-
-pytestmark = pytest.mark.trains
 
 ALL_SEEN = torch.ones(2, 1, 4, 4)
 
@@ -61,11 +59,16 @@ def test_cells_that_the_student_did_not_see_teach_nothing():
     assert (student.grad[1, 2] == 0).all()
     assert (student.grad[0, :, :2] != 0).all()
     elsewhere = teacher.clone()
-    elsewhere[:, :, 2:] *= torch.rand(2, 4)  # moves the points' weights, not what they are told
+    elsewhere[:, :, 2:] *= torch.rand(2, 4)  # moves the points' weights, not where they lie
     one_point = HeatmapMatcher()(student[:1, :1], teacher[:1, :1], seen[:1])[0]
     assert one_point.item() == pytest.approx(
         HeatmapMatcher()(student[:1, :1], elsewhere[:1, :1], seen[:1])[0].item(), rel=1e-5
     )
+
+
+@pytest.fixture(autouse=True)
+def any_labeller_is_admitted(monkeypatch):
+    monkeypatch.setattr(acceptance, "ACCEPTANCE_NME", 9.0)
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +85,11 @@ def ears(tmp_path_factory):
 
 def _cache(ears, output_dir, **changes):
     values = {
-        "checkpoint": ears / "detector.ckpt", "ear_detector": ears / "detector.ckpt", "gate_nme": 9.0,
-        "gate_npy": ears / "val.npy", "train_npy": ears / "train.npy", "layer": "heatmaps", "grid": 16,
+        "checkpoint": ears / "detector.ckpt", "ear_detector": ears / "detector.ckpt",
+        "acceptance_npy": ears / "val.npy", "train_npy": ears / "train.npy", "layer": "heatmaps", "grid": 16,
         "views": 2, "num_workers": 0, "output_dir": output_dir,
     }  # fmt: skip
-    return cache.Config(**{**values, **changes})
+    return configured(cache.Config, **{**values, **changes})
 
 
 def test_kept_heatmaps_say_where_the_ear_detector_reads_its_points(ears, tmp_path):
@@ -94,7 +97,7 @@ def test_kept_heatmaps_say_where_the_ear_detector_reads_its_points(ears, tmp_pat
     assert (kept.channels, kept.grid) == (17, 16)
     heatmaps = torch.from_numpy(kept.read(2, 0).astype("float32"))
     assert torch.allclose(heatmaps.sum(dim=(1, 2)), torch.ones(17), atol=2e-3)
-    view = NumberedCrops(read_ears(ears / "train.npy"), ViewSettings()).clean(2, 0)
+    view = NumberedCrops(read_ears(ears / "train.npy"), CropNumbering()).clean(2, 0)
     teacher = FrozenTeacher.load(ears / "detector.ckpt")
     logits = teacher.read(to_signed(view[None])).point_heatmaps[0]
     margin = (logits.shape[-1] - 16) // 2
@@ -102,10 +105,10 @@ def test_kept_heatmaps_say_where_the_ear_detector_reads_its_points(ears, tmp_pat
     assert torch.allclose(heatmaps, _probabilities(inside[None])[0], atol=1e-3)
 
 
-def test_heatmaps_are_predictions_and_need_an_admitted_labeller(ears, tmp_path):
-    for number, changes in enumerate(
-        ({"gate_nme": 1e-6}, {"ear_detector": None}, {"checkpoint": ears / "vae.ckpt"})
-    ):
+def test_heatmaps_are_predictions_and_need_an_admitted_labeller(ears, tmp_path, monkeypatch):
+    refused = ({}, {"ear_detector": None}, {"checkpoint": ears / "vae.ckpt"})
+    for number, changes in enumerate(refused):
+        monkeypatch.setattr(acceptance, "ACCEPTANCE_NME", 9.0 if changes else 1e-6)
         with pytest.raises(UserError, match=r"admitted labeller|an EarVAE reads|reads no points"):
             cache.main(_cache(ears, tmp_path / str(number), **changes))
         assert not (tmp_path / str(number)).exists()
@@ -113,20 +116,19 @@ def test_heatmaps_are_predictions_and_need_an_admitted_labeller(ears, tmp_path):
 
 def test_a_landmarker_learns_from_them_and_a_detector_cannot(ears, tmp_path):
     maps = cache.main(_cache(ears, tmp_path / "maps"))
-    config = Config(
-        student="landmarker", train_npy=ears / "train.npy", labelled_npy=ears / "train.npy", labels=3,
+    config = configured(
+        Config, student="landmarker", train_npy=ears / "train.npy", labelled_npy=ears / "train.npy", labels=3,
         val_npy=ears / "val.npy", maps=maps, output_dir=tmp_path / "student", steps=4, rounds=2, batch_size=4,
         student_options={"trunk": "mobilenetv4_conv_small_035", "width": 8}, num_workers=0,
     )  # fmt: skip
-    alone = replace(config, prediction_weight=0.0)  # heatmaps say where points lie, without the points too
-    assert len(build_landmarker_material(alone, 128).batches[0]["points_px"]) < 4
+    alone = with_options(config, prediction_weight=0.0)  # heatmaps are targets too, without the points
+    assert len(training_data(alone, 128).batches[0]["points_px"]) < 4
     folder = main(config)
     assert "train/map_heatmaps" in (folder / "metrics.csv").read_text()
     assert read_json(folder / "metrics.json")["teacher"]["layer"] == "heatmaps"
-    config.resume = "auto"
-    assert main(config) == folder
-    detector = Config(
-        student="detector", train_npy=ears / "train.npy", val_npy=ears / "val.npy", frame_maps=maps,
+    assert main(with_options(config, resume="auto")) == folder
+    detector = configured(
+        Config, student="detector", train_npy=ears / "train.npy", val_npy=ears / "val.npy", maps=maps,
         output_dir=tmp_path / "detector", steps=2, rounds=1, batch_size=2, num_workers=0,
     )  # fmt: skip
     with pytest.raises(UserError, match="keeps heatmaps, and a detector has none"):

@@ -10,8 +10,6 @@ from tests.drawn_ears import draw_ears
 from tests.test_every_teacher import train_teacher
 from tests.tiny_backbones import TINY_BACKBONES
 
-pytestmark = pytest.mark.trains
-
 
 @pytest.fixture(scope="module")
 def ears(tmp_path_factory):

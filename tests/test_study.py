@@ -35,6 +35,9 @@ def cells() -> list[str]:
 def test_a_whole_study_and_then_only_its_analysis(study: Path, capsys: pytest.CaptureFixture) -> None:
     assert run(study, jobs=2, budgets=("5",)) == RUN / "study.md"
     assert cells() == CELLS
+    cell = json.loads((RUN / "cells/landmarker.both.5.1.json").read_text())
+    assert list(cell)[:4] == ["model", "arm", "budget", "seed"]
+    assert (cell["model"], cell["arm"], cell["budget"], cell["seed"]) == ("landmarker", "both", 5, 1)
     result = json.loads((RUN / "study.json").read_text())
     assert result["cells"]["there"] == 6
     assert len(result["cells"]["missing"]) == 4

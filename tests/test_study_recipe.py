@@ -69,10 +69,8 @@ def test_what_a_cell_is_given():
     assert "labels" not in stages["data"].options
     score = stages["landmarker_both_5_seed1_score"]
     assert score.command == "distill.study.score"
-    assert score.options == {
-        "model": "landmarker", "arm": "both", "budget": 5, "seed": 1,
-        "trained": "${landmarker_both_5_seed1}", "test_npy": "${data}/out.txt",
-    }  # fmt: skip
+    trained = "${landmarker_both_5_seed1}"
+    assert score.options == {"model": "landmarker", "trained": trained, "test_npy": "${data}/out.txt"}
 
 
 def test_what_nobody_needs_is_left_out():

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.bootstrap import interval_of_mean
 from data.manifest import read_manifest
 from data.tensors import to_signed
-from data.transforms import GeometryConfig, PhotometryConfig
 from teacher import eigenears, embed, evaluate, train
 from teacher.checkpoint import load_model, read_checkpoint
 from teacher.pictures import pairs_grid, to_pixels

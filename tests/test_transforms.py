@@ -7,14 +7,8 @@ import pytest
 
 from configs.errors import UserError
 from data import crops
-from data.transforms import (
-    FrameAugmentation,
-    FrameConfig,
-    Geometry,
-    GeometryConfig,
-    Photometry,
-    PhotometryConfig,
-)
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
+from data.transforms import FrameAugmentation, Geometry, Photometry
 
 STILL = GeometryConfig(flip=0, rotate_deg=0, shift=0, scale=0, box_jitter=0)
 OFF = PhotometryConfig(light=0, noise=0, blur=0, occlusion=0, jpeg=0)

@@ -38,7 +38,7 @@ def read_annotations(
     finds them).
 
     What cannot be a row is left out and counted in `drops`. Raises UserError for a missing path, for a
-    format that cannot be told, and for annotations that make no sense as a whole.
+    unknown format, and for annotations that make no sense as a whole.
     """
     path = Path(path)
     if not path.exists():
@@ -65,7 +65,7 @@ def format_module(name: str) -> ModuleType:
 
 
 def detect_format(path: Path) -> str:
-    """The format of a file by its name, of a folder by what lies in it. UserError when that does not tell."""
+    """The format of a file by its name, of a folder by its content. UserError where that does not help."""
     from data.formats import yolo_layout
     from data.images import find_images
 

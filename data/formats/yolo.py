@@ -142,13 +142,13 @@ def _label_lines(file: Path, chosen: set[int] | None, drops: Drops) -> list[tupl
 
 
 def _point_shape(numbers: np.ndarray, where: str) -> tuple[int, int]:
-    """(K, 2 or 3) told from the first label, when data.yaml says nothing."""
+    """(K, 2 or 3) inferred from the first label, for a data.yaml without kpt_shape."""
     count = len(numbers) - 4
     if count > 0 and count % 3 == 0 and np.isin(numbers[6::3], (0, 1, 2)).all():
         return count // 3, 3
     if count > 0 and count % 2 == 0:
         return count // 2, 2
-    raise UserError(f"{where}: {len(numbers)} numbers are no box and points; say kpt_shape in data.yaml.")
+    raise UserError(f"{where}: {len(numbers)} numbers are no box and points; set kpt_shape in data.yaml.")
 
 
 def _points(numbers: np.ndarray, shape: tuple[int, int], where: str, width: int, height: int) -> np.ndarray:

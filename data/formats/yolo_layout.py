@@ -67,7 +67,7 @@ def is_layout(folder: Path) -> bool:
 
 
 def has_points(path: Path) -> bool:
-    """Whether the data set says so, or else its first label has more than class and box."""
+    """Whether data.yaml has a kpt_shape, or else the first label more than class and box."""
     layout = read_layout(path)
     if layout.points is not None:
         return True

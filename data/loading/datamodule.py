@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.dataset import EarCrops
 from data.labels import choose_labelled
 from data.landmarks import Scheme
@@ -19,7 +21,7 @@ from data.loading.pairs import PairedCrops
 from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
 from data.manifest import Manifest, join_manifests, read_manifest, require_landmarks
-from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+from data.transforms import Geometry, Photometry
 
 Manifests = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -45,7 +47,7 @@ class EarDataModule(pl.LightningDataModule):
         seed: int = 0,
         cache_dir: str | os.PathLike | None = None,
     ) -> None:
-        """train_npy, val_npy: one manifest or several, joined. margin: None for what the manifests say.
+        """train_npy, val_npy: one manifest or several, joined. margin: None for that of the manifests.
         geometry, photometry: None leaves that part out. second_view: how `data.loading.pairs.PairedCrops`
         draws a second view; None for items without one. repeated_draws: draw so many crops of each ear and
         repeat them; 0: a new one every epoch.
@@ -129,6 +131,4 @@ def ear_loader(
 
 def one_thread(_worker: int) -> None:
     """Workers are the parallelism; OpenCV's own threads on top of them only fight."""
-    import cv2
-
     cv2.setNumThreads(0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from data import crops
 from data.dataset import EarCrops
 from data.transforms import Geometry, Photometry
@@ -29,8 +31,6 @@ class PairedCrops:
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         """key: index, or (epoch, index) as EpochSampler gives it."""
-        import torch
-
         first, second = self.ears[key], self._second[key]
         to_second = crops.compose(second["matrix"].numpy(), crops.invert(first["matrix"].numpy()))
         return {**first, "second": second["image"], "to_second": torch.from_numpy(to_second)}

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from configs.errors import UserError
 from data.formats.drops import Drops
@@ -23,7 +24,7 @@ SAME_BOX_PX = 1.0  # two boxes this alike on the same bytes are one annotation t
 
 
 class ImageFacts(NamedTuple):
-    """What decoding an image told: its upright size and the digest of its bytes, or why it cannot be read."""
+    """Of a decoded image: its upright size px and the digest of its bytes, or why it cannot be read."""
 
     height: int
     width: int
@@ -33,8 +34,6 @@ class ImageFacts(NamedTuple):
 
 def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts]:
     """Decode every image, in `num_workers` processes (0: in this one), with a progress bar; path -> facts."""
-    from tqdm import tqdm
-
     unique = list(dict.fromkeys(paths))
     bar = {"total": len(unique), "desc": "checking images", "unit": "image", "disable": not unique}
     if num_workers < 1 or len(unique) < 32:
@@ -121,7 +120,7 @@ def check_empty_images(
 
 
 def _dropped(bad: np.ndarray, reason: str, manifest: Manifest, drops: Drops) -> np.ndarray:
-    """Tell `drops` of each bad row; returns `bad`."""
+    """Count each bad row in `drops`; returns `bad`."""
     for row in np.flatnonzero(bad):
         box = ", ".join(f"{edge:g}" for edge in manifest.boxes_xyxy[row])
         drops.add(reason, f"{manifest.image_paths[row]} box [{box}]")

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
+from data.crop_settings import CropSettings
 from data.formats import detect_format, read_annotations
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
+from data.landmarks import Scheme
 from data.manifest import Manifest
 from data.preparation.parts import Part
 from data.preparation.sides import source_of_path
@@ -49,13 +51,25 @@ def ibug_points(manifest: Manifest, where: Path) -> Manifest:
     )
 
 
-def require_points(manifest: Manifest, num_landmarks: int, where: Path) -> None:
-    """Raises UserError where ears have points, but another number of them."""
-    if manifest.landmarks is not None and manifest.landmarks.shape[1] != num_landmarks:
+def with_crop_settings(
+    manifest: Manifest, margin: float | None, scheme: Scheme | None, where: Path
+) -> Manifest:
+    """With this margin and these points, where they are given, instead of what the manifest says.
+
+    Raises UserError where its ears have points, but another number than the scheme's.
+    """
+    crops = manifest.crops
+    crops = CropSettings(
+        crops.margin if margin is None else margin, crops.scheme if scheme is None else scheme
+    )
+    found = crops.num_landmarks if manifest.landmarks is None else manifest.landmarks.shape[1]
+    if found != crops.num_landmarks:
         raise UserError(
-            f"{where}: has {manifest.landmarks.shape[1]} points an ear, expected {num_landmarks}. "
-            "Another number is set by --num-landmarks, the 17 of the 55 iBUG points by --points ibug55."
+            f"{where}: has {found} points an ear, expected {crops.num_landmarks}. Other points than the "
+            "project's are described by --scheme FILE, the 17 of the 55 iBUG points are taken by "
+            "--points ibug55."
         )
+    return replace(manifest, crops=crops)
 
 
 def with_sources(manifest: Manifest, pattern: str) -> Manifest:

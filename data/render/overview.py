@@ -6,8 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from configs.files import write_atomic
-from data.draw import draw_boxes, draw_points, picture_grid
+from data.draw import draw_boxes, draw_points, picture_grid, write_picture
 from data.images import GREY
 from data.landmarks import load_scheme
 from data.render.files import Labels
@@ -24,7 +23,7 @@ def write_ear_grid(path: Path, orders: Sequence[Order], labels: Sequence[Labels]
     for order, label in zip(orders[:EARS], labels):
         image = _read(order.path)
         tiles.append(_labelled(image, label) if len(tiles) % EAR_COLUMNS == EAR_COLUMNS - 1 else image)
-    return _write(path, picture_grid(tiles, EAR_COLUMNS))
+    return write_picture(path, picture_grid(tiles, EAR_COLUMNS))
 
 
 def write_scene_grid(path: Path, orders: Sequence[Order], labels: Sequence[Labels]) -> Path:
@@ -33,7 +32,7 @@ def write_scene_grid(path: Path, orders: Sequence[Order], labels: Sequence[Label
         _fitted(_labelled(_read(order.path), label), *_SCENE_TILE_PX)
         for order, label in zip(orders[:SCENES], labels)
     ]
-    return _write(path, picture_grid(tiles, SCENE_COLUMNS))
+    return write_picture(path, picture_grid(tiles, SCENE_COLUMNS))
 
 
 def _labelled(image: np.ndarray, label: Labels) -> np.ndarray:
@@ -55,8 +54,3 @@ def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _read(path: Path) -> np.ndarray:
     return cv2.imread(str(path))[..., ::-1]
-
-
-def _write(path: Path, rgb: np.ndarray) -> Path:
-    packed = cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
-    return write_atomic(path, lambda temporary: temporary.write_bytes(packed))

@@ -10,20 +10,23 @@ one.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from configs.command import run_command
 from configs.errors import UserError, did_you_mean
-from distill.bench.scale import QUICK, WHOLE, Scale
+from configs.files import write_atomic, write_json
+from configs.groups import Fixed, Gone
+from configs.provenance import git_revision, versions
+from distill.bench.apart import apart
+from distill.bench.machine import limits
+from distill.bench.scale import QUICK, REPEATS, SEEDS, WHOLE, Setup
+from distill.bench.table import Row, markdown
 
-if TYPE_CHECKING:
-    from distill.bench.table import Row
 
-
-@dataclass
+@dataclass(frozen=True)
 class Config:
     """Measure what training and distilling cost, each saving beside its plain counterpart."""
 
@@ -37,48 +40,36 @@ class Config:
     """
     batch_size: int = 1
     """Crops a step of the teacher; the usual recipe at 1024 px needs many GB for each."""
-    repeats: int = 3
-    """Timed steps, of which the median counts."""
-    seeds: int = 3
-    """Trainings of each switch for parity."""
 
-    @property
-    def scale(self) -> Scale:
-        """How much is measured."""
-        return QUICK if self.quick else WHOLE
+    GONE: ClassVar[Mapping[str, Gone]] = {
+        "repeats": Fixed(REPEATS, "the number of timed steps, the same for all tables"),
+        "seeds": Fixed(SEEDS, "the number of trainings for parity, the same for all tables"),
+    }
 
 
 def main(config: Config) -> Path:
     """Measure, print and write; returns bench.json."""
-    from configs.files import write_atomic, write_json
-    from configs.provenance import git_revision, versions
-    from distill.bench.apart import apart
-    from distill.bench.machine import limits
-    from distill.bench.parts import NOT_QUICK, PARTS
-    from distill.bench.table import markdown
+    from distill.bench.parts import NOT_QUICK, PARTS  # imports torch and all that is measured
 
     for name in config.only:
         if name not in PARTS:
             raise UserError(f"only={name}: allowed are {', '.join(PARTS)}.{did_you_mean(name, PARTS)}")
     chosen = config.only or [name for name in PARTS if not (config.quick and name in NOT_QUICK)]
-    machine = apart(limits, config.scale.matrix, config.repeats)
+    scale = QUICK if config.quick else WHOLE
+    machine = apart(limits, scale.matrix, REPEATS)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="pinna-bench-") as folder:
+        setup = Setup(scale, config.batch_size, Path(folder), machine)
         for name in chosen:
-            rows += _told(PARTS[name], config, Path(folder), machine)
+            for row in PARTS[name](setup):
+                print(f"{row.what}: {row.value:.4g} {row.unit}", flush=True)  # as soon as it is there
+                rows.append(row)
     table = markdown(rows, machine)
     print(f"\n{table}")
     write_atomic(config.output_dir / "bench.md", lambda path: path.write_text(f"{table}\n", encoding="utf-8"))
     origin = {"quick": config.quick, "git_revision": git_revision(), "versions": versions()}
     content = {**origin, "machine": machine, "rows": [row.as_dict() for row in rows]}
     return write_json(config.output_dir / "bench.json", content)
-
-
-def _told(part: Callable, config: Config, folder: Path, machine: dict) -> Iterator[Row]:
-    """The rows of a part, each printed as soon as it is there."""
-    for row in part(config, folder, machine):
-        print(f"{row.what}: {row.value:.4g} {row.unit}", flush=True)
-        yield row
 
 
 if __name__ == "__main__":

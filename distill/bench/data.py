@@ -5,25 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from data.manifest import Manifest, read_manifest, write_manifest
+from distill.bench.commands import run_here
+
 
 def render(folder: Path, ears: int, scenes: int) -> dict[str, Any]:
     """What `data.render` writes, without pictures to validate on beyond the fewest."""
-    from configs.build import configured
-    from data.render.__main__ import Config, main
-
-    main(
-        configured(
-            Config,
-            output_dir=folder,
-            ears=ears,
-            val_ears=max(9, ears // 4),
-            test_ears=9,
-            scenes=scenes,
-            val_scenes=4,
-            test_scenes=4,
-            image_px=256,
-            scene_px=(360, 480),
-        )
+    run_here(
+        "data.render",
+        output_dir=folder,
+        ears=ears,
+        val_ears=max(9, ears // 4),
+        test_ears=9,
+        scenes=scenes,
+        val_scenes=4,
+        test_scenes=4,
+        image_px=256,
+        scene_px=(360, 480),
     )
     return {}
 
@@ -33,10 +33,6 @@ def repeated_manifest(source: Path, target: Path, rows: int) -> Path:
 
     The names lead to the same files by a detour, so that every ear is decoded by itself.
     """
-    import numpy as np
-
-    from data.manifest import Manifest, read_manifest, write_manifest
-
     ears = read_manifest(source)
     order = np.arange(rows) % len(ears)
     links = target.parent / f"{target.stem}_images"

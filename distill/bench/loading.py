@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from data.augmentation import GeometryConfig, PhotometryConfig
 from data.crops import crop
 from data.dataset import EarCrops
 from data.images import read_image
 from data.loading.datamodule import ear_loader
 from data.manifest import Manifest, read_manifest, write_manifest
-from data.transforms import Geometry, GeometryConfig, Photometry, PhotometryConfig
+from data.render.scene.photograph import render_ear
+from data.transforms import Geometry, Photometry
 
 
 class DecodedAnew(EarCrops):
@@ -73,8 +75,6 @@ def write_large_manifest(folder: Path, rows: int) -> dict[str, Any]:
 
 def rendering_rate(ears: int) -> dict[str, Any]:
     """Rendered ears of 128 px a second in one process."""
-    from data.render.scene.photograph import render_ear
-
     render_ear(0, 0, image_px=128)
     start = time.perf_counter()
     for identity in range(1, ears + 1):

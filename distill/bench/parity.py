@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from configs.files import read_json
+from distill.bench.commands import run_here
+
 # Each is the one before and one saving more. A crop of 64 px is what 128 px are to SAM base.
 _BF16 = {"sam_input_size": 128, "precision": "bf16-mixed"}
 SWITCHES: dict[str, dict[str, Any]] = {
@@ -36,13 +39,11 @@ SIZES: dict[str, Any] = {
 
 def psnr(switch: str, data: Path, folder: Path, epochs: int, seed: int) -> dict[str, Any]:
     """PSNR of a training with one of SWITCHES, dB, on held-out ears."""
-    from configs.files import read_json
-    from teacher.train import Config, main
-
     options = dict(SWITCHES[switch])
     if "prefix_dir" in options:
         options["prefix_dir"] = folder / options["prefix_dir"]
-    config = Config(
+    trained = run_here(
+        "teacher.train",
         train_npy=data / "train_teacher.npy",
         val_npy=data / "val_teacher.npy",
         output_dir=folder,
@@ -55,4 +56,4 @@ def psnr(switch: str, data: Path, folder: Path, epochs: int, seed: int) -> dict[
         **SIZES,
         **options,
     )
-    return {"psnr": read_json(main(config) / "metrics.json")["psnr"]}
+    return {"psnr": read_json(trained / "metrics.json")["psnr"]}

@@ -6,24 +6,21 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from distill.bench import data, loading, parity, students, teacher
 from distill.bench.apart import apart
+from distill.bench.scale import REPEATS, SEEDS, Setup
 from distill.bench.table import Row
 from distill.bench.teacher import Step
-
-if TYPE_CHECKING:
-    from distill.bench.__main__ import Config
 
 IMAGES, MEMORY = "images/s", "MB"
 
 
-def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+def teacher_step(setup: Setup) -> Iterator[Row]:
     """The usual step at 1024 px against native 256, bf16; checkpointing and the prefix with a larger batch;
     SAM's part of the machine.
     """
-    native, often, scale = _native(config), _often(config), config.scale
+    native, often, scale = _native(setup), _often(setup), setup.scale
     usual = replace(native, input_px=1024, bf16=False, plain=True)
     plain = apart(teacher.step_rate, usual, 1, 0.0, scale.slow_warmup)
     live = apart(teacher.step_rate, native, *often)
@@ -45,14 +42,14 @@ def teacher_step(config: Config, folder: Path, machine: dict[str, Any]) -> Itera
         what = f"with the prefix kept, {frozen} of {roomy.blocks} blocks frozen, batch {roomy.batch_size}"
         yield _faster(what, kept, "native 256 live", live, goal=1.6 if 2 * frozen == roomy.blocks else None)
     sam = apart(teacher.sam_flops, replace(native, batch_size=4), *often)
-    share = sam["per_second"] / machine["matmul_bf16_flops"]
+    share = sam["per_second"] / setup.machine["matmul_bf16_flops"]
     note = f"{sam['step_flops'] / 1e9:,.0f} GFLOP at {sam['per_second'] / 1e9:,.0f} GFLOP/s, batch 4"
     yield Row("SAM's rate over the matrix product's, bf16", "", share, goal=0.4, note=note)
 
 
-def input_sizes(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+def input_sizes(setup: Setup) -> Iterator[Row]:
     """The step at each input size beside that at 1024."""
-    native, often = _native(config), _often(config)
+    native, often = _native(setup), _often(setup)
     sides = (128, 224, 256, 512, 1024)
     found = {side: apart(teacher.step_rate, replace(native, input_px=side), *often) for side in sides}
     for side in sides[:-1]:
@@ -61,66 +58,65 @@ def input_sizes(config: Config, folder: Path, machine: dict[str, Any]) -> Iterat
         yield replace(_faster(step, found[side], "at 1024, bf16, ours", found[1024]), note=note)
 
 
-def student_steps(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+def student_steps(setup: Setup) -> Iterator[Row]:
     """Steps from kept maps against the teacher live in the loop."""
-    rendered, scale = _rendered(config, folder), config.scale
+    rendered, scale = _rendered(setup), setup.scale
     blocks, batch_size = scale.blocks, scale.student_batch
     for student, manifest, goal in (("landmarker", "train_labelled", 8), ("detector", "train_frames", 5)):
-        npy, maps = rendered / f"{manifest}.npy", folder / f"maps_{student}"
+        npy, maps = rendered / f"{manifest}.npy", setup.folder / f"maps_{student}"
         apart(students.keep_maps, npy, maps, blocks)
         rates = [
-            apart(students.step_rate, student, npy, maps, live, batch_size, config.repeats)
-            for live in (0, blocks)
+            apart(students.step_rate, student, npy, maps, live, batch_size, REPEATS) for live in (0, blocks)
         ]
         what = f"{student} step from kept maps, batch {batch_size}"
         yield _faster(what, rates[0], "SAM base at 256 live, bf16", rates[1], goal=goal)
 
 
-def loader(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+def loader(setup: Setup) -> Iterator[Row]:
     """Crops decoded once against at every draw; and the loader against the step that it feeds."""
-    npy, epochs = _rendered(config, folder) / "train_teacher.npy", config.scale.loader_epochs
+    npy, epochs = _rendered(setup) / "train_teacher.npy", setup.scale.loader_epochs
     anew = apart(loading.loader_rate, npy, False, 2, epochs)
     once = apart(loading.loader_rate, npy, True, 2, epochs)
-    step = apart(teacher.step_rate, replace(_native(config), prefix=True), *_often(config))
+    step = apart(teacher.step_rate, replace(_native(setup), prefix=True), *_often(setup))
     yield _faster("crops decoded once, two workers", once, "decoded at every draw", anew)
     yield _faster("the same", once, "the teacher's step, prefix kept", step, goal=1)
 
 
-def manifests(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+def manifests(setup: Setup) -> Iterator[Row]:
     """A manifest of a million ears, and the time of a first epoch as ears double."""
-    scale = config.scale
+    scale = setup.scale
     many, counts = scale.manifest_ears, scale.first_epochs
-    apart(loading.write_large_manifest, folder, many)
-    opened = apart(loading.open_manifest, folder, many)
+    apart(loading.write_large_manifest, setup.folder, many)
+    opened = apart(loading.open_manifest, setup.folder, many)
     share = many / 1_000_000
     what = f"manifest of {many:,} ears, open"
     yield Row(what, "s", opened["seconds"], goal=5 * share, less_is_better=True)
     yield Row(f"{what}, memory", MEMORY, opened["peak_mb"], goal=1000 * share, less_is_better=True)
     found = {}
     for count in counts:
-        ears = _rendered(config, folder) / "train_teacher.npy"
-        npy = folder / f"ears_{count}.npy"
+        ears = _rendered(setup) / "train_teacher.npy"
+        npy = setup.folder / f"ears_{count}.npy"
         data.repeated_manifest(ears, npy, count)
         found[count] = apart(loading.first_epoch, npy)
         yield _faster(f"first epoch of {count:,} ears", found[count], f"{counts[0]:,} ears", found[counts[0]])
 
 
-def rendering(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+def rendering(setup: Setup) -> Iterator[Row]:
     """Ears rendered by one core."""
-    found = apart(loading.rendering_rate, config.scale.rendering)
+    found = apart(loading.rendering_rate, setup.scale.rendering)
     yield Row("rendered ears of 128 px, one core", IMAGES, found["per_second"], goal=25)
 
 
-def psnr(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]:
+def psnr(setup: Setup) -> Iterator[Row]:
     """PSNR with each saving on top of the ones before it, mean over seeds; less than 0.3 dB may be lost."""
-    scale = config.scale
-    apart(data.render, folder / "parity", scale.parity_ears, 4)
+    scale = setup.scale
+    apart(data.render, setup.folder / "parity", scale.parity_ears, 4)
     means: dict[str, float] = {}
     for switch in parity.SWITCHES:
         found = []
-        for seed in range(config.seeds):
-            output = folder / "parity" / f"{switch} {seed}"
-            one = apart(parity.psnr, switch, folder / "parity", output, scale.parity_epochs, seed)
+        for seed in range(SEEDS):
+            output = setup.folder / "parity" / f"{switch} {seed}"
+            one = apart(parity.psnr, switch, setup.folder / "parity", output, scale.parity_epochs, seed)
             found.append(one["psnr"])
         means[switch] = statistics.mean(found)
         lost = max(means.values()) - means[switch]
@@ -128,22 +124,22 @@ def psnr(config: Config, folder: Path, machine: dict[str, Any]) -> Iterator[Row]
         yield Row(f"PSNR lost, {switch}", "dB", lost, goal=0.3, less_is_better=True, note=note)
 
 
-def _rendered(config: Config, folder: Path) -> Path:
+def _rendered(setup: Setup) -> Path:
     """Ears and scenes, rendered for the part that asks first."""
-    rendered = folder / "rendered"
+    rendered = setup.folder / "rendered"
     if not rendered.exists():
-        apart(data.render, rendered, config.scale.ears, config.scale.scenes)
+        apart(data.render, rendered, setup.scale.ears, setup.scale.scenes)
     return rendered
 
 
-def _native(config: Config) -> Step:
-    blocks = config.scale.blocks
-    return Step(batch_size=config.batch_size, blocks=blocks, frozen=blocks // 2)
+def _native(setup: Setup) -> Step:
+    blocks = setup.scale.blocks
+    return Step(batch_size=setup.batch_size, blocks=blocks, frozen=blocks // 2)
 
 
-def _often(config: Config) -> tuple[int, float]:
+def _often(setup: Setup) -> tuple[int, float]:
     """How often a teacher's step is repeated, and for how many seconds at least."""
-    return config.repeats, config.scale.seconds
+    return REPEATS, setup.scale.seconds
 
 
 def _faster(what: str, one: dict, against: str, other: dict, goal: float | None = None) -> Row:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPEATS = 3  # timed steps, of which the median counts
+SEEDS = 3  # trainings of each switch for parity, of which the mean counts
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,20 @@ class Scale:
     """Their epochs."""
     matrix: int = 4096
     """Side of the matrices whose product bounds the machine."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every part is given.
+
+    batch_size: crops a step of the teacher. folder: for what is rendered and written. machine: its limits, as
+    `distill.bench.machine.limits` measures them.
+    """
+
+    scale: Scale
+    batch_size: int
+    folder: Path
+    machine: dict[str, Any]
 
 
 WHOLE = Scale()

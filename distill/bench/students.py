@@ -9,28 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.dataset import Frames
 from data.landmarks import load_scheme
 from data.manifest import fingerprint, read_manifest
 from data.tensors import to_signed
-from data.transforms import (
-    FrameAugmentation,
-    FrameConfig,
-    Geometry,
-    GeometryConfig,
-    Photometry,
-    PhotometryConfig,
-)
+from data.transforms import FrameAugmentation, Geometry, Photometry
 from distill.bench.apart import device_name, timed, timed_together
 from distill.bench.teacher import NOT_LOGGED, Step, build_vae
 from distill.student.batches import CropBatches, FrameBatches, FrameSource
+from distill.student.fit import build_module
 from distill.student.loader import step_loader
+from distill.student.options import MapLossOptions, OptimizationOptions
+from distill.student.plan import BatchMix
 from distill.student.teacher_targets import TeacherTargets
 from distill.teacher_maps.compute import MapComputer
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
-from distill.teacher_maps.numbered_crops import NumberedCrops, ViewSettings
+from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops
 from distill.teacher_maps.store import KeptMaps, MapWriter
-from distill.train import Config, build_module
 from students.models.checkpoint import build_student
 
 LAYER, GRID, VIEWS = "feat1", 16, 2
@@ -40,14 +36,14 @@ FAST_STEPS = 8  # steps without a live teacher for one with
 
 def keep_maps(manifest_npy: Path, folder: Path, blocks: int) -> dict[str, Any]:
     """Keep the maps of a SAM base of random weights, its sizes being all that matters; crops a second."""
-    manifest, settings = read_manifest(manifest_npy), ViewSettings()
-    keeper = MapComputer(
-        _teacher(blocks), NumberedCrops(manifest, settings), LAYER, GRID, torch.device(device_name())
+    manifest, numbering = read_manifest(manifest_npy), CropNumbering()
+    computer = MapComputer(
+        _teacher(blocks), NumberedCrops(manifest, numbering), LAYER, GRID, torch.device(device_name())
     )
-    shape = (len(manifest), VIEWS, keeper.channels(), GRID, GRID)
-    kept = {"layer": LAYER, "grid": GRID, "view": settings.as_dict()}
+    shape = (len(manifest), VIEWS, computer.channels(), GRID, GRID)
+    kept = {"layer": LAYER, "grid": GRID, "view": numbering.as_dict()}
     writer = MapWriter(folder, {**kept, "manifest_sha256": fingerprint(manifest)}, shape, crops_per_shard=64)
-    seconds = timed(lambda: keeper.keep(writer, range(writer.shards), 8, 0), repeats=1, warm_up=0)
+    seconds = timed(lambda: computer.write_shards(writer, range(writer.shards), 8, 0), repeats=1, warm_up=0)
     writer.finish()
     return {"per_second": len(manifest) * VIEWS / seconds}
 
@@ -62,8 +58,7 @@ def step_rate(
     kept = KeptMaps(maps)
     net = build_student(student, {"num_landmarks": 17} if student == "landmarker" else {})
     batches = (_crops if student == "landmarker" else _frames)(manifest_npy, kept, net.image_px, batch_size)
-    config = Config(student=student, train_npy=manifest_npy)
-    module = build_module(config, net, kept, steps=1000).to(device)
+    module = build_module(net, kept, 1000, OptimizationOptions(), MapLossOptions()).to(device)
     teacher = _teacher(live_blocks) if live_blocks else None
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
@@ -82,13 +77,13 @@ def step_rate(
 
 
 def _crops(manifest_npy: Path, kept: KeptMaps, image_px: int, batch_size: int) -> CropBatches:
-    views = NumberedCrops(read_manifest(manifest_npy), ViewSettings())
+    numbered = NumberedCrops(read_manifest(manifest_npy), CropNumbering())
     geometry, photometry = Geometry(GeometryConfig(), image_px), Photometry(PhotometryConfig())
     flip = np.asarray(load_scheme(None).flip)
-    taught = TeacherTargets(kept, views, geometry, photometry, flip, None, with_maps=True)
-    labelled = views.crops.drawn_as(geometry, photometry)
+    others = TeacherTargets(kept, numbered, geometry, photometry, flip, None, with_maps=True)
+    labelled = numbered.crops.drawn_as(geometry, photometry)
     labelled.flip_indices = flip
-    return CropBatches(labelled, batch_size // 2, taught, batch_size - batch_size // 2)
+    return CropBatches(labelled, BatchMix(batch_size // 2, batch_size - batch_size // 2), others)
 
 
 def _frames(manifest_npy: Path, kept: KeptMaps, image_px: int, batch_size: int) -> FrameBatches:
@@ -99,7 +94,7 @@ def _frames(manifest_npy: Path, kept: KeptMaps, image_px: int, batch_size: int) 
 
 
 def _live_maps(teacher: FrozenTeacher, batch: dict[str, Any]) -> Tensor:
-    """What the teacher says now, as many maps as were kept: of the last crops, or of the frames' windows."""
+    """The live teacher's maps, as many as were kept: of the last crops, or of the frames' windows."""
     count, images = len(batch["maps"]), batch["image"]
     if "rois" in batch:
         from torchvision.ops import roi_align

@@ -32,8 +32,8 @@ COLUMNS = {
 
 def write_results(output_dir: Path, teachers: Sequence[str]) -> None:
     """`table.csv` (with the probe's NME of every map), `table.md`, `table.png` and `eigenears.png`."""
+    from data.draw import write_picture
     from distill.compare.pictures import eigenears_picture, table_picture
-    from teacher.pictures import write_picture
 
     stages = output_dir / "stages"
     rows = {name: gather(stages, name) for name in teachers}

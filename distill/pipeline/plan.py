@@ -19,17 +19,16 @@ from typing import Any, TypeVar
 from configs.build import build, build_partial, field_types
 from configs.errors import UserError, did_you_mean
 from configs.files import read_json
-from configs.groups import options_of
-from configs.provenance import WORK, plain
+from configs.groups import options_of, say_once
+from configs.provenance import WORK
 from configs.recipe import RUN, Recipe, references
 from distill.pipeline.fingerprint import Fingerprints
+from distill.pipeline.settings import changed_settings, settings_of
 
 T = TypeVar("T")
 RECORD = "stage.json"
-# settings that change how a stage works, not what comes out
-WITHOUT_EFFECT = frozenset(
-    {"output_dir", "resume", "num_workers", "workers", "processes", "gradient_checkpointing"}
-)
+# commands that have another name now: an old recipe's stage still runs, an old output still counts
+MOVED_COMMANDS = {"teacher.compare": "distill.compare"}
 
 
 @dataclass
@@ -112,8 +111,12 @@ def missing_upstream_paths(plan: StagePlan) -> list[str]:
 def command_module(command: str, where: str = "") -> Any:
     """The imported module of a command (`data.render` may be a package run by its `__main__`).
 
-    Raises UserError when there is no such module or it is not a command.
+    One that has another name now is found, and a note on stderr says so. Raises UserError when there is no
+    such module or it is not a command.
     """
+    if command in MOVED_COMMANDS:
+        say_once(f"note: {where}: {command} is called {MOVED_COMMANDS[command]} now.")
+        command = MOVED_COMMANDS[command]
     try:
         spec = importlib.util.find_spec(command)
     except ModuleNotFoundError:
@@ -126,12 +129,23 @@ def command_module(command: str, where: str = "") -> Any:
     return module
 
 
+def todays_command(command: str) -> str:
+    """The name that a command has now."""
+    return MOVED_COMMANDS.get(command, command)
+
+
+def former_names(command: str) -> list[str]:
+    """The names that a command had before."""
+    return [old for old, new in MOVED_COMMANDS.items() if new == command]
+
+
 def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StagePlan:
     where, stage = recipe.where(name), recipe.stages[name]
+    command = todays_command(stage.command)
     module = command_module(stage.command, where)
     fields = field_types(module.Config)
     if "output_dir" not in fields:
-        raise UserError(f"{where}: {stage.command} takes no output_dir, so it cannot be a stage.")
+        raise UserError(f"{where}: {command} takes no output_dir, so it cannot be a stage.")
     for key in ("output_dir", "resume"):
         if key in recipe.stage_options(name, ()):
             raise UserError(f"{where}: {key} is set by the pipeline; take it out of the recipe.")
@@ -141,13 +155,13 @@ def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StageP
     outside, upstream_paths = _paths(symbolic, config, recipe, where)
     return StagePlan(
         name=name,
-        command=stage.command,
+        command=command,
         config=config,
         needs=stage.needs,
         output_dir=recipe.output_dir(name),
         work_dir=recipe.run_dir / WORK / name,
-        settings=_settings(symbolic),
-        defaults=_settings(build_partial(module.Config, {}, where, missing=None)),
+        settings=settings_of(symbolic),
+        defaults=settings_of(build_partial(module.Config, {}, where, missing=None)),
         inputs={str(path): fingerprints.of(path) for path in outside},
         version=getattr(module, "VERSION", 1),
         upstream_paths=upstream_paths,
@@ -198,18 +212,6 @@ def _values(value: Any, kind: type[T], key: str = "") -> Iterator[tuple[str, T]]
             yield from _values(item, kind, f"{key}.{name}")
 
 
-def _settings(symbolic: Any) -> dict[str, Any]:
-    return {key: value for key, value in _flat(plain(symbolic)) if key not in WITHOUT_EFFECT}
-
-
-def _flat(mapping: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in mapping.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _reasons(plan: StagePlan, plans: dict[str, StagePlan], chosen: Collection[str]) -> list[str]:
     """Why the published output is not what the recipe asks for now; empty when it is."""
     if plan.record is None:
@@ -218,11 +220,12 @@ def _reasons(plan: StagePlan, plans: dict[str, StagePlan], chosen: Collection[st
         return ["was cut off" if plan.work_dir.exists() else "never ran"]
     old = plan.record
     reasons = []
-    if old["command"] != plan.command:
-        reasons.append(f"command {old['command']} -> {plan.command}")
+    command = todays_command(old["command"])
+    if command != plan.command:
+        reasons.append(f"command {command} -> {plan.command}")
     elif old["version"] != plan.version:
         reasons.append(f"version of {plan.command} {old['version']} -> {plan.version}")
-    reasons += _changed_settings(old["settings"], plan)
+    reasons += changed_settings(old["settings"], plan.settings, plan.defaults, type(plan.config))
     for path, digest in plan.inputs.items():
         if path not in old["inputs"]:
             reasons.append(f"input file {path} is new")
@@ -234,18 +237,3 @@ def _reasons(plan: StagePlan, plans: dict[str, StagePlan], chosen: Collection[st
         if will_change or old["upstream"].get(need) != upstream.record["run"]:
             reasons.append(f"upstream {need} changed")
     return reasons
-
-
-def _changed_settings(old: dict[str, Any], plan: StagePlan) -> list[str]:
-    """An option the command gained since counts as changed only when it is not at its default."""
-    new = plan.settings
-    reasons = []
-    for key in [*new, *(key for key in old if key not in new)]:
-        before, after = old.get(key, plan.defaults.get(key)), new.get(key)
-        if before != after:
-            reasons.append(f"setting {key} {_shown(before)} -> {_shown(after)}")
-    return reasons
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) and value else repr(value)

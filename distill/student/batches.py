@@ -19,11 +19,11 @@ from torch.utils.data import Dataset
 from data import crops
 from data.dataset import EarCrops, Frames, sample_seed
 from data.manifest import Manifest, scores_of
+from distill.student.plan import BatchMix
 from distill.student.teacher_targets import TeacherTargets, rows_within
 from distill.teacher_maps.numbered_crops import MIRRORED, PLAIN
 from distill.teacher_maps.store import KeptMaps
 
-NEVER = 2**62  # a step that no training reaches
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
 
 
@@ -43,26 +43,6 @@ class EndlessOrder:
         return int(self._order[place]), number
 
 
-@dataclass(frozen=True)
-class LabelledPart:
-    """Labelled examples of a batch: `per_batch` of them, and from step `whole_from` on all `batch_size`."""
-
-    per_batch: int
-    batch_size: int
-    whole_from: int
-
-    def positions(self, step: int) -> range:
-        """Of a step's labelled examples in their endless order."""
-        before = (
-            min(step, self.whole_from) * self.per_batch + max(step - self.whole_from, 0) * self.batch_size
-        )
-        return range(before, before + (self.batch_size if self.whole(step) else self.per_batch))
-
-    def whole(self, step: int) -> bool:
-        """Whether the whole batch is labelled."""
-        return step >= self.whole_from
-
-
 class StepBatches(Dataset):
     """Batches by step number, of which a process of several takes its share."""
 
@@ -78,38 +58,31 @@ class StepBatches(Dataset):
 class CropBatches(StepBatches):
     """Batches of the landmarker, by step: see `distill.student.module.LandmarkerModule` for what they hold.
 
-    labelled: with geometry and photometry, drawn anew each time. taught: ears without labels and what the
-    teacher said of them, drawn anew likewise; where it kept maps of the labelled ears too, these come with
-    them. The twin has labelled ones alone, as all have from step `labelled_from` on.
+    labelled: with geometry and photometry, drawn anew each time. others: ears without labels, with the
+    teacher's predictions and maps, drawn anew likewise; where maps of the labelled ears were kept too, these
+    come with them. The twin has labelled ones alone. `mix`: how many of each.
     """
 
     def __init__(
-        self,
-        labelled: EarCrops,
-        labelled_per_batch: int,
-        taught: TeacherTargets | None = None,
-        taught_per_batch: int = 0,
-        seed: int = 0,
-        labelled_from: int = NEVER,
+        self, labelled: EarCrops, mix: BatchMix, others: TeacherTargets | None = None, seed: int = 0
     ) -> None:
-        self.labelled, self.taught, self.taught_per_batch = labelled, taught, taught_per_batch
-        self.part = LabelledPart(labelled_per_batch, labelled_per_batch + taught_per_batch, labelled_from)
-        self.seed = seed
+        self.labelled, self.others, self.mix, self.seed = labelled, others, mix, seed
         self._labelled_order = EndlessOrder(len(labelled), seed)
-        self._taught_order = EndlessOrder(len(taught), seed + 1) if taught else None
-        self._taught_rows = rows_within(labelled.manifest, taught.crops.manifest) if taught else None
+        self._others_order = EndlessOrder(len(others), seed + 1) if others else None
+        self._rows_in_others = rows_within(labelled.manifest, others.crops.manifest) if others else None
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        slots = list(enumerate(self.part.positions(step)))[self._dealt]
+        slots = list(enumerate(positions(step, self.mix.labelled)))[self._dealt]
         items = [self._labelled_item(step, slot, place) for slot, place in slots]
         images = [item["image"] for item in items]
         batch = {name: _stacked(items, name) for name in ("points_px", "visibility")}
-        if self.taught_per_batch and not self.part.whole(step):
-            taught = [self._taught_item(step, slot) for slot in range(self.taught_per_batch)[self._dealt]]
-            images += [item["image"] for item in taught]
-            if "trust" in taught[0]:
-                batch |= {"predicted_px": _stacked(taught, "points_px"), "trust": _stacked(taught, "trust")}
-            items += taught
+        if self.mix.others:
+            slots = list(enumerate(positions(step, self.mix.others)))[self._dealt]
+            others = [self._other_item(step, slot, place) for slot, place in slots]
+            images += [item["image"] for item in others]
+            if "trust" in others[0]:
+                batch |= {"predicted_px": _stacked(others, "points_px"), "trust": _stacked(others, "trust")}
+            items += others
         mapped = [item for item in items if "maps" in item]
         if mapped:
             batch |= {name: _stacked(mapped, name) for name in ("maps", "map_matrix")}
@@ -119,16 +92,22 @@ class CropBatches(StepBatches):
         row, _ = self._labelled_order(position)
         seeds = self._seeds(step, slot, "geometry", "light")
         item = self.labelled.view(row, *seeds)
-        if self._taught_rows is None:
+        if self._rows_in_others is None:
             return item
-        return item | self.taught.map_of(int(self._taught_rows[row]), item["matrix"].numpy(), seeds[0])
+        return item | self.others.map_of(int(self._rows_in_others[row]), item["matrix"].numpy(), seeds[0])
 
-    def _taught_item(self, step: int, slot: int) -> dict[str, Tensor]:
-        row, _ = self._taught_order(step * self.taught_per_batch + slot)
-        return self.taught.view(row, *self._seeds(step, slot, "taught geometry", "taught light"))
+    def _other_item(self, step: int, slot: int, position: int) -> dict[str, Tensor]:
+        row, _ = self._others_order(position)
+        return self.others.view(row, *self._seeds(step, slot, "taught geometry", "taught light"))
 
     def _seeds(self, step: int, slot: int, *parts: str) -> list[int]:
+        """Seeds of what is drawn for a slot; the names of the parts are those of the first version."""
         return [sample_seed(self.seed, step, slot, part) for part in parts]
+
+
+def positions(step: int, count: int) -> range:
+    """Where a step's `count` examples lie in their endless order."""
+    return range(step * count, (step + 1) * count)
 
 
 def _stacked(items: list[dict[str, Tensor]], name: str) -> Tensor:
@@ -139,60 +118,51 @@ def _stacked(items: list[dict[str, Tensor]], name: str) -> Tensor:
 class FrameSource:
     """Frames that come `per_batch` a step, and the kept maps of their ears, if any.
 
-    map_rows: (N,) the row of each ear of the frames' manifest in the kept maps. sure_from: of unlabelled
-    frames whose boxes a detector found, the score from which on one is an ear; None: the boxes do not teach.
+    map_rows: (N,) the row of each ear of the frames' manifest in the kept maps. ignored_below: of frames
+    whose boxes a detector found, the score below which a box is ignored; None: the boxes are not trained on.
     """
 
     frames: Frames
     per_batch: int
     kept: KeptMaps | None = None
     map_rows: np.ndarray | None = None
-    sure_from: float | None = None
+    ignored_below: float | None = None
 
     @cached_property
-    def sure(self) -> np.ndarray:
-        """(N,) bool: which of the boxes that a detector found are ears."""
-        return scores_of(self.frames.manifest) >= self.sure_from
+    def counts_as_ear(self) -> np.ndarray:
+        """(N,) bool: which of the boxes that a detector found are trained on."""
+        return scores_of(self.frames.manifest) >= self.ignored_below
 
 
 class FrameBatches(StepBatches):
     """Batches of the detector, by step: see `distill.student.module.DetectorModule` for what they hold.
 
-    labelled: frames whose boxes are labels; unlabelled: frames that bring the maps of their ears, or boxes
-    that a detector found. All views of a step have one side, a chip's or the letterbox's. From step
-    `labelled_from` on all are labelled.
+    labelled: frames whose boxes are labels; others: frames that bring the maps of their ears, or boxes that a
+    detector found. All views of a step have one side, a chip's or the letterbox's.
     """
 
-    def __init__(
-        self,
-        labelled: FrameSource,
-        unlabelled: FrameSource | None = None,
-        seed: int = 0,
-        labelled_from: int = NEVER,
-    ) -> None:
-        self.sources, self.seed = [labelled, unlabelled] if unlabelled else [labelled], seed
-        batch_size = sum(source.per_batch for source in self.sources)
-        self.part = LabelledPart(labelled.per_batch, batch_size, labelled_from)
+    def __init__(self, labelled: FrameSource, others: FrameSource | None = None, seed: int = 0) -> None:
+        self.sources, self.seed = [labelled, others] if others else [labelled], seed
         self._orders = [EndlessOrder(len(source.frames), seed + i) for i, source in enumerate(self.sources)]
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         images: list[Tensor] = []
         boxes: list[Tensor] = []
-        told: list[Tensor] = []
-        unsure: list[Tensor] = []
+        pseudo_boxes: list[Tensor] = []
+        ignored_boxes: list[Tensor] = []
         rois: list[Tensor] = []
         maps: list[np.ndarray] = []
         side_px = self.sources[0].frames.augmentation.side_px(sample_seed(self.seed, step, 0, "side"))
         for source, order in zip(self.sources, self._orders, strict=True):
-            for position in self._positions(source, step)[self._dealt]:
+            for position in positions(step, source.per_batch)[self._dealt]:
                 index, turn = order(position)
                 item = source.frames.view(index, turn, side_px)
                 if source is self.sources[0]:
                     boxes.append(item["boxes_xyxy"])
-                elif source.sure_from is not None:
-                    sure = torch.from_numpy(source.sure[item["rows"].numpy()])
-                    told.append(item["boxes_xyxy"][sure])
-                    unsure.append(item["boxes_xyxy"][~sure])
+                elif source.ignored_below is not None:
+                    counts = torch.from_numpy(source.counts_as_ear[item["rows"].numpy()])
+                    pseudo_boxes.append(item["boxes_xyxy"][counts])
+                    ignored_boxes.append(item["boxes_xyxy"][~counts])
                 if source.kept is not None:
                     rows, windows = matched_windows(item, source.frames.manifest, source.kept)
                     rois.append(torch.cat((torch.full((len(rows), 1), len(images)), windows), dim=1))
@@ -200,17 +170,11 @@ class FrameBatches(StepBatches):
                     maps += [source.kept.read(int(source.map_rows[row]), view) for row in rows]
                 images.append(item["image"])
         batch: dict[str, Any] = {"image": torch.stack(images), "boxes_xyxy": boxes}
-        if told:
-            batch |= {"told_xyxy": told, "unsure_xyxy": unsure}
+        if pseudo_boxes:
+            batch |= {"pseudo_boxes_xyxy": pseudo_boxes, "ignored_boxes_xyxy": ignored_boxes}
         if maps:
             batch |= {"rois": torch.cat(rois).float(), "maps": torch.from_numpy(np.stack(maps))}
         return batch
-
-    def _positions(self, source: FrameSource, step: int) -> range:
-        if source is self.sources[0]:
-            return self.part.positions(step)
-        count = 0 if self.part.whole(step) else source.per_batch
-        return range(step * source.per_batch, step * source.per_batch + count)
 
 
 def matched_windows(item: dict[str, Any], manifest: Manifest, kept: KeptMaps) -> tuple[list[int], Tensor]:

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from configs.errors import UserError, did_you_mean
 
-STARTING_WEIGHTS = {"cosine": 0.9, "smooth_l1": 0.1}  # the recipe to improve upon
 RELATION_TEMPERATURE = 0.1  # of cosines, so that the nearest few of h * w locations carry most of the weight
 EPSILON = 1e-6
 
@@ -59,7 +58,7 @@ def relation_locations_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """KL of which locations of a crop resemble which: of the softmax of their cosines, mean over locations.
 
     PKT's idea (Passalis & Tefas, ECCV 2018, arXiv:1803.10837) with a softmax of cosines as the kernel, within
-    one map. A location's likeness with itself says nothing and is left out.
+    one map. A location's likeness to itself is always 1 and is left out.
     """
     return _relation_kl(student.flatten(2).transpose(1, 2), teacher.flatten(2).transpose(1, 2))
 
@@ -113,7 +112,7 @@ def centre_and_scale(kind: str, mean: Tensor, std: Tensor) -> tuple[Tensor, Tens
     """What `normalise` subtracts and divides by: two of (C,), from mean and std of the teacher's channels.
 
     channel: each by its own deviation. isotropic: all by one, the root of their mean variance, which keeps
-    what the loud channels say apart from the quiet ones. It is PHI-S (Ranzinger et al., arXiv:2410.01680)
+    the loud channels apart from the quiet ones. It is PHI-S (Ranzinger et al., arXiv:2410.01680)
     without its rotation: behind a linear adapter, cosine and squared difference do not see a rotation.
     none: as they are. Raises UserError for another kind.
     """
@@ -129,7 +128,7 @@ def centre_and_scale(kind: str, mean: Tensor, std: Tensor) -> tuple[Tensor, Tens
 def faded(step: int, steps: int, fade: float) -> float:
     """Factor of the map weight: 1, then falling in a line to 0 over the last `fade` (0..1) of the steps.
 
-    The teacher's map leads the student to features; its own task has the last word.
+    The teacher's map leads the student to features; the training ends on the student's own task alone.
     """
     if fade <= 0:
         return 1.0

@@ -1,12 +1,19 @@
-"""What stands between a student's map and its teacher's during training, and is thrown away after it."""
+"""A student's maps against its teacher's, by two matchers: of features, and of heatmaps.
+
+What they learn (adapter, generator) is thrown away after the training.
+"""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from distill.student.map_losses import MASKED, map_loss, mse_loss, normalise
+from distill.teacher_maps.resize import resize_map
+from teacher.models.heatmaps import kl_divergence
+
+UNSEEN = -1e4  # logit of a cell that the student did not see
+EPSILON = 1e-6
 
 
 class MapMatcher(nn.Module):
@@ -53,6 +60,26 @@ class MapMatcher(nn.Module):
         return total, parts
 
 
+class HeatmapMatcher(nn.Module):
+    """The student's heatmaps against the teacher's: soft targets (Hinton et al., arXiv:1503.02531) with the
+    cells of a heatmap as classes.
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor, seen: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """KL(teacher || student) over the cells seen, mean over points by the part of their map that is.
+
+        student: (B, K, grid, grid) logits; teacher: (B, K, grid, grid) as kept, 0 or more; seen: (B, 1, grid,
+        grid), 1 or 0. Returns the loss in nats, and the same under its name.
+        """
+        teacher = teacher.float()
+        mass = (teacher * seen).sum(dim=(2, 3))
+        target = teacher * seen / mass.clamp_min(EPSILON)[..., None, None]
+        divergence = kl_divergence(target, student.float().masked_fill(seen == 0, UNSEEN))
+        share = mass / teacher.sum(dim=(2, 3)).clamp_min(EPSILON)
+        loss = (divergence * share).sum() / share.sum().clamp_min(EPSILON)
+        return loss, {"heatmaps": loss}
+
+
 class Adapter(nn.Module):
     """A 1x1 convolution to the teacher's channels and a resize to its grid.
 
@@ -92,13 +119,3 @@ class MaskedGenerator(nn.Module):
         """maps: (B, channels, h, w), adapted student maps. Returns what the teacher's may be, same shape."""
         seen = torch.rand_like(maps[:, :1]) >= self.masked_share
         return self.generate(maps * seen)
-
-
-def resize_map(maps: Tensor, grid: int) -> Tensor:
-    """(B, C, h, w) -> (B, C, grid, grid): area average when shrinking, bilinear when growing."""
-    height, width = maps.shape[-2:]
-    if (height, width) == (grid, grid):
-        return maps
-    if min(height, width) >= grid:
-        return F.adaptive_avg_pool2d(maps, grid)
-    return F.interpolate(maps, size=(grid, grid), mode="bilinear", align_corners=False)

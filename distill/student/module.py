@@ -1,4 +1,4 @@
-"""Lightning wiring of the students' training, with a teacher's kept maps or without."""
+"""Lightning wiring of both students' training, with a teacher's kept maps or without."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from data.metrics import nme
 from data.tensors import to_unit
 from distill.student.alignment import align_ears, carried_back
 from distill.student.map_losses import faded
-from distill.student.map_matching import MapMatcher
-from distill.student.soft_heatmaps import HeatmapMatcher
+from distill.student.map_matching import HeatmapMatcher, MapMatcher
 from students.evaluation.coco_ap import coco_ap
 from students.inference.boxes import EVALUATION_SCORE
 from students.models.checkpoint import kind_of
@@ -90,13 +89,12 @@ class StudentModule(ScheduledModule):
 
 
 class LandmarkerModule(StudentModule):
-    """Labels teach the points; kept maps and predicted points teach on crops without labels.
+    """Losses of labelled points, of predicted points on crops without labels, and of kept maps.
 
-    A batch (`distill.student.batches.CropBatches`): image (L + T, 3, H, W) uint8: L labelled crops with
-    points_px (L, K, 2) and visibility (L, K); T crops that the teacher taught, with a labeller's predicted_px
-    (T, K, 2) and trust (T, K), where it was admitted; and, where maps are used, the teacher's maps (M, C, g,
-    g) of the last M crops, with map_matrix (M, 2, 3) from the crops that it saw to these: of the T, or of
-    all.
+    A batch (`distill.student.batches.CropBatches`): image (L + U, 3, H, W) uint8: L labelled crops with
+    points_px (L, K, 2) and visibility (L, K); U crops without labels, with a labeller's predicted_px (U, K,
+    2) and trust (U, K), where it was admitted; and, where maps are used, the teacher's maps (M, C, g, g) of
+    the last M crops, the U or all, with map_matrix (M, 2, 3) from the crops that it saw to these.
     """
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
@@ -135,12 +133,12 @@ class LandmarkerModule(StudentModule):
 
 
 class DetectorModule(StudentModule):
-    """Boxes teach the detector; kept maps of ears teach the map under them.
+    """Losses of labelled boxes, of pseudo-labelled ones, and of kept maps under the ears.
 
     A batch (`distill.student.batches.FrameBatches`): image (B, 3, S, S) uint8, labelled frames first;
-    boxes_xyxy, one (n, 4) a labelled frame; told_xyxy, one (n, 4) a frame that a detector labelled, these
-    coming next, and unsure_xyxy, what it was not sure of there, which is neither ear nor background; with a
-    teacher rois (R, 5), frame index and window edges in px, and maps (R, C, g, g).
+    boxes_xyxy, one (n, 4) a labelled frame; pseudo_boxes_xyxy, one (n, 4) a pseudo-labelled frame, these
+    coming next, and ignored_boxes_xyxy, boxes of low score there, neither ear nor background; with a teacher
+    rois (R, 5), frame index and window edges in px, and maps (R, C, g, g).
     """
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
@@ -151,18 +149,18 @@ class DetectorModule(StudentModule):
         )
         loss = terms["loss"]
         self.log_terms({"label": loss, "score": terms["score"], "box": terms["box"]}, labelled)
-        if "told_xyxy" in batch:
-            last = labelled + len(batch["told_xyxy"])
-            told = detection_loss(
+        if "pseudo_boxes_xyxy" in batch:
+            last = labelled + len(batch["pseudo_boxes_xyxy"])
+            predicted = detection_loss(
                 logits[labelled:last],
                 boxes[labelled:last],
-                batch["told_xyxy"],
+                batch["pseudo_boxes_xyxy"],
                 features.shape[-2:],
                 self.student.stride,
-                batch["unsure_xyxy"],
+                batch["ignored_boxes_xyxy"],
             )["loss"]
-            self.log_terms({"prediction": told}, last - labelled)
-            loss = loss + self.prediction_weight * told
+            self.log_terms({"prediction": predicted}, last - labelled)
+            loss = loss + self.prediction_weight * predicted
         if "maps" in batch and len(batch["maps"]):
             ears = align_ears(features, batch["rois"], self.student.stride, batch["maps"].shape[-1])
             loss = loss + self.map_loss(ears, batch["maps"])
@@ -194,6 +192,6 @@ def predicted_points_px(landmarker: nn.Module, images: Tensor) -> Tensor:
 
 
 def training_kind(student: nn.Module, distil: bool, steps: int) -> dict[str, Any]:
-    """What a training checkpoint says about itself: only the same training may resume from it."""
+    """What a training checkpoint tells about its training: only the same may resume from it."""
     model = dict(student.hparams)
     return {"kind": f"distill.{kind_of(student)}", "model": model, "distill": distil, "steps": steps}

@@ -1,8 +1,7 @@
-"""`predictions.png`: what a student says of held-out images, beside the truth."""
+"""`predictions.png`: a student's predictions on held-out images, beside the truth."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import nn
 
 from data.dataset import EarCrops, Frames
 from data.draw import draw_boxes, draw_points, picture_grid
-from data.landmarks import load_scheme
+from data.landmarks import Scheme
 from data.tensors import to_unit
 from distill.student.module import predicted_points_px
 from students.models.postprocess import detections
@@ -21,19 +20,16 @@ FRAMES, FRAMES_A_ROW = 12, 4
 TRUE_BOX = (255, 255, 255)
 
 
-def predictions_picture(
-    student: nn.Module, held_out: EarCrops | Frames, scheme: Path | None = None
-) -> np.ndarray:
+def predictions_picture(student: nn.Module, held_out: EarCrops | Frames, scheme: Scheme) -> np.ndarray:
     """(H, W, 3) uint8 of images spread over the held-out set.
 
-    Crops: predicted points and curves, below each row the true ones. Frames: found boxes in colour, true ones
-    white.
+    Crops: predicted points and the curves of `scheme`, below each row the true ones. Frames: found boxes in
+    colour, true ones white.
     """
     if isinstance(held_out, Frames):
         return _frames_picture(student, [held_out[index] for index in _spread(len(held_out), FRAMES)])
     items = [held_out[index] for index in _spread(len(held_out), CROPS)]
     found = predicted_points_px(student, torch.stack([item["image"] for item in items])).numpy()
-    drawn_scheme = load_scheme(scheme)
     rows: list[np.ndarray] = []
     for start in range(0, len(items), CROPS_A_ROW):
         some = items[start : start + CROPS_A_ROW]
@@ -41,7 +37,7 @@ def predictions_picture(
         missing = filler * (CROPS_A_ROW - len(some) if start else 0)
         for points in (found[start:], [item["points_px"].numpy() for item in some]):
             rows += [
-                draw_points(_pixels(item), point, item["visibility"].numpy(), drawn_scheme, CROP_GROWTH)
+                draw_points(_pixels(item), point, item["visibility"].numpy(), scheme, CROP_GROWTH)
                 for item, point in zip(some, points, strict=False)
             ] + missing
     return picture_grid(rows, columns=min(CROPS_A_ROW, len(items)))

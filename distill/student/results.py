@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Trainer
 
 from configs.files import write_json
+from data.draw import write_picture
+from data.landmarks import Scheme
+from distill.student.data import TrainingData
 from distill.student.picture import predictions_picture
 from students.models.checkpoint import load_student
-from teacher.pictures import write_picture
 from teacher.training.trainer import best_measures
 
-if TYPE_CHECKING:
-    from distill.student.data import TrainingData
-    from distill.train import Config
+MONITOR = {"landmarker": ("val/nme", "min"), "detector": ("val/ap", "max")}
 
 
 def write_results(
-    config: Config, material: TrainingData, trainer: Any, steps: int, monitor: str, mode: str
+    output_dir: Path,
+    student: str,
+    init_checkpoint: Path | None,
+    distill: bool,
+    data: TrainingData,
+    trainer: Trainer,
+    steps: int,
+    scheme: Scheme,
 ) -> None:
-    """Measures of the round that student.pt holds, the one with the best `monitor` (mode: min or max)."""
-    measures, best_round, _ = best_measures(trainer, monitor, mode)
-    counts = {"round": best_round, "steps": steps, "images": steps * config.batch_size}
-    kept = material.kept
-    teacher = None if kept is None else {"layer": kept.layer, "gate": kept.index.get("gate")}
-    start = str(config.init_checkpoint or "random weights")
-    named = {"student": config.student, "start": start, "distill": config.distill, "teacher": teacher}
-    write_json(config.output_dir / "metrics.json", {**measures, **named, **counts, **material.facts})
-    student = load_student(config.output_dir / "student.pt", config.student)
-    picture = predictions_picture(student, material.val_loader.dataset, config.scheme)
-    write_picture(config.output_dir / "predictions.png", picture)
+    """Measures of the round that student.pt in `output_dir` holds, the best by MONITOR, and a picture.
+
+    student: landmarker or detector; steps: of the training; scheme: of the points.
+    """
+    measures, best_round, _ = best_measures(trainer, *MONITOR[student])
+    counts = {"round": best_round, "steps": steps, "images": steps * data.mix.batch_size}
+    write_json(
+        output_dir / "metrics.json",
+        {
+            **measures,
+            "student": student,
+            "start": str(init_checkpoint or "random weights"),
+            "distill": distill,
+            "teacher": _teacher_of(data),
+            **counts,
+            **data.facts,
+        },
+    )
+    picture = predictions_picture(
+        load_student(output_dir / "student.pt", student), data.val_loader.dataset, scheme
+    )
+    write_picture(output_dir / "predictions.png", picture)
+
+
+def _teacher_of(data: TrainingData) -> dict[str, Any] | None:
+    if data.kept is None:
+        return None
+    return {"layer": data.kept.layer, "gate": data.kept.index.get("gate")}

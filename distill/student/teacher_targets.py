@@ -1,4 +1,4 @@
-"""Ears without labels, in views drawn anew, with what the teacher said of them: points and maps."""
+"""Ears without labels, in views drawn anew, with the teacher's predicted points and maps of them."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class TeacherTargets:
     def __init__(
         self,
         kept: KeptMaps,
-        views: NumberedCrops,
+        numbered: NumberedCrops,
         geometry: Geometry,
         photometry: Photometry,
         flip: np.ndarray,
         agreement_limit: float | None,
         with_maps: bool,
     ) -> None:
-        """kept: of `views`; flip: the points under mirroring; agreement_limit: of
+        """kept: maps of `numbered`; flip: (K,), the points under mirroring; agreement_limit: of
         `distill.teacher_maps.pseudo_labels.trust`, None leaves the predicted points out; with_maps: whether
         the maps are wanted.
         """
-        self.kept, self.with_maps, self.trust, manifest = kept, with_maps, None, views.manifest
+        self.kept, self.with_maps, self.trust, manifest = kept, with_maps, None, numbered.manifest
         if agreement_limit is not None:
             plain = {name: values[:, PLAIN] for name, values in kept.predictions.items()}
-            manifest = _labelled_by(plain["points_unit"], views, kept.view_matrices[:, PLAIN])
+            manifest = _labelled_by(plain["points_unit"], numbered, kept.view_matrices[:, PLAIN])
             self.trust = trust(plain["confidence"], plain["disagreement"], agreement_limit)
-        self.crops: EarCrops = views.crops.drawn_as(geometry, photometry, manifest=manifest)
+        self.crops: EarCrops = numbered.crops.drawn_as(geometry, photometry, manifest=manifest)
         self.crops.flip_indices = flip
 
     def __len__(self) -> int:
@@ -54,13 +54,13 @@ class TeacherTargets:
         return len(self.crops)
 
     @property
-    def teaches_points(self) -> bool:
-        """Whether a labeller says where the points lie, as points or as heatmaps."""
+    def has_targets(self) -> bool:
+        """Whether there are targets of the student's own task: predicted points, or heatmaps."""
         return self.trust is not None or (self.with_maps and self.kept.layer == HEATMAPS)
 
     @property
     def trusted_share(self) -> float | None:
-        """Of the predicted points, those that count at all."""
+        """Part of the predicted points whose weight is not 0; None without them."""
         return None if self.trust is None else float((self.trust > 0).mean())
 
     def view(self, row: int, geometry_seed: int, photometry_seed: int) -> dict[str, Tensor]:
@@ -70,12 +70,12 @@ class TeacherTargets:
         item = self.crops.view(row, geometry_seed, photometry_seed)
         to_view = item["matrix"].numpy()
         mirrored = crops.mirrors(to_view)
-        taught = {"image": item["image"]}
+        target = {"image": item["image"]}
         if self.trust is not None:
             weight = self.trust[row][self.crops.flip_indices] if mirrored else self.trust[row]
             seen = item["visibility"] > 0
-            taught |= {"points_px": item["points_px"], "trust": torch.from_numpy(weight).float() * seen}
-        return taught | self.map_of(row, to_view, geometry_seed)
+            target |= {"points_px": item["points_px"], "trust": torch.from_numpy(weight).float() * seen}
+        return target | self.map_of(row, to_view, geometry_seed)
 
     def map_of(self, row: int, to_view: np.ndarray, seed: int) -> dict[str, Tensor]:
         """maps and map_matrix of `view`, for a view of photograph px -> view px; empty without maps.
@@ -106,12 +106,14 @@ def _places(manifest: Manifest) -> list[tuple[str, bytes]]:
     return [(str(path), box.tobytes()) for path, box in zip(manifest.image_paths, boxes, strict=True)]
 
 
-def _labelled_by(points_unit: np.ndarray, views: NumberedCrops, matrices: np.ndarray) -> Manifest:
-    """The ears with a labeller's points as their landmarks.
+def _labelled_by(points_unit: np.ndarray, numbered: NumberedCrops, matrices: np.ndarray) -> Manifest:
+    """The ears with predicted points as their landmarks.
 
     points_unit: (N, K, 2), unit coordinates of plain crops; matrices: (N, 2, 3), photograph px -> their px.
     """
-    points_px = points_unit * views.settings.out_px - 0.5
+    points_px = points_unit * numbered.numbering.out_px - 0.5
     pairs = zip(matrices, points_px, strict=True)
     landmarks = np.stack([crops.apply(crops.invert(matrix), points) for matrix, points in pairs])
-    return replace(views.manifest, landmarks=landmarks, visibility=np.full(landmarks.shape[:2], 2, np.uint8))
+    return replace(
+        numbered.manifest, landmarks=landmarks, visibility=np.full(landmarks.shape[:2], 2, np.uint8)
+    )

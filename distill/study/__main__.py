@@ -20,14 +20,17 @@ import tyro
 from configs.command import run_command
 from configs.errors import UserError
 from configs.files import write_atomic, write_json
-from configs.provenance import WORK, git_revision
+from configs.provenance import git_revision
 from configs.recipe import Recipe
-from distill.pipeline.fingerprint import Fingerprints
 from distill.pipeline.plan import plan_stages
+from distill.pipeline.runner import describe, planned, remembered_fingerprints, run_pipeline
 from distill.pipeline.selection import with_needs
-from distill.run import describe, run_pipeline
+from distill.study.analysis import analyse
+from distill.study.cells import collect
 from distill.study.expand import Cell, choose_cells, expand
+from distill.study.pictures import curve_picture, has_landmarks_picture, landmarks_picture
 from distill.study.recipe import Study, load_study
+from distill.study.tables import study_page
 
 
 @dataclass
@@ -54,13 +57,11 @@ class Config:
 
 def main(config: Config) -> Path | None:
     """Run what is stale of the chosen cells, then analyse all that are there. Returns where that lies."""
-    if config.jobs < 1:
-        raise UserError(f"--jobs {config.jobs}: at least 1 is needed.")
     study = load_study(config.recipe, config.run_dir)
     recipe, cells = expand(study)
     wanted = choose_cells(study, cells, config.models, config.arms, config.budgets, config.seeds)
     chosen = with_needs(recipe, [cell.score_stage for cell in wanted])
-    plans = plan_stages(recipe, _fingerprints(recipe), chosen)
+    plans = planned(recipe, chosen)
     if config.dry_run:
         print("\n".join(describe({name: plans[name] for name in chosen}, chosen)))
         print(f"{len(wanted)} of {len(cells)} cells, {len(chosen)} of {len(plans)} stages are chosen")
@@ -79,11 +80,7 @@ def main(config: Config) -> Path | None:
 
 def report(study: Study, recipe: Recipe, cells: list[Cell]) -> Path:
     """Analyse the cells that are there; returns study.md. Raises UserError when there are none."""
-    from distill.study.analysis import analyse
-    from distill.study.cells import collect
-    from distill.study.tables import study_page
-
-    gathered = collect(study.run_dir, cells, plan_stages(recipe, _fingerprints(recipe)))
+    gathered = collect(study.run_dir, cells, plan_stages(recipe, remembered_fingerprints(recipe)))
     if not gathered.found:
         raise UserError(f"{study.run_dir}: no cell is finished yet, there is nothing to analyse.")
     content = {"git_revision": git_revision(), **analyse(study, gathered)}
@@ -95,16 +92,10 @@ def report(study: Study, recipe: Recipe, cells: list[Cell]) -> Path:
 
 
 def _draw(folder: Path, content: dict[str, Any]) -> None:
-    from distill.study.pictures import curve_picture, landmarks_picture
-
     for name, model in content["models"].items():
         curve_picture(name, model, folder / f"curve_{name}.png")
-        if model["pairs"] and model.get("landmarks"):
+        if has_landmarks_picture(model):
             landmarks_picture(model, folder / f"landmarks_{name}.png")
-
-
-def _fingerprints(recipe: Recipe) -> Fingerprints:
-    return Fingerprints(recipe.run_dir / WORK / "fingerprints.json")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From cells to the study's answer: arms with intervals, pairs with verdicts, labels' worth, landmarks."""
+"""From cells to the study's answer: arms with intervals, pairs with verdicts, label efficiency, landmarks."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _summary(point: _Point) -> dict[str, Any]:
     """Of one arm at one budget."""
     cells = list(point.cells.values())
     worst = [cell["tightness"]["worst_ratio"] for cell in cells if cell.get("tightness")]
-    gates = [(cell["training"].get("teacher") or {}).get("gate") for cell in cells]
+    acceptances = [(cell["training"].get("teacher") or {}).get("gate") for cell in cells]
     seconds = [cell["seconds"] for cell in cells if cell["seconds"] is not None]
     content: dict[str, Any] = {
         "seeds": list(point.cells),
@@ -199,8 +199,8 @@ def _summary(point: _Point) -> dict[str, Any]:
         content["ap50"] = float(np.mean([cell["headline"]["ap50"] for cell in cells]))
     if worst and None not in worst:
         content["tightness_worst_ratio"] = float(np.mean(worst))
-    if any(gates):
-        content["labeller_admitted"] = sum(bool(gate and gate["admitted"]) for gate in gates)
+    if any(acceptances):
+        content["labeller_admitted"] = sum(bool(test and test["admitted"]) for test in acceptances)
     return content
 
 

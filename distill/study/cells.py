@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ CELLS = "cells"
 class Cells:
     """What there is, and what is not.
 
-    found: content of cell.json by model, arm, budget and seed. missing: cell's name -> why.
+    found: a cell's content by model, arm, budget and seed. missing: cell's name -> why.
     """
 
     found: dict[tuple[str, str, int, int], dict[str, Any]] = field(default_factory=dict)
@@ -32,7 +32,8 @@ class Cells:
 
 
 def collect(run_dir: Path, cells: Sequence[Cell], plans: dict[str, StagePlan]) -> Cells:
-    """Copy the finished cells to RUN_DIR/cells/NAME.json, take others away from there, and read them.
+    """Read the scores of the finished cells, write each with its arm, budget (0: all labels) and seed to
+    RUN_DIR/cells/NAME.json, and take others away from there.
 
     plans: of all stages as the recipe asks for them now; a cell that another recipe made does not count.
     """
@@ -42,11 +43,19 @@ def collect(run_dir: Path, cells: Sequence[Cell], plans: dict[str, StagePlan]) -
         if plan.reasons:
             gathered.missing[cell.name] = "; ".join(plan.reasons)
             continue
-        path = plan.output_dir / "cell.json"
-        write_atomic(folder / f"{cell.name}.json", lambda temporary, path=path: shutil.copy(path, temporary))
-        gathered.found[cell.model, cell.arm, cell.budget, cell.seed] = read_json(path)
+        named = {"model": cell.model, "arm": cell.arm, "budget": cell.budget, "seed": cell.seed}
+        content = named | read_json(plan.output_dir / "cell.json") | named
+        write_compact(folder / f"{cell.name}.json", content)
+        gathered.found[cell.model, cell.arm, cell.budget, cell.seed] = content
     names = {f"{cell.name}.json" for cell in cells if cell.name not in gathered.missing}
     for path in folder.glob("*.json") if folder.is_dir() else ():
         if path.name not in names:
             path.unlink()
     return gathered
+
+
+def write_compact(path: Path, content: dict[str, Any]) -> Path:
+    """JSON with a line for each key at the top, for arrays that nobody reads by eye; atomically."""
+    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    return write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

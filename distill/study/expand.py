@@ -104,8 +104,7 @@ class _Expansion:
         for name in references(test_npy):
             if name != RUN:
                 self._stage(name, budget, seed)
-        options = {"model": model, "arm": arm, "budget": budget, "seed": seed}
-        options |= {"trained": f"${{{trained}}}", "test_npy": test_npy}
+        options = {"model": model, "trained": f"${{{trained}}}", "test_npy": test_npy}
         name = f"{trained}_score"
         self._add(name, (trained, "score"), {"command": SCORE, "options": options})
         return Cell(model, arm, budget, seed, name)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.files import write_atomic
+from data.landmarks import Scheme, load_scheme
+from distill.report.ear_figure import drawn_points, ear_outlines
 from distill.study.bootstrap import SAME
 from distill.study.tables import MODEL_TITLES
 
@@ -54,10 +57,13 @@ def curve_picture(name: str, model: dict[str, Any], path: Path) -> Path:
     return _write(figure, path)
 
 
+def has_landmarks_picture(model: dict[str, Any]) -> bool:
+    """Whether arms were compared on the project's own landmarks, whose mean ear they can be drawn on."""
+    return bool(model["pairs"]) and tuple(model.get("landmarks") or ()) == load_scheme().names
+
+
 def landmarks_picture(model: dict[str, Any], path: Path) -> Path:
     """A row a pair, a column a budget: the mean ear, blue where the arm errs less, orange where more."""
-    from data.landmarks import load_scheme
-
     scheme = load_scheme()
     pairs = list(dict.fromkeys((pair["arm"], pair["baseline"]) for pair in model["pairs"]))
     budgets = list(dict.fromkeys(pair["budget"] for pair in model["pairs"]))
@@ -117,11 +123,9 @@ def _intervals(
     )  # fmt: skip
 
 
-def _ear(axes: Axes, scheme: Any, landmarks: dict[str, Any], largest: float) -> None:
+def _ear(axes: Axes, scheme: Scheme, landmarks: dict[str, Any], largest: float) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
-
-    from distill.report.ear_figure import drawn_points, ear_outlines
 
     points = drawn_points(scheme.mean_shape_unit)
     for kind, curve in ear_outlines(points, scheme):
@@ -189,8 +193,6 @@ def _plain_ticks(axis: Any) -> None:
 
 
 def _write(figure: Figure, path: Path) -> Path:
-    from configs.files import write_atomic
-
     return write_atomic(
         path, lambda temporary: figure.savefig(temporary, dpi=DPI, facecolor="white", metadata={})
     )

@@ -1,22 +1,29 @@
 """Score one trained model on the test set: `cell.json`, with what every image adds to the measure.
 
-A stage of the study's recipe (`distill.study` adds one to each training). Points: the error of every point of
-every ear on crops of the true boxes. Boxes: of every found box its score and the IoU thresholds at which it
-is an ear. So that the analysis can draw the test images anew without the models.
+A stage of the study's recipe (`distill.study` adds one to each training). For points it keeps the error of
+every point of every ear, on crops of the true boxes; for boxes, of every box found its score and the IoU
+thresholds at which it is an ear. From them the analysis can draw the test images anew, without the models.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from configs.command import run_command
 from configs.errors import UserError
+from configs.files import read_json
+from configs.groups import Gone, Removed
+from data.manifest import Manifest, read_manifest
+from distill.pipeline.plan import read_record
+from distill.study.average_precision import IMAGES_BOXES, matched_thresholds
+from distill.study.cells import write_compact
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,9 +35,9 @@ DECIMALS = 5  # of what each image adds
 MODEL_FACTS = ("labels", "empty_frames", "steps", "images", "round", "teacher", "trusted_share")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Config:
-    """Which trained model, of which cell of the study, on which test set."""
+    """Which trained model, and on which test set."""
 
     model: Literal["landmarker", "detector", "ear_detector"]
     """What was trained."""
@@ -40,65 +47,51 @@ class Config:
     """Manifest of labelled ears, for the detector of whole photographs."""
     output_dir: Path
     """Folder for cell.json."""
-    arm: str = ""
-    """Arm of the study, written into cell.json."""
-    budget: int = 0
-    """Labels it was given, 0 for all; written into cell.json."""
-    seed: int = 0
-    """Its seed; written into cell.json."""
+
+    GONE: ClassVar[Mapping[str, Gone]] = {
+        name: Removed("the study writes it when it gathers the cells") for name in ("arm", "budget", "seed")
+    }
 
 
 def main(config: Config) -> Path:
-    """Score; returns the output folder."""
-    from data.manifest import read_manifest
-
+    """Score; returns the output folder. Raises UserError for a test set without ears or with other points."""
     manifest = read_manifest(config.test_npy)
     if not len(manifest):
         raise UserError(f"{config.test_npy}: no ear in it, there is nothing to score on.")
     weights = config.trained / WEIGHTS[config.model]
-    measured = _measure_boxes(weights, manifest) if config.model == "detector" else _measure_points(config)
-    cell = {"model": config.model, "arm": config.arm, "budget": config.budget, "seed": config.seed}
-    cell |= measured | _training_facts(config.trained)
+    if config.model == "detector":
+        measured = _measure_boxes(weights, manifest)
+    else:
+        measured = _measure_points(config.model, weights, manifest, config.test_npy)
+    cell = {"model": config.model} | measured | _training_facts(config.trained)
     write_compact(config.output_dir / "cell.json", cell)
     headline = " ".join(f"{name} {value:.4f}" for name, value in cell["headline"].items())
-    print(f"{config.model} {config.arm}, {cell['labels']} labels, seed {config.seed}: {headline}")
+    print(f"{config.model}, {cell['labels']} labels: {headline}")
     return config.output_dir
 
 
-def write_compact(path: Path, content: Any) -> Path:
-    """JSON with a line for each key at the top, for arrays that nobody reads by eye; atomically."""
-    from configs.files import write_atomic
-
-    lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()]
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
-    return write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def _measure_points(config: Config) -> dict[str, Any]:
-    """Headline NME and point errors of a landmarker or EarDetector."""
-    from data.landmarks import load_scheme
-    from data.manifest import read_manifest
+def _measure_points(model: str, weights: Path, manifest: Manifest, test_npy: Path) -> dict[str, Any]:
+    """Headline NME and point errors of a landmarker or EarDetector. test_npy: the manifest's, for errors."""
     from data.metrics import point_errors
     from students.evaluation.crops import evaluate_crops
     from students.evaluation.point_readers import load_point_reader
 
-    manifest = read_manifest(config.test_npy)
-    reader = load_point_reader(config.trained / WEIGHTS[config.model], config.model == "ear_detector")
+    reader = load_point_reader(weights, model == "ear_detector")
     if manifest.landmarks is None or manifest.landmarks.shape[1] != reader.num_landmarks:
-        raise UserError(f"{config.test_npy}: has no {reader.num_landmarks} points an ear to score on.")
-    metrics, arrays = evaluate_crops({config.model: reader}, manifest)
+        raise UserError(f"{test_npy}: has no {reader.num_landmarks} points an ear to score on.")
+    metrics, arrays = evaluate_crops({model: reader}, manifest)
     truth, visibility = arrays["crops_landmarks"], arrays["crops_visibility"]
-    errors = point_errors(arrays[f"crops_{config.model}_points_px"], truth, visibility)
+    errors = point_errors(arrays[f"crops_{model}_points_px"], truth, visibility)
     errors[np.isinf(errors)] = MISSED_NME
     known = ~np.isnan(errors).all(axis=1)
     errors = errors[known]
     per_ear = np.nanmean(errors, axis=1)
-    scheme = load_scheme()
+    scheme = manifest.crops.scheme
     names = list(scheme.names) if len(scheme) == errors.shape[1] else None
     return {
         "headline": {"nme": float(per_ear.mean())},
-        "missed": metrics[config.model]["missed"],
-        "tightness": metrics[config.model].get("tightness"),
+        "missed": metrics[model]["missed"],
+        "tightness": metrics[model].get("tightness"),
         "points": {"names": names, "nme": [float(value) for value in np.nanmean(errors, axis=0)]},
         "per_image": {
             "paths": [Path(path).name for path in arrays["crops_image_paths"][known]],
@@ -109,9 +102,8 @@ def _measure_points(config: Config) -> dict[str, Any]:
     }
 
 
-def _measure_boxes(weights: Path, manifest: Any) -> dict[str, Any]:
+def _measure_boxes(weights: Path, manifest: Manifest) -> dict[str, Any]:
     """Headline AP and what each image adds to it, of a detector."""
-    from distill.study.average_precision import IMAGES_BOXES, matched_thresholds
     from students.evaluation.coco_ap import coco_ap
     from students.evaluation.frame_detections import find_boxes, frames_of, photographs
     from students.models.checkpoint import load_student
@@ -153,10 +145,7 @@ def _size(model: nn.Module, image_px: int) -> dict[str, Any]:
 
 
 def _training_facts(trained: Path) -> dict[str, Any]:
-    """What the training says of itself, and its stage's record: seconds, settings, digest of what made it."""
-    from configs.files import read_json
-    from distill.pipeline.plan import read_record
-
+    """From the training's metrics and its stage's record: labels, seconds, settings, digest of the record."""
     metrics = read_json(trained / "metrics.json")
     record = read_record(trained) or {}
     identity = {key: record.get(key) for key in ("command", "version", "settings", "inputs", "upstream")}

@@ -61,7 +61,7 @@ def _model_section(name: str, model: dict[str, Any]) -> list[str]:
         if any(len(pair["seeds"]) < 2 for pair in model["pairs"]):
             parts += ["\\* one seed: the interval is over test images alone and says nothing of others.", ""]
         parts += _landmark_lines(model)
-    return parts + _side_table(model) + _settings_lines(model) + _gate_lines(model)
+    return parts + _side_table(model) + _settings_lines(model) + _acceptance_lines(model)
 
 
 def _arms_table(model: dict[str, Any]) -> str:
@@ -161,15 +161,15 @@ def _settings_lines(model: dict[str, Any]) -> list[str]:
     return ["What the arms differ in:", "", *lines, ""] if any(model["settings"].values()) else []
 
 
-def _gate_lines(model: dict[str, Any]) -> list[str]:
-    """Where a labeller was judged and not admitted, an arm learns from no predictions, whatever its name."""
+def _acceptance_lines(model: dict[str, Any]) -> list[str]:
+    """Where the labeller did not pass its acceptance test; there the arm was trained on no predictions."""
     lines = [
         f"- {arm}, {_budget(entry)}: admitted in {entry['labeller_admitted']} of {len(entry['seeds'])} seeds"
         for arm, entries in model["arms"].items()
         for entry in entries
         if entry.get("labeller_admitted", len(entry["seeds"])) < len(entry["seeds"])
     ]
-    return ["The labeller did not pass its gate everywhere:", "", *lines, ""] if lines else []
+    return ["The labeller did not pass its acceptance test everywhere:", "", *lines, ""] if lines else []
 
 
 def _budget(entry: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Runs a teacher over numbered views and hands what it says, shard by shard, to the writer of kept maps."""
+"""Runs a teacher over numbered crops and hands its maps, shard by shard, to the writer of kept maps."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from distill.teacher_maps.store import MapWriter, Shard
 class MapComputer:
     """Maps of `layer` on a `grid`, and the labeller's points once `labeller` is set.
 
-    flip: permutation of the points under mirroring, for the labeller.
+    flip: (K,), permutation of the points under mirroring, for the labeller.
     """
 
     def __init__(
         self,
         teacher: FrozenTeacher,
-        views: NumberedCrops,
+        numbered: NumberedCrops,
         layer: str,
         grid: int,
         device: torch.device,
         flip: Sequence[int] = (),
     ) -> None:
-        self.teacher, self.views, self.layer, self.grid = teacher, views, layer, grid
+        self.teacher, self.numbered, self.layer, self.grid = teacher, numbered, layer, grid
         self.device, self.flip = device, flip
         self.labeller: FrozenTeacher | None = None
 
     def channels(self) -> int:
         """Channels of the map, found by asking the teacher once. Raises UserError for an unknown layer."""
-        return self.maps(self.views.clean(0, 0)[None]).shape[1]
+        return self.maps(self.numbered.clean(0, 0)[None]).shape[1]
 
     def maps(self, images: Tensor) -> np.ndarray:
         """images: (B, 3, S, S) uint8 -> (B, C, grid, grid) float16."""
         maps = self.teacher.maps(to_signed(images.to(self.device)), self.layer, self.grid)
         return maps.half().cpu().numpy()
 
-    def ask(self, views: Tensor) -> dict[str, np.ndarray]:
+    def maps_and_predictions(self, views: Tensor) -> dict[str, np.ndarray]:
         """views: (R, V, 3, S, S) uint8 -> maps (R * V, C, grid, grid), float16; with a labeller also
         points_unit (R * V, K, 2), confidence and disagreement (R * V, K).
         """
@@ -61,12 +61,14 @@ class MapComputer:
         predictions = {name: values.float().cpu().numpy() for name, values in found._asdict().items()}
         return {"maps": maps.half().cpu().numpy(), **predictions}
 
-    def keep(self, writer: MapWriter, shards: Sequence[int], batch_size: int, num_workers: int) -> None:
+    def write_shards(
+        self, writer: MapWriter, shards: Sequence[int], batch_size: int, num_workers: int
+    ) -> None:
         """Compute and write the given shards. batch_size: views at once."""
         views = writer.shape[1]
         rows = [row for shard in shards for row in writer.rows(shard)]
         loader = DataLoader(
-            _AllViews(self.views, rows, views),
+            _AllViews(self.numbered, rows, views),
             max(1, batch_size // views),
             num_workers=num_workers,
             worker_init_fn=one_thread,
@@ -74,7 +76,9 @@ class MapComputer:
         waiting, parts = list(shards), []
         for images, crc32, matrices in tqdm(loader, desc="maps", unit="batch"):
             seen = {"view_crc32": crc32.flatten().numpy().astype(np.uint32)}
-            parts.append(self.ask(images) | seen | {"view_matrix": matrices.flatten(0, 1).numpy()})
+            parts.append(
+                self.maps_and_predictions(images) | seen | {"view_matrix": matrices.flatten(0, 1).numpy()}
+            )
             while waiting and _count(parts) >= len(writer.rows(waiting[0])) * views:
                 shard = waiting.pop(0)
                 arrays, parts = _cut(parts, len(writer.rows(shard)), views)
@@ -87,14 +91,14 @@ class _AllViews:
     (V, 2, 3) float32 from the photograph to them.
     """
 
-    def __init__(self, views: NumberedCrops, rows: list[int], numbers: int) -> None:
-        self.views, self.rows, self.numbers = views, rows, numbers
+    def __init__(self, numbered: NumberedCrops, rows: list[int], views: int) -> None:
+        self.numbered, self.rows, self.views = numbered, rows, views
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        seen = [self.views.seen(self.rows[index], number) for number in range(self.numbers)]
+        seen = [self.numbered.seen(self.rows[index], number) for number in range(self.views)]
         views, matrices = zip(*seen, strict=True)
         checksums = torch.tensor([crc32_of(view) for view in views])
         return torch.stack(views), checksums, torch.from_numpy(np.stack(matrices))

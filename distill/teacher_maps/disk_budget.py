@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from configs.errors import UserError
-
-if TYPE_CHECKING:
-    from distill.teacher_maps.compute import MapComputer
-    from distill.teacher_maps.store import MapWriter
+from configs.files import bytes_free
+from distill.teacher_maps.compute import MapComputer
+from distill.teacher_maps.store import MapWriter, bytes_needed
 
 DISK_RESERVE = 1.02  # of the bytes needed: predictions, records and file headers beside the maps
 SMALLEST_GRID = 4  # cells a side; coarser maps say nothing of places
@@ -23,7 +22,6 @@ def fitting_grid(crops: int, views: int, channels: int, grid: int, max_gb: float
     Halves, so that every kept cell is the mean of whole cells. Raises UserError when even the smallest grid
     does not fit.
     """
-    from distill.teacher_maps.store import bytes_needed
 
     def needed(side: int) -> float:
         return bytes_needed((crops, views, channels, side, side)) * DISK_RESERVE
@@ -42,10 +40,8 @@ def fitting_grid(crops: int, views: int, channels: int, grid: int, max_gb: float
 
 def print_disk(shape: tuple[int, ...], wanted_grid: int, output_dir: Path) -> None:
     """Bytes that maps of `shape`, (crops, views, C, grid, grid), will take, and bytes there are."""
-    from distill.teacher_maps.store import bytes_needed
-
     crops, views, channels, grid, _ = shape
-    needed, free = size_text(bytes_needed(shape)), size_text(_bytes_free(output_dir))
+    needed, free = size_text(bytes_needed(shape)), size_text(bytes_free(output_dir))
     pooled = "" if grid == wanted_grid else f", pooled from {wanted_grid} to fit --max-gb"
     print(
         f"disk needed: {needed} ({crops:,} crops x {views} views x {channels} channels x {grid} x {grid} "
@@ -54,14 +50,12 @@ def print_disk(shape: tuple[int, ...], wanted_grid: int, output_dir: Path) -> No
     )
 
 
-def print_time(keeper: MapComputer, shape: tuple[int, ...], batch_size: int, processes: int) -> None:
+def print_time(computer: MapComputer, shape: tuple[int, ...], batch_size: int, processes: int) -> None:
     """Minutes, from a second batch of views, the first being slower."""
-    import torch
-
     count = min(batch_size, shape[0])
     for _ in range(2):
         start = time.perf_counter()
-        keeper.maps(torch.stack([keeper.views.clean(row, 0) for row in range(count)]))
+        computer.maps(torch.stack([computer.numbered.clean(row, 0) for row in range(count)]))
         seconds = time.perf_counter() - start
     rate = count / seconds * processes
     minutes = shape[0] * shape[1] / rate / 60
@@ -70,11 +64,9 @@ def print_time(keeper: MapComputer, shape: tuple[int, ...], batch_size: int, pro
 
 def refuse_full_disk(writer: MapWriter, unfinished: list[int]) -> None:
     """Raise UserError unless the unfinished shards fit the disk."""
-    from distill.teacher_maps.store import bytes_needed
-
     crops = sum(len(writer.rows(shard)) for shard in unfinished)
     needed = int(bytes_needed((crops, *writer.shape[1:])) * DISK_RESERVE)
-    free = _bytes_free(writer.folder)
+    free = bytes_free(writer.folder)
     if needed > free:
         raise UserError(
             f"{writer.folder}: {needed:,} bytes are needed for the maps, {free:,} are free. Take fewer "
@@ -86,9 +78,3 @@ def refuse_full_disk(writer: MapWriter, unfinished: list[int]) -> None:
 def size_text(count: float) -> str:
     """Bytes for reading: `1.25 GB`, `3.0 MB`."""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-def _bytes_free(folder: Path) -> int:
-    """Bytes free on the disk that holds `folder`, which need not exist yet."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free

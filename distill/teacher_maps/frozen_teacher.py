@@ -1,4 +1,4 @@
-"""A teacher that cannot wake up, cannot learn, and cannot slip into a student's checkpoint."""
+"""A teacher that stays in eval mode, cannot learn, and cannot slip into a student's checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from configs.errors import UserError, did_you_mean
-from distill.student.map_matching import resize_map
+from distill.teacher_maps.resize import resize_map
+from students.models.checkpoint import load_student
+from teacher.checkpoint import load_model, read_checkpoint
 from teacher.models.heatmaps import spatial_softmax
 
 ENCODER_LAYERS = ("backbone", "feat1", "feat2", "feat3")
@@ -43,8 +45,6 @@ class FrozenTeacher(nn.Module):
 
         Raises UserError for a file that is missing, truncated or of another kind.
         """
-        from teacher.checkpoint import load_model, read_checkpoint
-
         kind = kind or read_checkpoint(checkpoint)["hyper_parameters"]["kind"]
         model = load_model(checkpoint, kind)
         image_px = model.image_size if kind == "EarDetector" else model.hparams["image_size"]
@@ -56,10 +56,8 @@ class FrozenTeacher(nn.Module):
 
         Raises UserError for a file that is missing or of another student.
         """
-        from students.models.checkpoint import load_student
-
         student = load_student(path, "landmarker")
-        return cls(ReadLikeTeacher(student), student.image_px)
+        return cls(LandmarkerReader(student), student.image_px)
 
     @property
     def kind(self) -> str:
@@ -143,25 +141,25 @@ class FrozenTeacher(nn.Module):
         return decoder.features(mu)
 
 
-class PointReading(NamedTuple):
-    """What is read of points, in unit crop coordinates: the part of teacher.models.detector.Reading that
-    labels.
+class LandmarkerReading(NamedTuple):
+    """Points in unit crop coordinates: the fields of `teacher.models.detector.Reading` that labelling
+    needs.
     """
 
     points_unit: Tensor  # (B, K, 2)
     confidence: Tensor  # (B, K), 0..1
 
 
-class ReadLikeTeacher(nn.Module):
-    """A landmarker that takes a teacher's images."""
+class LandmarkerReader(nn.Module):
+    """A student's landmarker that is read as an EarDetector is: images in [-1, 1], not [0, 1]."""
 
     def __init__(self, landmarker: nn.Module) -> None:
         super().__init__()
         self.landmarker = landmarker
 
-    def read(self, images: Tensor) -> PointReading:
+    def read(self, images: Tensor) -> LandmarkerReading:
         """images: (B, 3, H, W) in [-1, 1]."""
-        return PointReading(*self.landmarker((images + 1) / 2))
+        return LandmarkerReading(*self.landmarker((images + 1) / 2))
 
 
 def _joined(features: Mapping[str, Tensor], names: list[str], grid: int) -> Tensor:

@@ -5,12 +5,12 @@ machine, or where SLURM or torchrun started them.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from configs.errors import UserError
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from teacher.training.trainer import quiet_lightning
 
 PATIENCE = timedelta(days=1)  # of a process that is done, for the others
 
@@ -21,11 +21,6 @@ def launch(devices: int, num_nodes: int) -> Fabric:
     devices: GPUs of each machine, or processes on its CPU. The result knows the process's `device`,
     `global_rank` and `world_size`, and lets processes wait for each other. Raises UserError below 1.
     """
-    from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
-
-    from teacher.training.trainer import quiet_lightning
-
     if devices < 1 or num_nodes < 1:
         raise UserError(f"devices={devices}, num_nodes={num_nodes}: at least 1 is needed.")
     quiet_lightning()

@@ -1,25 +1,26 @@
-"""Views: what the teacher sees of an ear, by number.
+"""Numbered crops: the views of an ear that the teacher sees, each by its number.
 
 View 0 is the plain crop, view 1 the mirrored plain crop; views 2, 3, ... are drawn by
-`data.transforms.Geometry` from a seed that depends on the crop and the number alone. What is kept of a view
-is therefore small: the settings here, and a checksum of its pixels to notice when images, or what another
-version of a library draws, have changed.
+`data.transforms.Geometry` from a seed that depends on the ear and the number alone. So little has to be kept
+to rebuild a view: its numbering, and a checksum of its pixels to notice when images, or what another version
+of a library draws, have changed.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig
 from data.crops import MARGIN, compose, flip_matrix
 from data.dataset import EarCrops, sample_seed
 from data.manifest import Manifest, join_manifests, read_manifest
-from data.transforms import Geometry, GeometryConfig
+from data.transforms import Geometry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +33,8 @@ CHECKED_VIEWS = 24  # of all, when a training starts; a decoded crop takes about
 
 
 @dataclass(frozen=True)
-class ViewSettings:
-    """What makes views reproducible; stands in the index of kept maps."""
+class CropNumbering:
+    """What makes the views of a number reproducible; stands as "view" in the index of kept maps."""
 
     out_px: int = 128
     margin: float = MARGIN
@@ -45,23 +46,19 @@ class ViewSettings:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ViewSettings:
+    def from_dict(cls, values: dict[str, Any]) -> CropNumbering:
         """The way back."""
         return cls(**{**values, "geometry": GeometryConfig(**values["geometry"])})
 
 
 class NumberedCrops:
-    """The ears of a manifest in numbered views. `crops` are the ears behind them."""
+    """The ears of a manifest in numbered views. `crops`: the ears behind them."""
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        settings: ViewSettings,
-        cache_dir: Path | None = None,
-    ) -> None:
-        geometry = Geometry(settings.geometry, settings.out_px)
-        self.manifest, self.settings = manifest, settings
-        self.crops = EarCrops(manifest, settings.out_px, settings.margin, geometry, cache_dir=cache_dir)
+    def __init__(self, manifest: Manifest, numbering: CropNumbering) -> None:
+        geometry = Geometry(numbering.geometry, numbering.out_px)
+        cut = replace(manifest, crops=replace(manifest.crops, margin=numbering.margin))
+        self.manifest, self.numbering = cut, numbering
+        self.crops = EarCrops(cut, numbering.out_px, geometry=geometry)
 
     def __len__(self) -> int:
         """Number of ears."""
@@ -73,11 +70,11 @@ class NumberedCrops:
 
     def seen(self, row: int, number: int) -> tuple[Tensor, np.ndarray]:
         """What the teacher sees, (3, S, S) uint8, and its matrix (2, 3) float32, photograph px -> view px."""
-        seed = sample_seed(self.settings.seed, number, row, "view") if number >= FIRST_RANDOM else None
+        seed = sample_seed(self.numbering.seed, number, row, "view") if number >= FIRST_RANDOM else None
         item = self.crops.view(row, seed)
         view, matrix = item["target"], item["matrix"].numpy()
         if number == MIRRORED:
-            return view.flip(-1), compose(flip_matrix(self.settings.out_px), matrix)
+            return view.flip(-1), compose(flip_matrix(self.numbering.out_px), matrix)
         return view, matrix
 
 
@@ -86,16 +83,16 @@ def crc32_of(view: Tensor) -> int:
     return zlib.crc32(np.ascontiguousarray(view.numpy()))
 
 
-def check_views(kept: KeptMaps, views: NumberedCrops) -> None:
+def check_pixels(kept: KeptMaps, numbered: NumberedCrops) -> None:
     """Rebuild some views and compare their pixels with what the teacher saw. Raises UserError."""
     draw = np.random.default_rng(0)
     for _ in range(min(CHECKED_VIEWS, kept.crops * kept.views)):
         row, number = int(draw.integers(kept.crops)), int(draw.integers(kept.views))
-        if crc32_of(views.clean(row, number)) != kept.view_crc32[row, number]:
+        if crc32_of(numbered.clean(row, number)) != kept.view_crc32[row, number]:
             raise UserError(
-                f"{kept.folder}: view {number} of crop {row} ({views.manifest.image_paths[row]}) is not what "
-                "the teacher saw when the maps were kept. The image, or the version of a library that draws "
-                "views, has changed. Run distill.cache again."
+                f"{kept.folder}: view {number} of crop {row} ({numbered.manifest.image_paths[row]}) is not "
+                "what the teacher saw when the maps were kept. The image, or the version of a library that "
+                "draws views, has changed. Run distill.cache again."
             )
 
 

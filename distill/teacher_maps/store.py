@@ -19,6 +19,7 @@ import numpy as np
 
 from configs.errors import UserError
 from configs.files import read_json, write_atomic, write_json
+from data.crop_settings import CropSettings
 
 FORMAT = 2
 INDEX = "index.json"
@@ -82,6 +83,14 @@ class KeptMaps:
     def _recorded(self, name: str, dtype: type) -> np.ndarray:
         records = [read_json(self.folder / shard["record"]) for shard in self.index["shards"]]
         return np.concatenate([np.array(record[name], dtype) for record in records])
+
+    @property
+    def crop_settings(self) -> CropSettings:
+        """How the crops were cut, and what the points of the predictions are."""
+        values = {"margin": self.settings["view"]["margin"]}
+        if "scheme" not in self.settings:
+            return CropSettings(**values)
+        return CropSettings.from_plain(values | {"scheme": self.settings["scheme"]}, str(self.folder / INDEX))
 
     def verify(self) -> None:
         """Read every shard and compare its checksum. Raises UserError for the first that differs."""
@@ -250,10 +259,11 @@ def _check_size(path: Path, size_bytes: int) -> None:
 
 def _same_plan_or_error(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     flat_found, flat_wanted = ({**plan, **plan["settings"]} for plan in (found, wanted))
-    for name, value in flat_wanted.items():
-        if name != "settings" and flat_found.get(name) != value:
+    for name in {**flat_wanted, **flat_found}:
+        found_value, value = flat_found.get(name), flat_wanted.get(name)
+        if name != "settings" and found_value != value:
             raise UserError(
-                f"{folder}: holds maps of other settings: {name} is {_short(flat_found.get(name))} there and "
+                f"{folder}: holds maps of other settings: {name} is {_short(found_value)} there and "
                 f"{_short(value)} now. Choose another --output-dir, or delete the folder."
             )
 

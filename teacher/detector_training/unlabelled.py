@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from configs.errors import UserError
+from data.augmentation import GeometryConfig
 from data.dataset import EarCrops
 from data.loading.pairs import PairedCrops
 from data.manifest import VISIBLE, read_manifest, require_landmarks
-from data.transforms import Geometry, GeometryConfig, Photometry
+from data.transforms import Geometry, Photometry
 from teacher.detector_training.data import LabelledViews
 from teacher.models.heatmaps import heatmap_loss
 

@@ -140,8 +140,8 @@ def main(config: Config) -> Path:
 
 
 def _data(config: Config) -> Any:
+    from data.augmentation import GeometryConfig, PhotometryConfig
     from data.loading.datamodule import EarDataModule
-    from data.transforms import GeometryConfig, PhotometryConfig
 
     data = EarDataModule(
         train_npy=config.train_metadata,

@@ -129,9 +129,11 @@ def find_resume(resume: str, output_dir: Path) -> Path | None:
     if resume == "auto":
         last = Path(output_dir) / "last.ckpt"
         return last if last.is_file() else None
-    from teacher.checkpoint import read_checkpoint
+    from teacher.checkpoint import read_torch
 
-    if "optimizer_states" not in read_checkpoint(resume):
+    if not Path(resume).is_file():
+        raise UserError(f"{resume}: no such checkpoint. Give last.ckpt of an earlier training, or auto.")
+    if "optimizer_states" not in read_torch(resume):
         raise UserError(
             f"{resume}: holds weights only, nothing to resume a training from. Resume from last.ckpt, "
             "or start a new training from these weights."

@@ -11,10 +11,11 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
+from data.draw import write_picture
 from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.models.vae import EarVAE
-from teacher.pictures import pairs_grid, to_pixels, write_picture
+from teacher.pictures import pairs_grid, to_pixels
 from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 from teacher.training.options import LOGGED_EVERY
 from teacher.vae_training.correspondence import Correspondence

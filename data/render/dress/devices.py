@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from data.render.ear.skin import Light
-from data.render.head.hands import lit
 from data.render.paint.brush import Brush, ellipse
+from data.render.paint.light import Light, lit
 
 
 def wear_earbud(

@@ -6,10 +6,9 @@ import numpy as np
 
 from data.manifest import VISIBLE
 from data.render.dress.devices import wear_earbud, wear_hearing_aid
+from data.render.dress.jewellery import hang_earring, wear_piercings
 from data.render.dress.placing import PlacedEar, visible
-from data.render.dress.worn import hang_earring, wear_piercings
 from data.render.ear.camera import Camera
-from data.render.ear.skin import Light
 from data.render.head.glasses import draw_arm
 from data.render.head.hands import draw_hand
 from data.render.head.head_plan import HeadPlan
@@ -17,6 +16,7 @@ from data.render.head.headwear import wear_hat, wear_loops, wear_scarf
 from data.render.head.identity import Identity
 from data.render.head.outfit import Outfit
 from data.render.paint.brush import Brush
+from data.render.paint.light import Light
 
 # A scarf hides the ears of a face seen more from the front than this.
 _SCARF_FRONT = 0.45

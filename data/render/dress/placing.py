@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data.render.dress.hanging import hang_hair
+from data.manifest import HIDDEN, NOT_ANNOTATED, VISIBLE
+from data.render.dress.loose_hair import hang_hair
 from data.render.ear.camera import Camera
 from data.render.ear.relief import Relief, raise_relief
-from data.render.ear.skin import Light, shade_ear
+from data.render.ear.skin import shade_ear
 from data.render.head.identity import Identity
+from data.render.paint.light import Light
 
 # Shares of photographs with hair over the ear, by style; below _HEAVY it is a lock, else single strands.
 _HAIR_OVER_EAR = {"long": 0.45, "tied": 0.25, "short": 0.10, "buzz": 0.0, "bald": 0.0}
@@ -58,7 +60,7 @@ def place_ear(
         heavy = amount < _HEAVY
         image, cover = hang_hair(rng, image, plane, identity.hair, light, camera, heavy, window)
     folded = _behind_a_fold(points, relief.to_px(anatomy.landmarks), maps, part, relief, camera)
-    visibility = np.where(folded, np.minimum(visible(cover, points), 1), visible(cover, points))
+    visibility = np.where(folded, np.minimum(visible(cover, points), HIDDEN), visible(cover, points))
     return PlacedEar(image, box, points, visibility.astype(np.uint8))
 
 
@@ -69,7 +71,7 @@ def visible(cover: np.ndarray, points: np.ndarray) -> np.ndarray:
     column, row = np.round(points).astype(int).T
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     hidden = soft[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)] > 0.6
-    return np.where(inside, np.where(hidden, 1, 2), 0).astype(np.uint8)
+    return np.where(inside, np.where(hidden, HIDDEN, VISIBLE), NOT_ANNOTATED).astype(np.uint8)
 
 
 def lift(points: np.ndarray, relief: Relief, depth: np.ndarray) -> np.ndarray:

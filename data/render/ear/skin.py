@@ -7,6 +7,7 @@ import numpy as np
 
 from data.render.ear.relief import Relief
 from data.render.paint.blending import over, step
+from data.render.paint.light import Light, linear
 from data.render.paint.noise import field, grain
 
 # sRGB tones from light to dark, picked by eye.
@@ -41,21 +42,8 @@ class Skin:
     seed: int
 
 
-@dataclass(frozen=True)
-class Light:
-    """Direction (3,) towards the light in camera space, its colour (3,), and the share of ambient light.
-
-    `behind` is the strength of a second light behind the head, which shines through thin parts.
-    """
-
-    direction: np.ndarray
-    colour: np.ndarray
-    ambient: float
-    hardness: float
-    behind: float
-
-
 def draw_skin(rng: np.random.Generator) -> Skin:
+    """Skin of any tone between the lightest and the darkest, light ones more often."""
     depth = rng.beta(1.0, 1.7) * (len(_TONES) - 1)
     low = min(int(depth), len(_TONES) - 2)
     tone = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (depth - low) + rng.normal(0, (5, 5, 6))
@@ -71,28 +59,8 @@ def draw_skin(rng: np.random.Generator) -> Skin:
     )
 
 
-# Shares of photographs in strongly coloured light, and with a light behind the head.
-_COLOURED, _BACKLIT = 0.06, 0.12
 # What of light that goes through an ear comes out: red, and little else.
 _THROUGH = np.array([1.0, 0.20, 0.10], np.float32)
-
-
-def draw_light(rng: np.random.Generator) -> Light:
-    side = rng.uniform(0, 2 * np.pi)
-    tilt = rng.uniform(0.25, 1.2)
-    direction = np.array([np.cos(side) * np.sin(tilt), np.sin(side) * np.sin(tilt) - 0.35, np.cos(tilt)])
-    warmth = rng.normal(0, 0.09)
-    colour = np.array([1 + warmth, 1 + rng.normal(0, 0.02), 1 - warmth])
-    if rng.random() < _COLOURED:
-        colour = colour * np.exp(rng.normal(0, 0.5, 3))
-    colour = colour * np.exp(np.clip(rng.normal(0.25, 0.3), -0.8, 0.8))
-    return Light(
-        (direction / np.linalg.norm(direction)).astype(np.float32),
-        colour.astype(np.float32),
-        rng.uniform(0.10, 0.65),
-        rng.uniform(0.1, 1),
-        rng.uniform(0.3, 1.3) if rng.random() < _BACKLIT else 0.0,
-    )
 
 
 def shade_ear(relief: Relief, skin: Skin, light: Light, rotation: np.ndarray) -> np.ndarray:
@@ -202,8 +170,3 @@ def _cast_shadow(relief: Relief, to_light: np.ndarray, hardness: float) -> np.nd
         np.clip(shadow / 0.025, 0, 1), (0, 0), (0.004 + 0.012 * (1 - hardness)) * relief.scale
     )
     return 1 - np.float32(0.35 + 0.5 * hardness) * soft
-
-
-def linear(srgb: np.ndarray) -> np.ndarray:
-    """sRGB 0..255 -> linear light 0..1, float32."""
-    return np.power(np.asarray(srgb, np.float32) / 255, np.float32(2.2))

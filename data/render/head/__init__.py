@@ -1,1 +1,1 @@
-"""The head round an ear: hair, face, hands, hats, glasses, and whose head it is."""
+"""The person round an ear: head, face, hair, hands, hats, glasses, and who it is."""

@@ -3,13 +3,12 @@
 import numpy as np
 
 from data.render.ear.camera import Camera
-from data.render.ear.skin import Light
 from data.render.head.face_map import EYE, FaceMap
-from data.render.head.hands import lit
 from data.render.head.head_plan import HeadPlan
 from data.render.head.outfit import Outfit
 from data.render.paint.brush import Brush
 from data.render.paint.curves import spline
+from data.render.paint.light import Light, lit
 
 # Longitude where rim and arm meet, and how far the glasses stand before the face.
 _HINGE, _OUT = 0.76, 1.06

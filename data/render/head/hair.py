@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data.render.ear.skin import Light, linear
 from data.render.paint.blending import to_fixed
+from data.render.paint.light import Light, linear
 from data.render.paint.noise import field
 
 # sRGB: black, dark brown, brown, light brown, blond, red, grey, white.

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 
 from data.render.ear.camera import Camera
-from data.render.ear.skin import Light
 from data.render.head.hair import Hair, hair_texture
 from data.render.paint.blending import over, step, to_fixed
 from data.render.paint.curves import spline
+from data.render.paint.light import Light
 from data.render.paint.noise import grain
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from data.render.ear.skin import Light
 from data.render.paint.brush import Brush, ellipse
 from data.render.paint.curves import spline
+from data.render.paint.light import Light, lit
 
 # A hand in hand lengths: wrist at (0, 0), fingers up. Roots, lengths and widths from index to little finger.
 _ROOTS = np.array([(-0.155, 0.50), (-0.05, 0.53), (0.055, 0.515), (0.15, 0.465)])
@@ -51,12 +51,6 @@ def draw_hand(
         )
     inwards = rng.uniform(-0.9, -0.2) if pose != "fist" else rng.uniform(0.1, 0.6)
     _finger(brush, to_px, length_px, skin, np.array([-0.16, 0.20]), inwards, 0.36, 0.115, 0.1)
-
-
-def lit(albedo: np.ndarray, light: Light) -> np.ndarray:
-    """Colour (3,) of a thing that faces the camera in that light."""
-    facing = max(float(light.direction[2]), 0.1)
-    return np.asarray(albedo) * light.colour * (0.9 * light.ambient + 1.1 * (1 - light.ambient) * facing)
 
 
 def _finger(brush, to_px, length_px, skin, root, lean, length, width, curl) -> None:

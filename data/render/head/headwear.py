@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from data.render.ear.skin import Light
 from data.render.head.face_map import FaceMap
-from data.render.head.hands import lit
 from data.render.head.outfit import Outfit
 from data.render.paint.brush import Brush
 from data.render.paint.curves import spline
+from data.render.paint.light import Light, lit
 
 # How far a hat's edge bends down towards both ends.
 _BOW = 0.03

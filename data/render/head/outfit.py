@@ -35,6 +35,7 @@ class Outfit:
 
 
 def draw_outfit(rng: np.random.Generator) -> Outfit:
+    """Glasses by chance, and at most one thing over the ear, by the shares above."""
     colour = rng.choice([rng.uniform(0.005, 0.03), rng.uniform(0.05, 0.8)]) * np.exp(rng.normal(0, 0.35, 3))
     worn = str(rng.choice(list(_OVER_EAR), p=list(_OVER_EAR.values())))
     return Outfit(bool(rng.random() < _GLASSES), worn, np.clip(colour, 0.004, 0.9), int(rng.integers(2**31)))

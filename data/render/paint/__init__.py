@@ -1,1 +1,1 @@
-"""What pictures are drawn with: soft shapes, noise, splines, colours, letters, and the camera's exposure."""
+"""What pictures are drawn with: shapes, noise, splines, light, colours, letters, the camera's exposure."""

@@ -10,11 +10,13 @@ def some_colour(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def skin_like(rng: np.random.Generator) -> tuple[int, int, int]:
+    """A tone that skin may have."""
     tone = np.array([225, 170, 140]) * rng.uniform(0.3, 1.05) + rng.normal(0, 12, 3)
     return tuple(int(v) for v in np.clip(tone, 0, 255))
 
 
 def shaded(colour: tuple[int, int, int], by: float) -> tuple[int, int, int]:
+    """The colour times a factor, within 0..255."""
     return tuple(int(np.clip(value * by, 0, 255)) for value in colour)
 
 

@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 
-from data.render.ear.skin import Light, linear
 from data.render.head.hands import draw_hand
 from data.render.paint.blending import to_fixed
 from data.render.paint.brush import Brush
 from data.render.paint.colours import place, skin_like, some_colour
 from data.render.paint.lettering import draw_text
+from data.render.paint.light import Light, linear
 from data.render.paint.noise import field
 from data.render.scene.backdrops import paint_backdrop
 from data.render.scene.ear_like import EAR_LIKE

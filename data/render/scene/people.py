@@ -4,18 +4,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.manifest import VISIBLE
+from data.manifest import HIDDEN, NOT_ANNOTATED, VISIBLE
 from data.render.dress.devices import wear_headphones
 from data.render.dress.dressing import dress_ear
 from data.render.dress.placing import PlacedEar, place_ear
 from data.render.ear.camera import Camera, pose
-from data.render.ear.skin import Light
 from data.render.head.hands import draw_hand
 from data.render.head.head_plan import HeadPlan
-from data.render.head.heads import paint_person
 from data.render.head.identity import Identity
 from data.render.head.outfit import Outfit, draw_outfit
+from data.render.head.person import paint_person
 from data.render.paint.brush import Brush
+from data.render.paint.light import Light
 from data.render.scene.framing import BOTH_FRONT, Stand, mirrored_box
 
 # An ear of which less than this share of points is seen is no ear to be found.
@@ -123,7 +123,7 @@ def _add_ear(
     shift = np.array([left, top])
     box = np.clip(placed.box_xyxy + np.tile(shift, 2), 0, [columns, rows, columns, rows])
     inside = _inside(placed.points + shift, rows, columns)
-    seen = np.where(inside, np.maximum(placed.visibility, 1), 0)
+    seen = np.where(inside, np.maximum(placed.visibility, HIDDEN), NOT_ANNOTATED)
     placed = PlacedEar(canvas, box, placed.points + shift, seen)
     placed = dress_ear(rng, placed, outfit, identity, plan, light, camera)
     return placed.image, SeenEar(box, placed.points, placed.visibility)

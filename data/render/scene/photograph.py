@@ -8,13 +8,14 @@ from data.render.dress.dressing import dress_ear
 from data.render.dress.placing import place_ear
 from data.render.ear.anatomy import Anatomy
 from data.render.ear.camera import Camera, pose
-from data.render.ear.skin import draw_light
+from data.render.head.close_up import paint_close_up
 from data.render.head.head_plan import draw_plan
-from data.render.head.heads import paint_person
 from data.render.head.identity import draw_identity
 from data.render.head.outfit import draw_outfit
-from data.render.head.surroundings import background, paint_surroundings
+from data.render.head.person import paint_person
+from data.render.paint.background import background
 from data.render.paint.exposure import expose
+from data.render.paint.light import draw_light
 from data.render.scene.yaw import USUAL, YawRange, draw_yaw
 
 # Side views up to that `HeadPlan.front` are, in that share, close-ups of one cheek without a whole head.
@@ -48,9 +49,9 @@ def render_ear(
     plan, outfit = draw_plan(rng, yaw), draw_outfit(rng)
     plane = camera.plane_grid((image_px, image_px))
     if plan.front < _CLOSE_UP_FRONT and rng.random() < _CLOSE_UP:
-        image = paint_surroundings(rng, plane, identity.skin, identity.hair, light, camera)
+        image = paint_close_up(rng, plane, identity.skin, identity.hair, light, camera)
     else:
-        image = background(rng, (image_px, image_px), light)
+        image = background(rng, (image_px, image_px))
         image = paint_person(rng, image, plan, identity, light, camera, outfit)
     placed = place_ear(rng, image, plane, identity, light, camera)
     placed = dress_ear(rng, placed, outfit, identity, plan, light, camera)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.render.ear.skin import Light, draw_light
 from data.render.head.identity import draw_identity
-from data.render.head.surroundings import background
+from data.render.paint.background import background
 from data.render.paint.exposure import expose
+from data.render.paint.light import Light, draw_light
 from data.render.scene.clutter import paint_clutter
 from data.render.scene.framing import stand_in_scene, stand_in_window, window_shape
 from data.render.scene.people import SeenEar, add_person
@@ -86,7 +86,7 @@ def _window(
     """Little more than one ear, its cheek and hair; or a face without its ear."""
     shape = window_shape(rng, shape)
     plain = rng.random() < _PLAIN
-    image = background(rng, shape, light) if plain else paint_clutter(rng, shape, light)
+    image = background(rng, shape) if plain else paint_clutter(rng, shape, light)
     kind = rng.random()
     earless, covered = kind < _EARLESS, _EARLESS <= kind < _EARLESS + _COVERED
     identity = draw_identity(people[int(rng.integers(len(people)))])

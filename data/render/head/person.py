@@ -1,4 +1,4 @@
-"""A person for a scene: head, face, neck, shoulders and hair round the place of an ear."""
+"""A person: head, face, neck, shoulders and hair round the place of an ear."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from data.render.ear.camera import Camera
-from data.render.ear.skin import Light, linear, surface_shade
+from data.render.ear.skin import surface_shade
 from data.render.head.face_map import FaceMap, Looks, draw_looks
 from data.render.head.faces import draw_face, nose_outline
 from data.render.head.glasses import draw_rims
@@ -18,6 +18,7 @@ from data.render.head.identity import Identity
 from data.render.head.outfit import Outfit
 from data.render.paint.blending import oval, over, step, to_fixed
 from data.render.paint.brush import Brush
+from data.render.paint.light import Light, linear
 from data.render.paint.noise import field
 
 

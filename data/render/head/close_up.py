@@ -1,16 +1,18 @@
-"""What stands round an ear: cheek, neck, hair and the background behind the head."""
+"""A close-up of one cheek: skin, neck and hair round an ear, without a whole head."""
 
 import numpy as np
 
 from data.render.ear.camera import Camera
-from data.render.ear.skin import Light, Skin, surface_shade
+from data.render.ear.skin import Skin, surface_shade
 from data.render.head.hair import Hair
 from data.render.head.hairline import comb_hair
+from data.render.paint.background import background
 from data.render.paint.blending import over, step
+from data.render.paint.light import Light
 from data.render.paint.noise import field
 
 
-def paint_surroundings(
+def paint_close_up(
     rng: np.random.Generator,
     plane: tuple[np.ndarray, np.ndarray],
     skin: Skin,
@@ -20,34 +22,10 @@ def paint_surroundings(
 ) -> np.ndarray:
     """Linear RGB (h, w, 3) of all but the ear; `plane` holds each pixel's x and y in ear heights."""
     x, y = plane
-    image = background(rng, x.shape, light)
+    image = background(rng, x.shape)
     head, edge = _head_cover(rng, x, y, hair)
     image = over(image, _cheek(rng, x, y, skin, light, edge), head)
     return comb_hair(rng, image, plane, hair, light, camera, head)
-
-
-def background(rng: np.random.Generator, shape: tuple[int, int], light: Light) -> np.ndarray:
-    """A plain, graded or blurred background, linear RGB (h, w, 3)."""
-    colour = rng.choice([0, 1, 2], p=[0.36, 0.24, 0.40])
-    if colour == 0:
-        base = np.array([0.8, 0.8, 0.8]) * rng.uniform(0.7, 1.3)
-    elif colour == 1:
-        base = np.full(3, rng.uniform(0.005, 0.05)) * rng.uniform(0.8, 1.2, 3)
-    else:
-        base = rng.uniform(0.03, 0.55) * np.exp(rng.normal(0, 0.22, 3))
-    rows, columns = shape
-    tilt = rng.normal(0, 0.35, 2)
-    ramp = (
-        1
-        + tilt[0] * np.linspace(-0.5, 0.5, columns, dtype=np.float32)
-        + tilt[1] * np.linspace(-0.5, 0.5, rows, dtype=np.float32)[:, None]
-    )
-    image = ramp.astype(np.float32)[..., None] * base.astype(np.float32)
-    if colour == 2:
-        other = rng.uniform(0.02, 0.6) * np.exp(rng.normal(0, 0.3, 3)).astype(np.float32)
-        mix = 1 / (1 + np.exp(-3 * field(rng, shape, rng.uniform(1, 6), 2) * rng.uniform(0.3, 2)))
-        image = over(image, other, mix)
-    return np.maximum(image, 0).astype(np.float32)
 
 
 def _head_cover(

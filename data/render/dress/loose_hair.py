@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from data.render.ear.camera import Camera
-from data.render.ear.skin import Light
 from data.render.head.hair import Hair, draw_strands, hair_texture
 from data.render.paint.blending import over, step
+from data.render.paint.light import Light
 
 
 def hang_hair(

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from data.render.ear.skin import Light
-from data.render.head.hands import lit
 from data.render.paint.brush import Brush, ellipse
+from data.render.paint.light import Light, lit
 
 _METALS = np.array([(0.85, 0.62, 0.25), (0.75, 0.76, 0.78), (0.6, 0.6, 0.62), (0.05, 0.05, 0.05)])
 _STONES = np.array(

@@ -1,0 +1,109 @@
+"""A student's training put together: the student, its module with a matcher, and where to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from configs.errors import UserError
+from data.crop_settings import CropSettings
+from distill.student.map_losses import centre_and_scale
+from distill.student.map_matching import HeatmapMatcher, MapMatcher
+from distill.student.module import DetectorModule, LandmarkerModule, StudentModule
+from distill.student.options import (
+    LEARNING_RATE,
+    MASKED_SHARE,
+    WEIGHT_DECAY,
+    MapLossOptions,
+    OptimizationOptions,
+)
+from distill.teacher_maps.frozen_teacher import HEATMAPS
+from distill.teacher_maps.store import KeptMaps
+from students.models.checkpoint import build_student, kind_of, load_student, student_crops
+from teacher.checkpoint import read_torch
+from teacher.training.trainer import find_resume
+
+
+def first_student(
+    kind: str, student_options: Mapping[str, Any], init_checkpoint: Path | None, crops: CropSettings
+) -> nn.Module:
+    """The student before its first step: random weights, or those of a student.pt.
+
+    kind: landmarker or detector; student_options: arguments of its class; crops: of the ears to train on.
+    Raises UserError where init_checkpoint is of other sizes, or a landmarker of other crops.
+    """
+    options = dict(student_options)
+    if kind == "landmarker":
+        options.setdefault("num_landmarks", crops.num_landmarks)
+    if init_checkpoint is None:
+        return build_student(kind, options)
+    student = load_student(init_checkpoint, kind).train()
+    for name, wanted in options.items():
+        if student.hparams.get(name, wanted) != wanted:
+            raise UserError(
+                f"{init_checkpoint}: its {name} is {student.hparams[name]}, wanted is {wanted}. "
+                "Leave out init_checkpoint, or the option (num_landmarks is the manifests')."
+            )
+    if kind == "landmarker":
+        student_crops(init_checkpoint).require_same(crops, f"{init_checkpoint}", "train_npy")
+    return student
+
+
+def build_module(
+    student: nn.Module,
+    kept: KeptMaps | None,
+    steps: int,
+    optimization: OptimizationOptions,
+    map_loss: MapLossOptions,
+    prediction_weight: float = 1.0,
+) -> StudentModule:
+    """The Lightning module of a student, with a matcher for kept maps or without. steps: of the training."""
+    kind = kind_of(student)
+    return (LandmarkerModule if kind == "landmarker" else DetectorModule)(
+        student,
+        build_matcher(student, kept, map_loss),
+        steps,
+        lr=LEARNING_RATE[kind] if optimization.lr is None else optimization.lr,
+        weight_decay=WEIGHT_DECAY,
+        warmup_steps=optimization.warmup_steps,
+        map_weight=map_loss.map_weight,
+        prediction_weight=prediction_weight,
+        fade=map_loss.fade,
+        ema_decay=optimization.ema_decay,
+    )
+
+
+def build_matcher(
+    student: nn.Module, kept: KeptMaps | None, options: MapLossOptions
+) -> MapMatcher | HeatmapMatcher | None:
+    """What compares the student's maps with the kept ones; None without. Raises UserError where the student
+    has no such map.
+    """
+    if kept is None:
+        return None
+    if kept.layer == HEATMAPS:
+        if kind_of(student) == "detector":
+            raise UserError(f"{kept.folder}: keeps {HEATMAPS}, and a detector has none. Keep fused.")
+        return HeatmapMatcher()
+    mean, std = centre_and_scale(options.normalise, torch.from_numpy(kept.mean), torch.from_numpy(kept.std))
+    return MapMatcher(student.channels, mean, std, kept.grid, options.loss_weights, MASKED_SHARE)
+
+
+def resume_point(resume: str, output_dir: Path, wanted: Mapping[str, Any]) -> tuple[Path | None, int]:
+    """The checkpoint to go on from and its finished rounds.
+
+    resume: as `teacher.training.trainer.find_resume` takes it; wanted: of
+    `distill.student.module.training_kind`. Raises UserError for a checkpoint of another training.
+    """
+    path = find_resume(resume, output_dir)
+    if path is None:
+        return None, 0
+    content = read_torch(path)
+    found = content.get("hyper_parameters")
+    if found != wanted:
+        raise UserError(f"{path}: of another training: {found} there, {wanted} here. Leave out --resume.")
+    return path, int(content["epoch"]) + 1
