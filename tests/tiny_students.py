@@ -39,7 +39,7 @@ def rectangle_frame(
 
 @functools.cache
 def tiny_detector() -> torch.nn.Module:
-    """Finds bright rectangles, 12 to 44 px wide in 96 px and larger ones in the frame's smaller letterboxes."""
+    """Finds bright rectangles, 12 to 44 px wide in 96 px, larger ones in the smaller letterboxes."""
     return load_student(DETECTOR, "detector")
 
 
