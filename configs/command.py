@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -35,19 +36,17 @@ def run_command(
     main: Callable[[T], Path | str | None],
     module: str | None = None,
     argv: Sequence[str] | None = None,
-    formerly: Sequence[str] = (),
 ) -> Path | str | None:
     """Read flags (and `--recipe R.yaml [--stage NAME]`) into `config_class`, call `main`, print its result.
 
     module: dotted name, by default that of `python -m MODULE`; argv: flags, by default the command line's.
-    formerly: names that the command had before, which an old recipe may give it.
     Returns what `main` returned. A UserError ends the process with 2 and one line on stderr, Ctrl-C with 130.
     """
     module = module or command_name(config_class)
     _end_with_the_pipeline()
     config = None
     try:
-        config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module, formerly)
+        config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module)
         result = main(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -63,12 +62,13 @@ def run_command(
     return result
 
 
-def parse_config(config_class: type[T], argv: Sequence[str], module: str, formerly: Sequence[str] = ()) -> T:
+def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
     """The configuration from flags over the recipe's stage over the defaults.
 
-    A class with a field `recipe` of its own (`distill.run`) takes no `--recipe` and `--stage` from here.
-    Raises UserError for a misspelt flag or key, and what the class itself raises; tyro prints and exits for
-    a missing or malformed value.
+    A class with a field `recipe` of its own (`distill.run`) takes no `--recipe` and `--stage` from here. One
+    whose command had other names before has them in `FORMERLY`: an old recipe may still use them. Raises
+    UserError for a misspelt flag or key, and what the class itself raises; tyro prints and exits for a
+    missing or malformed value.
     """
     import tyro
 
@@ -82,7 +82,7 @@ def parse_config(config_class: type[T], argv: Sequence[str], module: str, former
         if chosen.stage is not None and chosen.recipe is None:
             raise UserError("--stage names a stage of a recipe: give --recipe R.yaml too.")
         if chosen.recipe is not None:
-            names = (module, *formerly)
+            names = (module, *getattr(config_class, "FORMERLY", ()))
             options, where = _stage_options(config_class, chosen.recipe, chosen.stage, names)
     refuse_unknown_flags(config_class, flags, module)
     refused: list[UserError] = []
@@ -156,6 +156,7 @@ def _shown_mapping(value: Any) -> str:
     import yaml
 
     content = changed_values(value) if dataclasses.is_dataclass(value) else value
+    content = json.loads(json.dumps(content, default=str))  # paths as text
     return yaml.safe_dump(content, default_flow_style=True).strip(" .\n")
 
 

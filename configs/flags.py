@@ -36,7 +36,7 @@ def _flag(value: Any, wanted: Any, name: str) -> list[str]:
     if dataclasses.is_dataclass(value):
         return [flag, json.dumps(changed_values(value))]
     if takes_dict(wanted):
-        return [flag, json.dumps(value)]
+        return [flag, json.dumps(value, default=str)]  # paths as text
     if isinstance(value, list | tuple):
         return [flag, *(str(item) for item in value)]
     if isinstance(value, str) and value.startswith("-"):

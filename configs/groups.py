@@ -21,6 +21,7 @@ import sys
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -45,7 +46,10 @@ class Renamed:
 
 @dataclass(frozen=True)
 class Fixed:
-    """The option is a constant now: a recipe that sets it to `value` says nothing new, another is refused."""
+    """The option is a constant now: a recipe that sets it to `value` says nothing new, another is refused.
+
+    A Path as value stands for every path that ends in it.
+    """
 
     value: Any
     why: str
@@ -111,7 +115,7 @@ def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str,
             continue
         fate = gone[name]
         say_once(f"note: {where}: {became(name, fate)}")
-        if isinstance(fate, Removed) or (isinstance(fate, Fixed) and not _same(value, fate.value)):
+        if isinstance(fate, Removed) or (isinstance(fate, Fixed) and not same_value(value, fate.value)):
             raise UserError(f"{where}: {name} = {value!r}: {became(name, fate)}")
         if isinstance(fate, Renamed):
             _put(kept, mapping, fate, value, where)
@@ -125,6 +129,17 @@ def became(name: str, fate: Gone) -> str:
     if isinstance(fate, Fixed):
         return f"{name} is {fate.value} for good now: {fate.why}."
     return f"{name} is gone: {fate.why if isinstance(fate, Ignored) else fate.instead}."
+
+
+def same_value(value: Any, fixed: Any) -> bool:
+    """Whether a recipe's value is that of `Fixed`; YAML reads `1e-4` as text."""
+    if isinstance(fixed, Path):
+        return Path(str(value)).parts[-len(fixed.parts) :] == fixed.parts
+    value = tuple(value) if isinstance(value, list) else value
+    try:
+        return value == fixed or float(value) == float(fixed)
+    except (TypeError, ValueError):
+        return False
 
 
 @functools.cache
@@ -148,11 +163,3 @@ def _put(kept: dict[str, Any], mapping: Mapping[str, Any], fate: Renamed, value:
 
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _same(value: Any, fixed: Any) -> bool:
-    """Equal as values; YAML reads `1e-4` as text."""
-    try:
-        return value == fixed or float(value) == float(fixed)
-    except (TypeError, ValueError):
-        return False

@@ -40,16 +40,15 @@ class Config:
     """Folder of the kept maps."""
     dry_run: bool = False
     """Print the bytes on disk and the time it will take, and stop."""
-    num_nodes: int = 1
-    """Machines that share the shards: docs/cluster.md."""
 
     maps: Flat[MapOptions] = field(default_factory=MapOptions)
     labeller: Flat[LabellerOptions] = field(default_factory=LabellerOptions)
     compute: Flat[ComputeOptions] = field(default_factory=ComputeOptions)
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_train_npy": Renamed("train_npy", joins=True),
-        "margin": Removed("the manifest says it: data.prepare --margin"),
-        "scheme": Removed("the manifest says it: data.prepare --scheme"),
+        "num_nodes": Removed("it is found where SLURM or torchrun starts the command: docs/cluster.md"),
+        "margin": Removed("it stands in the manifest: data.prepare --margin"),
+        "scheme": Removed("it stands in the manifest: data.prepare --scheme"),
     }
 
 
@@ -65,7 +64,7 @@ def main(config: Config) -> Path | None:
     from distill.teacher_maps.store import MapWriter
 
     maps, labelling, compute, folder = config.maps, config.labeller, config.compute, config.output_dir
-    fabric = launch(compute.devices, config.num_nodes)
+    fabric = launch(compute.devices)
     manifest, bf16 = read_ears(*config.train_npy), compute.precision != "32"
     teacher = FrozenTeacher.load(config.checkpoint, bf16=bf16).to(fabric.device)
     numbering = CropNumbering(CROP_PX, manifest.crops.margin, compute.seed, maps.geometry)

@@ -35,8 +35,8 @@ class Config:
     GONE: ClassVar[Mapping[str, Gone]] = {
         "agreement_limit": Fixed(AGREEMENT_LIMIT, "no recipe needed another"),
         "batch_size": Fixed(64, "it changes nothing but memory"),
-        "margin": Removed("the landmarker's file says it: data.prepare --margin, before it is trained"),
-        "scheme": Removed("the landmarker's file says it: data.prepare --scheme, before it is trained"),
+        "margin": Removed("it stands in student.pt: data.prepare --margin, before the training"),
+        "scheme": Removed("it stands in student.pt: data.prepare --scheme, before the training"),
     }
 
 

@@ -4,8 +4,8 @@
 
 A detector trained on few labelled frames labels the others for the next (`distill.train --student detector
 --pseudo-labelled-npy`): STAC (Sohn et al., arXiv 2005.04757) with plain augmentation. Each box keeps its
-score, so that the next training can ignore boxes of low score: counted as background, a missed ear would
-teach the opposite.
+score, so that the next training can ignore boxes of low score: an ear counted as background would be
+trained against.
 
 Writes `pseudo_labelled.npy` into the output folder.
 """

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from configs.command import run_command
 from configs.errors import UserError
@@ -27,13 +27,11 @@ from distill.student.options import (
     LabelOptions,
     MapLossOptions,
     OptimizationOptions,
-    TrainerOptions,
     require_at_least,
 )
-from distill.student.plan import plan_steps, print_plan
-
-if TYPE_CHECKING:
-    from distill.student.data import TrainingData
+from distill.student.plan import plan_steps, require_shareable
+from teacher.training.options import TrainerOptions
+from teacher.training.trainer import build_trainer, nodes
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,6 @@ class Config:
     """Start from the weights, and with the sizes, of a student.pt such as students/pretrained/detector.pt."""
     student_options: dict[str, Any] = field(default_factory=dict)
     """Sizes of the student, such as {width: 48, image_px: 128}."""
-    num_nodes: int = 1
-    """Machines that share each batch: docs/cluster.md."""
 
     labels: Flat[LabelOptions] = field(default_factory=LabelOptions)
     distillation: Flat[DistillationOptions] = field(default_factory=DistillationOptions)
@@ -64,23 +60,19 @@ class Config:
     trainer: Flat[TrainerOptions] = field(default_factory=TrainerOptions)
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_train_npy": Renamed("train_npy", joins=True),
-        "scheme": Removed("the manifest says it: data.prepare --scheme"),
+        "num_nodes": Removed("it is found where SLURM or torchrun starts the command: docs/cluster.md"),
+        "scheme": Removed("it stands in the manifest: data.prepare --scheme"),
     }
 
     def __post_init__(self) -> None:
         """Raise UserError for what does not go together."""
         require_at_least(self.trainer, 1, "devices")
-        require_at_least(self, 1, "num_nodes")
+        require_shareable(self.batch.batch_size, self.trainer.devices * nodes())
         if self.distillation.pseudo_labelled_npy is not None and self.student == "landmarker":
             raise UserError(
                 "pseudo_labelled_npy: of frames, for the detector. The landmarker takes predicted points "
                 "with the kept maps: distill.cache --ear-detector."
             )
-
-    @property
-    def processes(self) -> int:
-        """Among which a batch is dealt out."""
-        return self.trainer.devices * self.num_nodes
 
 
 def main(config: Config) -> Path:
@@ -88,61 +80,55 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
     from pytorch_lightning.utilities import rank_zero_only
 
-    from distill.student.data import shared_crops
+    from distill.student.data import print_plan, shared_crops
+    from distill.student.detector_data import detector_data
     from distill.student.fit import build_module, first_student, resume_point
+    from distill.student.landmarker_data import landmarker_data
     from distill.student.loader import StepData
     from distill.student.map_losses import check_loss_weights
     from distill.student.module import training_kind
     from distill.student.results import MONITOR, write_results
     from students.models.checkpoint import save_student
-    from teacher.training.trainer import build_trainer
 
     distillation, trainer_options, output_dir = config.distillation, config.trainer, config.output_dir
     if distillation.distill:
         check_loss_weights(config.map_loss.loss_weights)
     seed_everything(trainer_options.seed, workers=True, verbose=False)
-    crops = shared_crops(
-        [
-            *config.train_npy,
-            config.labels.labelled_npy,
-            config.labels.val_npy,
-            distillation.pseudo_labelled_npy,
-        ]
-    )
+    crops = shared_crops([*config.train_npy, config.labels.labelled_npy, config.labels.val_npy])
     student = first_student(  # first: the twin draws the same weights
         config.student, config.student_options, config.init_checkpoint, crops
     )
-    data = training_data(config, student.image_px)
+    build_data = landmarker_data if config.student == "landmarker" else detector_data
+    data = build_data(
+        config.train_npy,
+        student.image_px,
+        config.labels,
+        distillation,
+        config.batch,
+        config.augmentation,
+        trainer_options.devices * nodes(),
+        trainer_options.num_workers,
+        trainer_options.seed,
+    )
     rounds, steps_per_round = plan_steps(config.optimization.steps, config.optimization.rounds)
     steps = rounds * steps_per_round
     wanted = training_kind(student, data.kept is not None, steps)
     resume, first_round = resume_point(trainer_options.resume, output_dir, wanted)
     if rank_zero_only.rank == 0:
-        wants_points = distillation.distill and distillation.prediction_weight > 0
-        layer = None if data.kept is None else data.kept.layer
-        print_plan(
-            config.student,
-            data.facts,
-            layer,
-            data.mix,
-            steps,
-            wants_points and config.student == "landmarker",
-        )
-    module = build_module(
-        student, data.kept, steps, config.optimization, config.map_loss, distillation.prediction_weight
-    )
+        print_plan(config.student, data, steps, distillation)
+    module = build_module(student, data.kept, steps, config.optimization, distillation, config.map_loss)
     monitor, mode = MONITOR[config.student]
+    student_file, crops_of_file = output_dir / "student.pt", crops if config.student == "landmarker" else None
     trainer = build_trainer(
         output_dir,
         epochs=rounds,
         monitor=monitor,
         mode=mode,
-        save_best=lambda trained: save_student(output_dir / "student.pt", trained.best_student, crops),
+        save_best=lambda trained: save_student(student_file, trained.best_student, crops_of_file),
         seed=trainer_options.seed,
         precision=trainer_options.precision,
         gradient_clip=GRADIENT_CLIP,
         devices=trainer_options.devices,
-        num_nodes=config.num_nodes,
         deals_batches=True,
     )
     write_provenance(output_dir, config)
@@ -162,33 +148,6 @@ def main(config: Config) -> Path:
             crops.scheme,
         )
     return output_dir
-
-
-def training_data(config: Config, image_px: int) -> TrainingData:
-    """What a student that takes images of image_px is trained on. Raises UserError as its builders do."""
-    from distill.student.detector_data import detector_data
-    from distill.student.landmarker_data import landmarker_data
-
-    common = {
-        "train_npy": config.train_npy,
-        "image_px": image_px,
-        "labels": config.labels,
-        "distillation": config.distillation,
-        "batch": config.batch,
-        "augmentation": config.augmentation,
-        "processes": config.processes,
-        "num_workers": config.trainer.num_workers,
-        "seed": config.trainer.seed,
-    }
-    if config.student == "detector":
-        return detector_data(**common)
-    return landmarker_data(**common, map_weight=config.map_loss.map_weight)
-
-
-def _wants_points(config: Config) -> bool:
-    """Whether points that the kept maps may bring are to be trained on."""
-    wanted = config.distillation.distill and config.distillation.prediction_weight > 0
-    return wanted and config.student == "landmarker"
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ __getattr__, __all__ = lazy_names(
         "EarDetector": "teacher.models.detector",
         "EarTeacherLightningModule": "teacher.margin.module",
         "MarginTeacher": "teacher.models.margin_teacher",
-        "build_backbone": "teacher.models.backbones",
-        "embed_images": "teacher.embed",
-        "most_similar": "teacher.embed",
+        "build_backbone": "teacher.models.backbones.build",
+        "embed_images": "teacher.models.embeddings",
+        "most_similar": "teacher.models.embeddings",
     },
 )

@@ -1,7 +1,8 @@
-"""Checkpoints of the teacher's models: one layout for training and for shipping.
+"""Checkpoints of the teacher's models: one layout for training and for shipping, and how it fills a model.
 
 A file holds `hyper_parameters = {"kind": "EarVAE" | "MarginTeacher" | "EarDetector", "model": {plain values
-that rebuild it}}` and `state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has
+that rebuild it}}`, there also `crops` (data.crop_settings) where they are not the project's own, and
+`state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has
 optimizer and loops beside them; a weights-only file has not. Both load with
 `torch.load(weights_only=True)`: no code runs while reading.
 """
@@ -12,46 +13,38 @@ import pickle
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic
+from data.crop_settings import CropSettings
 
-if TYPE_CHECKING:
-    from teacher.models.autoencoder import Autoencoder
-
+KINDS = ("EarVAE", "MarginTeacher", "EarDetector")
 PREFIX = "model."
 FUSION = "fusion"  # of an EarVAE: the part that it can do without
 BACKBONES = ("encoder.backbone.", "encoder.members.")  # of an EarVAE: what belongs to its backbone
 SHOWN_KEYS = 6  # of those that do not fit, in an error
 
 
-def load_teacher(path: str | Path) -> Autoencoder:
-    """The teacher of a checkpoint, whichever of TEACHERS it is; otherwise as `load_model`."""
-    return load_model(path, TEACHERS)
+def load_as(builders: Mapping[str, Callable[..., nn.Module]], path: str | Path) -> nn.Module:
+    """The model of a checkpoint of one of the kinds in `builders`, in eval mode on the CPU.
 
-
-def load_model(path: str | Path, kind: str | tuple[str, ...]) -> nn.Module:
-    """The model of a checkpoint, in eval mode on the CPU. `kind`: a key of BUILDERS, or several.
-
+    builders: kind -> what makes the model, with random weights, from its hparams as keywords.
     Raises UserError for a file that is missing, truncated, no checkpoint, of another kind, or whose
     weights do not fit the sizes it names.
     """
-    checkpoint = read_checkpoint(path, kind)
+    checkpoint = read_checkpoint(path, tuple(builders))
     named = checkpoint["hyper_parameters"]
-    model = build_model(named["kind"], named["model"])
+    model = builders[named["kind"]](**named["model"])
     _load_into(model, checkpoint["state_dict"], f"{path}")
+    model.crops = crop_settings(checkpoint, f"{path}")
     return model.eval()
-
-
-def build_model(kind: str, hparams: dict[str, Any]) -> nn.Module:
-    """The model that `hparams` describe, with random weights. `kind`: a key of BUILDERS."""
-    return BUILDERS[kind](hparams)
 
 
 def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
@@ -59,8 +52,7 @@ def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
     checkpoint`.
 
     A fused map may be missing there, or too much: it then keeps its weights, or is left out, and is named.
-    Raises UserError that names the settings that differ (latent size, backbone, ...), and as `load_model`
-    does.
+    Raises UserError that names the settings that differ (latent size, backbone, ...), and as `load_as` does.
     """
     checkpoint = read_checkpoint(path, kind)
     found, wanted = checkpoint["hyper_parameters"]["model"], model.hparams
@@ -109,7 +101,7 @@ def carry_over(model: nn.Module, path: str | Path, kind: str) -> None:
 def save_weights(path: str | Path, model: nn.Module, kind: str, half: bool = False) -> Path:
     """Write a model without any training state, atomically. half: floats as 16 bit, for shipping.
 
-    model: has `hparams`, plain values that rebuild it.
+    model: as `hyper_parameters` takes it.
     """
     state = {PREFIX + key: value.detach().cpu() for key, value in model.state_dict().items()}
     if half:
@@ -118,8 +110,25 @@ def save_weights(path: str | Path, model: nn.Module, kind: str, half: bool = Fal
 
 
 def hyper_parameters(model: nn.Module, kind: str) -> dict[str, Any]:
-    """What a checkpoint says about its model: only plain values, so that it loads without unpickling code."""
-    return {"kind": kind, "model": _plain(model.hparams)}
+    """What a checkpoint says about its model: only plain values, so that it loads without unpickling code.
+
+    model: has `hparams`, plain values that rebuild it, and `crops`, how the ears it was trained on were cut.
+    """
+    crops = model.crops.to_plain()
+    return {"kind": kind, "model": _plain(model.hparams), **({"crops": _plain(crops)} if crops else {})}
+
+
+def crop_settings(checkpoint: dict[str, Any], where: str) -> CropSettings:
+    """Of the ears that the model of a checkpoint was trained on; the project's own where it says nothing."""
+    return CropSettings.from_plain(checkpoint["hyper_parameters"].get("crops"), where)
+
+
+def require_margin(crops: CropSettings, trained_on: CropSettings, here: str, there: str) -> None:
+    """Raise UserError unless ears are cut as those that a teacher was trained on; it never saw their points.
+
+    here: what has the settings `crops`, there: the checkpoint of the teacher.
+    """
+    crops.require_same(replace(crops, margin=trained_on.margin), here, there)
 
 
 def write_torch(path: str | Path, content: dict) -> Path:
@@ -147,12 +156,12 @@ def read_checkpoint(path: str | Path, kind: str | tuple[str, ...] | None = None)
     named = content.get("hyper_parameters")
     found = named.get("kind") if isinstance(named, dict) else None
     if (
-        found not in BUILDERS
+        found not in KINDS
         or not isinstance(named.get("model"), dict)
         or not isinstance(content.get("state_dict"), dict)
     ):
         raise UserError(
-            f"{path}: not a checkpoint of this project's teacher (no kind among {', '.join(BUILDERS)} in it)."
+            f"{path}: not a checkpoint of this project's teacher (no kind among {', '.join(KINDS)} in it)."
         )
     kinds = (kind,) if isinstance(kind, str) else kind
     if kinds is not None and found not in kinds:
@@ -242,25 +251,3 @@ def _plain(value: Any) -> Any:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _build_vae(hparams: dict) -> nn.Module:
-    from teacher.models.vae import EarVAE
-
-    return EarVAE(**hparams, pretrained=False)
-
-
-def _build_margin(hparams: dict) -> nn.Module:
-    from teacher.models.margin_teacher import MarginTeacher
-
-    return MarginTeacher(**hparams, pretrained=False)
-
-
-def _build_detector(hparams: dict) -> nn.Module:
-    from teacher.models.detector import EarDetector
-
-    return EarDetector(**hparams)
-
-
-BUILDERS = {"EarVAE": _build_vae, "MarginTeacher": _build_margin, "EarDetector": _build_detector}
-TEACHERS = ("EarVAE", "MarginTeacher")  # those that reconstruct ears

@@ -7,22 +7,28 @@ eigenfaces (1991), in the latent of a VAE rather than in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from configs.command import run_command
 from configs.errors import UserError
+from configs.files import write_atomic, write_json
+from configs.groups import Fixed, Gone, Ignored
+from configs.provenance import write_provenance
+from data.manifest import read_manifest
 
 if TYPE_CHECKING:
     from teacher.models.autoencoder import Autoencoder
 
+WALK_SD = np.linspace(-3.0, 3.0, 7)  # how far each component is walked, in standard deviations
 LABEL_PX = 18  # height of the strip above a picture that says how far it was walked
 
 
-@dataclass
+@dataclass(frozen=True)
 class Config:
     """PCA of the latents of a manifest's ears."""
 
@@ -34,14 +40,13 @@ class Config:
     """Where everything is written."""
     components: int = 16
     """How many components to draw."""
-    steps: int = 7
-    """Pictures from -span to +span."""
-    span_sd: float = 3.0
-    """How far each component is walked, in standard deviations."""
-    batch_size: int = 32
-    """Crops at once."""
-    num_workers: int = 0
-    """Processes that load crops."""
+
+    GONE: ClassVar[Mapping[str, Gone]] = {
+        "steps": Fixed(7, "seven pictures fill a row"),
+        "span_sd": Fixed(3.0, "of a Gaussian 99.7 % lie within"),
+        "batch_size": Ignored("it changes nothing but the time"),
+        "num_workers": Ignored("it changes nothing but the time"),
+    }
 
 
 class Components(NamedTuple):
@@ -55,27 +60,23 @@ class Components(NamedTuple):
 
 def main(config: Config) -> Path:
     """Embed, analyse and draw; returns the output folder."""
-    from configs.files import write_atomic, write_json
-    from configs.provenance import write_provenance
     from data.draw import write_picture
-    from data.manifest import read_manifest
-    from teacher.checkpoint import load_teacher
-    from teacher.embed import best_device, embed_manifest
+    from teacher.checkpoint import require_margin
+    from teacher.models.embeddings import best_device, embed_manifest
+    from teacher.models.teachers import load_teacher
 
-    if config.steps < 2:
-        raise UserError(f"steps={config.steps}: a walk needs at least 2 pictures")
     model = load_teacher(config.checkpoint).to(best_device())
     manifest = read_manifest(config.npy)
-    latents = embed_manifest(model, manifest, None, config.batch_size, config.num_workers)
+    require_margin(manifest.crops, model.crops, f"{config.npy}", f"{config.checkpoint}")
+    latents = embed_manifest(model, manifest)
     found = principal_components(latents, config.components)
     output_dir = Path(config.output_dir)
     write_provenance(output_dir, config)
-    distances = np.linspace(-config.span_sd, config.span_sd, config.steps)
     rows = []
     for index in range(len(found.directions)):
-        rows.append(walk(model, found, index, distances))
-        write_picture(output_dir / f"pc_{index + 1}.png", _labelled_row(rows[-1], distances))
-    write_picture(output_dir / "grid.png", _labelled_grid(rows, distances, found.explained))
+        rows.append(walk(model, found, index, WALK_SD))
+        write_picture(output_dir / f"pc_{index + 1}.png", _labelled_row(rows[-1], WALK_SD))
+    write_picture(output_dir / "grid.png", _labelled_grid(rows, WALK_SD, found.explained))
     write_json(output_dir / "variance.json", _variance(found, len(latents)))
     write_picture(output_dir / "variance.png", _variance_plot(found.explained))
     content = {

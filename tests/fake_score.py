@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.command import run_command
+from data.landmarks import load_scheme
 from distill.pipeline.plan import read_record
 from distill.study.cells import write_compact
 
@@ -50,7 +51,7 @@ def made_up_cell(arm: str, budget: int, seed: int, gain: float = 0.8) -> dict:
         "headline": {"nme": float(errors.mean())},
         "missed": 0,
         "tightness": {"margins": [0.1], "nme": [level], "worst_ratio": 1.05},
-        "points": {"names": [f"point {k}" for k in range(POINTS)], "nme": errors.mean(axis=0).tolist()},
+        "points": {"names": list(load_scheme().names), "nme": errors.mean(axis=0).tolist()},
         "per_image": {
             "paths": [f"{k}.png" for k in range(EARS)],
             "nme": errors.mean(axis=1).tolist(),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.models.backbones import build_backbone, find_backbone_weights
+from teacher.models.backbones.build import build_backbone, find_backbone_weights
 from teacher.models.backbones.published import PUBLISHED
 from tests.test_sam_backbone import randomise
 from tests.test_teacher_weights import offline  # noqa: F401  (a fixture)

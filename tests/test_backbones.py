@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.models.backbones import build_backbone, default_frozen
+from teacher.models.backbones.build import build_backbone, default_frozen
 from teacher.models.backbones.published import PUBLISHED
 from tests.tiny_backbones import TINY_BACKBONES
 

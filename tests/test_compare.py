@@ -17,6 +17,7 @@ from distill.compare.stages import student_stages, teacher_stages
 from distill.compare.table import COLUMNS, as_markdown, best_map, gather
 from distill.pipeline.fingerprint import Fingerprints
 from distill.pipeline.plan import command_module, plan_stages
+from tests import fake_stage
 from tests.drawn_ears import draw_ears
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN
 from tests.tiny_teacher import TINY_VAE
@@ -161,13 +162,13 @@ def test_a_stage_that_fails_is_an_error_of_the_comparison(tmp_path, capfd, monke
 def test_a_recipe_may_call_it_by_its_former_name(tmp_path, capsys):
     path = tmp_path / "old.yaml"
     path.write_text(RECIPE.read_text().replace("distill.compare", "teacher.compare"))
-    config = parse_config(compare.Config, ["--recipe", str(path)], "distill.compare", ["teacher.compare"])
+    config = parse_config(compare.Config, ["--recipe", str(path)], "distill.compare")
     assert config.comparison.teachers[0] == "sam"
     assert "teacher.compare is called distill.compare now" in capsys.readouterr().err
     plans = plan_stages(load_recipe(path), Fingerprints(tmp_path / "fingerprints.json"))
     assert plans["compare"].command == "distill.compare"
-    with pytest.raises(UserError, match=r"is for teacher\.compare, not distill\.label"):
-        parse_config(compare.Config, ["--recipe", str(path), "--stage", "compare"], "distill.label")
+    with pytest.raises(UserError, match=r"is for teacher\.compare, not tests\.fake_stage"):
+        parse_config(fake_stage.Config, ["--recipe", str(path), "--stage", "compare"], "tests.fake_stage")
 
 
 @pytest.mark.parametrize(

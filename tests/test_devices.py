@@ -48,7 +48,7 @@ def test_the_teacher(rendered, tmp_path, prefix):
 
 def test_kept_maps(ears, tmp_path):  # noqa: F811
     for name, devices in (("one", 1), ("two", 2)):
-        run("distill.cache", cache_config(ears, tmp_path / name, devices=devices))
+        run("tests.small_shards", cache_config(ears, tmp_path / name, devices=devices))
     one, two = KeptMaps(tmp_path / "one"), KeptMaps(tmp_path / "two")
     two.verify()
     assert np.array_equal(one.view_crc32, two.view_crc32)

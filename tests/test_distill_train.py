@@ -7,10 +7,12 @@ from configs.build import configured, with_options
 from configs.errors import UserError
 from configs.files import read_json
 from distill import cache
+from distill.student.detector_data import detector_data
 from distill.student.fit import build_module
+from distill.student.landmarker_data import landmarker_data
 from distill.student.plan import BatchMix, batch_mix, plan_steps
 from distill.teacher_maps import acceptance
-from distill.train import Config, main, training_data
+from distill.train import Config, main
 from students.models.checkpoint import build_student, load_student
 from teacher import finetune
 from teacher.checkpoint import save_weights
@@ -65,6 +67,12 @@ def _detector(folder, output_dir, **changes):
     return configured(Config, **{**values, **changes})
 
 
+def training_data(config, image_px):
+    build = landmarker_data if config.student == "landmarker" else detector_data
+    groups = (config.labels, config.distillation, config.batch, config.augmentation)
+    return build(config.train_npy, image_px, *groups, 1, config.trainer.num_workers, config.trainer.seed)
+
+
 def test_the_landmarker_trains_and_writes_what_later_stages_take(kept, tmp_path, capsys):
     folder = main(_landmarker(kept, tmp_path, loss_weights={"cosine": 0.9, "smooth_l1": 0.1, "masked": 0.1}))
     assert "of them are trusted and used" in capsys.readouterr().out
@@ -93,7 +101,7 @@ def test_the_detector_trains_and_a_part_of_the_frames_may_be_labelled(kept, tmp_
 
 def test_a_detector_learns_from_frames_that_another_labelled(kept, tmp_path):
     pseudo = {"pseudo_labelled_npy": kept / "frames.npy", "maps": None, "labels": 2}
-    folder = main(_detector(kept, tmp_path / "told", **pseudo))
+    folder = main(_detector(kept, tmp_path / "pseudo", **pseudo))
     metrics = read_json(folder / "metrics.json")
     assert (metrics["labels"], metrics["told"]) == (3, 2)  # those that are labelled themselves are left out
     assert "train/prediction" in (folder / "metrics.csv").read_text()
@@ -215,9 +223,9 @@ def test_the_ear_detectors_twin_differs_in_the_encoder_alone(kept, tmp_path):
             )
         )  # fmt: skip
         state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
-        learnt = {key: value for key, value in state.items() if "running" not in key and "num_b" not in key}
-        heads.append({key: value for key, value in learnt.items() if ".encoder." not in key})
-        encoders.append({key: value for key, value in learnt.items() if ".encoder." in key})
+        trained = {key: value for key, value in state.items() if "running" not in key and "num_b" not in key}
+        heads.append({key: value for key, value in trained.items() if ".encoder." not in key})
+        encoders.append({key: value for key, value in trained.items() if ".encoder." in key})
     assert heads[0]
     assert all(torch.equal(heads[0][key], heads[1][key]) for key in heads[0])
     assert not all(torch.equal(encoders[0][key], encoders[1][key]) for key in encoders[0])
@@ -322,7 +330,7 @@ def test_senseless_numbers_are_refused(kept, tmp_path, changes, message):
 def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
     config = _landmarker(kept, tmp_path, ema_decay=0.5, distill=False)
     student = build_student("landmarker", SMALL)
-    module = build_module(student, None, 6, config.optimization, config.map_loss)
+    module = build_module(student, None, 6, config.optimization, config.distillation, config.map_loss)
     name = "heatmap.bias"
     wanted = None
     for update in range(1, 6):
@@ -334,4 +342,5 @@ def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
     assert dict(module.best_student.named_parameters())[name][0].item() == pytest.approx(wanted, rel=1e-5)
     assert not any(parameter.requires_grad for parameter in module.averaged.parameters())
     never = with_options(config, ema_decay=0).optimization
-    assert build_module(student, None, 6, never, config.map_loss).best_student is student
+    module = build_module(student, None, 6, never, config.distillation, config.map_loss)
+    assert module.best_student is student

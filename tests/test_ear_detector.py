@@ -13,7 +13,7 @@ from teacher.detector_training.losses import (
     visibility_loss,
 )
 from teacher.detector_training.module import detector_parameter_groups
-from teacher.models.detector import EarDetector, PointReader, Reading
+from teacher.models.detector import DetectorOutput, EarDetector, VisibilityHead
 from teacher.models.fusion import PyramidFusion, resize
 from teacher.models.heatmaps import gaussian_targets
 from teacher.models.vae import EarVAE
@@ -151,7 +151,7 @@ def test_no_landmarks_are_refused(vae):
 
 
 def test_visibility_reads_the_features_under_the_heatmap_without_moving_it():
-    reader = PointReader(width=2, points=1)
+    reader = VisibilityHead(width=2, points=1)
     with torch.no_grad():
         reader.weight.copy_(torch.tensor([[1.0, 10.0]]))
     features = torch.arange(2 * 9, dtype=torch.float32).reshape(1, 2, 3, 3)
@@ -243,7 +243,7 @@ def test_losses_of_crops_without_ears_are_finite_and_move_the_ear_logit_only(vae
         "visibility": 0.0,
     }
     assert losses["ear"] > 0
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, DetectorOutput)
 
 
 def _targets() -> DetectorTargets:

@@ -6,13 +6,15 @@ import json
 import pytest
 import torch
 
+from configs.build import configured
 from distill import cache
 from distill import train as distill_train
 from students import evaluate as students_evaluate
 from teacher import eigenears, finetune, train
 from teacher import evaluate as teacher_evaluate
-from teacher.checkpoint import load_model, read_checkpoint
+from teacher.checkpoint import read_checkpoint
 from teacher.margin import __main__ as margin
+from teacher.models.registry import load_model
 from tests.drawn_ears import draw_ears
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN, TINY_SEVERAL
 from tests.tiny_teacher import TINY_VAE
@@ -91,20 +93,21 @@ def follow_the_teacher(checkpoint, ears, folder):
     assert boxes.isfinite().all() and points.shape == (1, 17, 3)
     common = {"checkpoint": checkpoint, "train_npy": ears / "train.npy", "grid": 4, "num_workers": 0}
     for maps, layer in (("maps", "feat2"), ("frame_maps", "backbone")):
-        cache.main(cache.Config(output_dir=folder / maps, layer=layer, views=2, **common))
+        cache.main(configured(cache.Config, output_dir=folder / maps, layer=layer, views=2, **common))
     students = {}
     for student, given in (
         ("landmarker", {"maps": folder / "maps", "labelled_npy": ears / "train.npy"}),
-        ("detector", {"frame_maps": folder / "frame_maps"}),
+        ("detector", {"maps": folder / "frame_maps"}),
     ):
         sizes = {
             "trunk": "mobilenetv3_small_050",
             "width": 8,
             **({"image_px": 160} if student == "detector" else {}),
         }
-        config = distill_train.Config(
-            student, ears / "train.npy", val_npy=ears / "val.npy", output_dir=folder / student, steps=1,
-            rounds=1, batch_size=4, num_workers=0, student_options=sizes, **given,
+        config = configured(
+            distill_train.Config, student=student, train_npy=ears / "train.npy", val_npy=ears / "val.npy",
+            output_dir=folder / student, steps=1, rounds=1, batch_size=4, num_workers=0,
+            student_options=sizes, **given,
         )  # fmt: skip
         students[student] = distill_train.main(config) / "student.pt"
         assert "train/map_cosine" in (folder / student / "metrics.csv").read_text()

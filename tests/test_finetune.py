@@ -192,8 +192,9 @@ def test_settings_that_make_no_sense_are_refused(folder, tmp_path, changes, mess
 
 
 def test_a_detector_goes_on_learning_from_what_it_knows(folder, tmp_path):
-    from teacher.checkpoint import load_model, save_weights
+    from teacher.checkpoint import save_weights
     from teacher.models.detector import EarDetector
+    from teacher.models.registry import load_model
 
     taught = EarDetector.from_vae(tiny_vae(freeze_layers=0), width=8, heatmap_cells=16, stem_channels=8)
     save_weights(tmp_path / "taught.ckpt", taught, "EarDetector")

@@ -11,12 +11,14 @@ import torch
 from configs.command import parse_config
 from configs.errors import UserError
 from data.manifest import Manifest, write_manifest
-from teacher.checkpoint import load_model, load_teacher, read_checkpoint
+from teacher.checkpoint import read_checkpoint
 from teacher.margin.__main__ import Config, main
 from teacher.margin.heads import MetricHead
 from teacher.margin.module import EarTeacherLightningModule, agreement, same_ear_found, second_look
 from teacher.margin.pseudo_classes import clustered_classes, number_of_classes, random_classes
 from teacher.models.margin_teacher import MarginTeacher
+from teacher.models.registry import load_model
+from teacher.models.teachers import load_teacher
 from tests.tiny_backbones import TINY_MARGIN
 
 COLOURS = [(200, 60, 60), (60, 200, 60), (60, 60, 200), (200, 200, 60)]

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from teacher.vae_training.frozen_prefix import RECORD, TOKENS, keep_prefix
 from torch.utils.data import DataLoader
 
 from configs.errors import UserError
@@ -21,7 +22,6 @@ from teacher import train
 from teacher.checkpoint import read_checkpoint
 from teacher.vae_training import frozen_prefix as prefix
 from teacher.vae_training.correspondence import Correspondence
-from teacher.vae_training.frozen_prefix import RECORD, TOKENS, keep_prefix
 from teacher.vae_training.losses import LossWeights
 from teacher.vae_training.module import EarVAEModule
 from tests.test_teacher_commands import train_config

@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from configs.build import build
+from configs.command import parse_config
 from configs.errors import UserError
 from configs.recipe import recipe_from
+from data.crop_settings import CropSettings
+from data.landmarks import load_scheme
+from data.manifest import read_manifest, write_manifest
+from distill.pipeline.fingerprint import Fingerprints
+from distill.pipeline.plan import plan_stages
+from distill.pipeline.schedule import stage_command
 from distill.report.__main__ import Config, main
-from distill.report.figures import figures, merged
-from distill.report.inputs import COMMANDS, Inputs
+from distill.report.figures import figures, merge_into, merged
+from distill.report.inputs import Inputs
 from distill.report.provenance import made_by
+from distill.report.roles import COMMANDS
 from tests.made_up_run import MEAN_ERRORS, make_run
 
 VOID = {"meta", "link", "img", "br", "path", "circle", "rect", "use"}
@@ -135,13 +144,13 @@ def test_without_evaluation_the_figures_are_of_the_validation_set(run: Path, tmp
 def test_figures_are_merged_into_what_is_there(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps({"study": 7, "teacher": {"psnr": 1.0, "seen": 3}}))
-    main(Config(run=run, output_dir=tmp_path / "report", metrics_json=path))
+    merge_into(path, figures(Inputs(run, {})))
     found = json.loads(path.read_text())
     assert (found["study"], found["teacher"]["seen"], found["teacher"]["psnr"]) == (7, 3, 22.54321)
     assert merged({"a": {"b": 1}}, {"a": 2}) == {"a": 2}
     path.write_text("[1]")
     with pytest.raises(UserError, match="expected an object"):
-        main(Config(run=run, output_dir=tmp_path / "report", metrics_json=path))
+        merge_into(path, figures(Inputs(run, {})))
 
 
 def test_an_empty_run_says_which_stages_make_it(tmp_path: Path) -> None:
@@ -186,14 +195,44 @@ def test_damaged_inputs_cost_only_their_section(tmp_path: Path, capsys: pytest.C
     assert "component 2, 20.0% of the variance" in page.text
 
 
-def test_the_reports_options_make_its_dependencies() -> None:
-    options = {"run": "${run}", "metrics_json": "${run}/metrics.json"} | {
-        stage: f"${{{stage}}}" for stage in COMMANDS
-    }
+@pytest.mark.parametrize("old", [False, True])
+def test_the_reports_options_make_its_dependencies(old: bool, tmp_path: Path) -> None:
+    """Also as recipes gave them when every role was an option of its own."""
+    roles = {stage: f"${{{stage}}}" for stage in COMMANDS}
+    options = {"run": "${run}"} | (
+        {"metrics_json": "${run}/metrics.json", **roles} if old else {"stages": roles}
+    )
     stages = {stage: {"command": "data.render"} for stage in COMMANDS}
     stages["report"] = {"command": "distill.report", "options": options}
     recipe = recipe_from({"run_dir": "runs/demo", "stages": stages}, Path("demo.yaml"))
     assert set(recipe.stage("report").needs) == set(COMMANDS)
     config = build(Config, recipe.resolved_options("report", {"output_dir"}), "demo.yaml")
-    assert config.evaluate == Path("runs/demo/evaluate")
+    assert config.stages["evaluate"] == Path("runs/demo/evaluate")
     assert config.output_dir == Path("runs/demo/report")
+    plan = plan_stages(recipe, Fingerprints(tmp_path / "fingerprints.json"))["report"]
+    assert {stage for stage, _ in plan.upstream_paths} == set(COMMANDS)
+    words = stage_command(plan.config)[3:]
+    assert parse_config(Config, words, "distill.report") == plan.config
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stages": {"techer": "a"}}, "no role 'techer'. Did you mean 'teacher'"),
+        ({"metrics_json": "elsewhere/figures.json"}, "metrics_json is metrics.json for good now"),
+        ({"title": "A heading"}, "called after its run"),
+    ],
+)
+def test_options_that_there_are_not(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(Config, {"run": "runs/demo", **options}, "demo.yaml")
+
+
+def test_points_are_named_by_the_manifest_they_were_measured_on(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    scheme = load_scheme()
+    names = tuple(f"place {index}" for index in range(len(scheme)))
+    npy = run / "data" / "test_labelled.npy"
+    other = CropSettings(scheme=replace(scheme, names=names))
+    write_manifest(npy, replace(read_manifest(npy), crops=other))
+    assert "16  place 16" in Page(main(Config(run=run)).read_text()).text

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.models.backbones import build_backbone
+from teacher.models.backbones.build import build_backbone
 from teacher.models.backbones.sam import IMAGE_MEAN, IMAGE_STD, SamBackbone, resize_position_tables
 from teacher.models.vae import EarVAE
 

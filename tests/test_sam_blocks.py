@@ -7,7 +7,8 @@ import torch
 from transformers import SamVisionConfig, SamVisionModel
 
 from configs.errors import UserError
-from teacher.models.backbones import build_backbone, sam_blocks
+from teacher.models.backbones import sam_blocks
+from teacher.models.backbones.build import build_backbone
 from teacher.models.backbones.sam import with_input_size
 from tests.test_sam_backbone import original_names, randomise, small
 

@@ -1,4 +1,4 @@
-"""Soft heatmaps: the divergence against a loop, what was not seen teaches nothing, and a whole training."""
+"""Soft heatmaps: the divergence against a loop, what was not seen has no gradient, and a whole training."""
 
 import math
 
@@ -15,10 +15,11 @@ from distill.teacher_maps import acceptance
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops, read_ears
 from distill.teacher_maps.store import KeptMaps
-from distill.train import Config, main, training_data
+from distill.train import Config, main
 from teacher.checkpoint import save_weights
 from teacher.models.detector import EarDetector
 from tests.drawn_ears import draw_ears
+from tests.test_distill_train import training_data
 from tests.tiny_teacher import tiny_vae
 
 ALL_SEEN = torch.ones(2, 1, 4, 4)
@@ -48,7 +49,7 @@ def test_the_divergence_by_a_loop():
     )
 
 
-def test_cells_that_the_student_did_not_see_teach_nothing():
+def test_cells_that_the_student_did_not_see_have_no_gradient():
     student, teacher, seen = _heatmaps(0).requires_grad_(), _probabilities(_heatmaps(1)), ALL_SEEN.clone()
     seen[:, :, 2:] = 0
     teacher[1, 2] = 0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.checkpoint import load_model
+from teacher.models.registry import load_model
 from teacher.vae_training import staged
 from tests.drawn_ears import draw_ears
 from tests.test_every_teacher import train_teacher

@@ -16,7 +16,8 @@ from data.bootstrap import interval_of_mean
 from data.manifest import read_manifest
 from data.tensors import to_signed
 from teacher import eigenears, embed, evaluate, train
-from teacher.checkpoint import load_model, read_checkpoint
+from teacher.checkpoint import read_checkpoint
+from teacher.models.registry import load_model
 from teacher.pictures import pairs_grid, to_pixels
 from tests.tiny_teacher import TINY_VAE, tiny_vae
 

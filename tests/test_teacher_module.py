@@ -13,7 +13,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from configs.errors import UserError
-from teacher.checkpoint import load_model, read_checkpoint, save_weights
+from teacher.checkpoint import read_checkpoint, save_weights
+from teacher.models.registry import load_model
 from teacher.training.optimizer import parameter_groups, schedule
 from teacher.training.trainer import build_trainer, find_resume
 from teacher.vae_training.losses import LossWeights

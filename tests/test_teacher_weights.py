@@ -10,7 +10,7 @@ import torch
 
 from configs.errors import UserError
 from teacher.models import published_weights as weights_module
-from teacher.models.backbones import build_backbone
+from teacher.models.backbones.build import build_backbone
 from teacher.models.backbones.published import PUBLISHED
 from teacher.models.published_weights import find_weights, load_sam_weights, load_vgg16_weights
 from teacher.vae_training.perceptual import TAPS, PerceptualDistance, load_vgg16

@@ -20,7 +20,7 @@ from distill.bench.teacher import NOT_LOGGED, Step, build_vae
 from distill.student.batches import CropBatches, FrameBatches, FrameSource
 from distill.student.fit import build_module
 from distill.student.loader import step_loader
-from distill.student.options import MapLossOptions, OptimizationOptions
+from distill.student.options import DistillationOptions, MapLossOptions, OptimizationOptions
 from distill.student.plan import BatchMix
 from distill.student.teacher_targets import TeacherTargets
 from distill.teacher_maps.compute import MapComputer
@@ -58,7 +58,9 @@ def step_rate(
     kept = KeptMaps(maps)
     net = build_student(student, {"num_landmarks": 17} if student == "landmarker" else {})
     batches = (_crops if student == "landmarker" else _frames)(manifest_npy, kept, net.image_px, batch_size)
-    module = build_module(net, kept, 1000, OptimizationOptions(), MapLossOptions()).to(device)
+    module = build_module(net, kept, 1000, OptimizationOptions(), DistillationOptions(), MapLossOptions()).to(
+        device
+    )
     teacher = _teacher(live_blocks) if live_blocks else None
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -44,6 +44,8 @@ class Config:
     """Of everything."""
     comparison: Flat[Comparison] = field(default_factory=Comparison)
     """Teachers, ears and settings"""
+
+    FORMERLY: ClassVar[tuple[str, ...]] = former_names("distill.compare")
 
 
 def main(config: Config) -> Path | None:
@@ -92,4 +94,4 @@ def _run(recipe: Recipe, jobs: int) -> None:
 
 
 if __name__ == "__main__":
-    run_command(Config, main, formerly=former_names("distill.compare"))
+    run_command(Config, main)

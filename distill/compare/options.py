@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError, did_you_mean
-from teacher.check import names
+from teacher.models.backbones.names import names
 
 
 @dataclass(frozen=True)

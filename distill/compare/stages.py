@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
+from configs.build import field_types
 from distill.compare.options import Comparison
-from teacher import check
+from teacher.margin.options import ModelOptions
 from teacher.models.backbones.published import MARGIN
+from teacher.vae_training.options import BackboneOptions, VaeSizes
 
 TWIN = "twin"  # the student without a teacher
 SHARED_WITH_MARGIN = {"epochs": "max_epochs", "max_minutes": "max_minutes", "batch_size": "batch_size"}
@@ -79,18 +80,18 @@ def _training(comparison: Comparison, name: str) -> dict[str, Any]:
 
 def _cost(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Options of teacher.check for the teacher that is trained with `options`, at its batch size."""
-    known = {field.name for field in fields(check.Config)}
-    renamed = {CHECKED_AS.get(key, key): value for key, value in options.items()}
-    checked = {key: value for key, value in renamed.items() if key in known}
+    given = {CHECKED_AS.get(key, key): value for key, value in options.items()}
+    sizes = {key: value for key, value in given.items() if key in field_types(VaeSizes)}
+    of_backbone = {*field_types(BackboneOptions), *BackboneOptions.GONE}
+    backbone = {key: value for key, value in given.items() if key in of_backbone}
     if name == MARGIN:
-        from teacher.margin.__main__ import Config as Margin
-
-        checked = {
-            "latent_dim": Margin.embedding_dim,
-            "image_size": Margin.image_size,
-            "decoder_channels": list(Margin.decoder_channels),
-        } | checked
-    return {**checked, "backbone": name, "batch_sizes": [options.get("batch_size", 4)]}
+        own = ModelOptions()
+        sizes = {
+            "latent_dim": own.embedding_dim,
+            "image_size": own.image_size,
+            "decoder_channels": list(own.decoder_channels),
+        } | sizes
+    return {**backbone, "backbone": name, "model": sizes, "batch_sizes": [options.get("batch_size", 4)]}
 
 
 def _ears(comparison: Comparison) -> str:

@@ -134,9 +134,9 @@ def todays_command(command: str) -> str:
     return MOVED_COMMANDS.get(command, command)
 
 
-def former_names(command: str) -> list[str]:
+def former_names(command: str) -> tuple[str, ...]:
     """The names that a command had before."""
-    return [old for old, new in MOVED_COMMANDS.items() if new == command]
+    return tuple(old for old, new in MOVED_COMMANDS.items() if new == command)
 
 
 def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StagePlan:

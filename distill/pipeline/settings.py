@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from configs.groups import Fixed, Gone, Removed, Renamed, gone_options
+from configs.groups import Fixed, Gone, Removed, Renamed, gone_options, same_value
 from configs.provenance import plain
 
 # settings that change how a stage works, not what comes out
@@ -50,7 +50,7 @@ def _todays(old: Mapping[str, Any], gone: Mapping[str, Gone]) -> dict[str, Any]:
             joined[fate.to] = value
         elif isinstance(fate, Renamed):
             found[f"{fate.to}{dot}{rest}"] = value
-        elif isinstance(fate, Fixed) and value == plain(fate.value):
+        elif isinstance(fate, Fixed) and same_value(value, fate.value):
             continue
         elif not isinstance(fate, Removed):
             found[key] = value

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from distill.report.charts import Line, line_chart
+from configs.errors import UserError
+from data.boxes import box_iou
+from data.images import read_image
+from distill.report.charts import Chart, Line, line_chart
 from distill.report.inputs import Absent, Inputs
 from distill.report.photos import Photo, frame_tile
+from distill.report.roles import NAMES, PAINT
 from distill.report.tables import Measure, lookup, measures_table
-from distill.report.training import NAMES, PAINT, Chart
-
-if TYPE_CHECKING:
-    from data.manifest import Manifest
+from students.evaluation.frame_detections import match
 
 MODELS = ("detector", "detector_twin")
 MEASURES = (
@@ -80,7 +80,7 @@ def _frames(inputs: Inputs, name: str, threshold: float) -> dict[str, list[Photo
     if f"frames_{name}_image" not in arrays:
         return Absent("evaluate", "per_image.npz", f"per_image.npz holds no boxes of the {name}")
     paths = [str(path) for path in arrays["frames_image_paths"]]
-    truth = _evaluated_frames(inputs)
+    truth = inputs.evaluated("frames_npy", "test_frames.npy")
     if isinstance(truth, Absent):
         return truth
     true_boxes = [truth.boxes_xyxy[truth.image_paths == path] for path in paths]
@@ -115,21 +115,8 @@ def _frames(inputs: Inputs, name: str, threshold: float) -> dict[str, list[Photo
     return photos
 
 
-def _evaluated_frames(inputs: Inputs) -> Manifest | Absent:
-    """The manifest that the evaluation says it took, or that of the data's test frames."""
-    from data.manifest import read_manifest
-
-    config = lookup(inputs.yaml("evaluate") or {}, "config.frames_npy")
-    if config and Path(config).is_file():
-        return read_manifest(config)
-    return inputs.manifest("data", "test_frames.npy")
-
-
 def frame_faults(found_xyxy: np.ndarray, true_xyxy: np.ndarray) -> tuple[int, int, float]:
     """Ears missed, boxes on no ear, and the mean IoU of the boxes that are right; NaN when there are none."""
-    from data.boxes import box_iou
-    from students.evaluation.frame_detections import match
-
     owner = match(found_xyxy, true_xyxy, USED_IOU)
     hits = owner >= 0
     overlap = box_iou(found_xyxy, true_xyxy)[owner[hits], np.flatnonzero(hits)]
@@ -141,16 +128,13 @@ def frame_faults(found_xyxy: np.ndarray, true_xyxy: np.ndarray) -> tuple[int, in
 
 
 def _caption(missed: int, false_alarms: int, iou: float) -> str:
-    said = [f"{missed} missed"] if missed else []
-    said += [f"{false_alarms} on no ear"] if false_alarms else []
-    said += [f"IoU {iou:.2f}"] if np.isfinite(iou) else []
-    return ", ".join(said) or "no ear, none found"
+    words = [f"{missed} missed"] if missed else []
+    words += [f"{false_alarms} on no ear"] if false_alarms else []
+    words += [f"IoU {iou:.2f}"] if np.isfinite(iou) else []
+    return ", ".join(words) or "no ear, none found"
 
 
 def _image(path: str) -> np.ndarray | None:
-    from configs.errors import UserError
-    from data.images import read_image
-
     try:
         return read_image(path)
     except UserError:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 # paint -> the colour matplotlib draws it in, which is then replaced by the CSS variable `--PAINT`
 PAINTS = {
@@ -37,6 +39,14 @@ _UNWANTED = [
 ]
 _NUMBERS = re.compile(r"\b(?:d|x|y|width|height|transform)=\"[^\"]*\"")
 FEW_POINTS = 12  # so short a line gets a mark at each point
+
+
+@dataclass(frozen=True)
+class Chart:
+    """An SVG and its title."""
+
+    title: str
+    svg: str
 
 
 @dataclass(frozen=True)
@@ -103,10 +113,6 @@ def share_chart(identity: str, shares: np.ndarray, x_label: str, y_label: str) -
 
 
 def _axes(x_label: str, y_label: str, size_in: tuple[float, float]) -> Axes:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     figure = Figure(figsize=size_in, layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
@@ -126,8 +132,6 @@ def _axes(x_label: str, y_label: str, size_in: tuple[float, float]) -> Axes:
 
 def _plain_log_ticks(axes: Axes) -> None:
     """0.02 rather than 2 x 10^-2, and not too many of them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -135,10 +139,6 @@ def _plain_log_ticks(axes: Axes) -> None:
 
 def _svg(axes: Axes, identity: str, description: str) -> str:
     """The figure of `axes` as an <svg> element fit to stand inside a page with others."""
-    import html
-
-    import matplotlib as mpl
-
     sink = io.StringIO()
     # text as text, in the page's font; a fixed salt gives the same names to the same shapes every time
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": identity}):

@@ -30,7 +30,7 @@ def ear_figure(errors: np.ndarray, scheme: Scheme, shape_unit: np.ndarray, paint
     """SVG of the ear `shape_unit` (K, 2), box 0..1, with a circle of radius errors[k] round point k.
 
     errors: (K,) mean distance as a fraction of the box's diagonal, drawn in the same scale as the ear; NaN
-    draws no circle. paint: a CSS variable of the page. label: says what is shown to those who cannot see it.
+    draws no circle. paint: a CSS variable of the page. label: what is shown, for screen readers.
     """
     points = drawn_points(shape_unit)
     diagonal = drawn_diagonal(shape_unit)
@@ -80,7 +80,7 @@ def ear_outlines(points: np.ndarray, scheme: Scheme) -> list[tuple[str, np.ndarr
     """What runs through the drawn points (K, 2): kind (skin, bowl or fold) and a curve of
     `smooth_curve`. Skin and bowl are closed areas. The default scheme's ear, for others their curves.
     """
-    if scheme is not load_scheme():
+    if scheme != load_scheme():
         return [("fold", smooth_curve(points[curve])) for curve in scheme.curves.values()]
 
     def through(way: Sequence[int | tuple[float, float]]) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.errors import UserError
+from configs.files import read_json, write_json
 from distill.report.inputs import Inputs
 from distill.report.tables import Cell, Measure, Row, lookup, measure_cell, measures_table
 
@@ -19,14 +21,9 @@ KEPT = {
     "detector_twin": ("ap50", "ap"),
 }
 EXPORTED = ("onnx_mb", "ms_1_thread", "parameters")
-# where a model was measured, best first: (stage, key of the model in its metrics.json or "", which ears)
-SOURCES = {
-    "teacher": (("teacher_eval", "", "test"), ("teacher", "", "validation")),
-    "ear_detector": (("evaluate", "ear_detector", "test"), ("ear_detector", "", "validation")),
-    "landmarker": (("evaluate", "landmarker", "test"), ("landmarker", "", "validation")),
-    "landmarker_twin": (("evaluate", "landmarker_twin", "test"), ("landmarker_twin", "", "validation")),
-    "detector": (("evaluate", "detector", "test"), ("detector", "", "validation")),
-    "detector_twin": (("evaluate", "detector_twin", "test"), ("detector_twin", "", "validation")),
+# where a model was measured, best first: (stage, its key in the stage's metrics.json or "", which ears)
+SOURCES = {"teacher": (("teacher_eval", "", "test"), ("teacher", "", "validation"))} | {
+    model: (("evaluate", model, "test"), (model, "", "validation")) for model in KEPT if model != "teacher"
 }
 HEADLINES = (
     ("teacher", Measure("psnr", "Teacher PSNR", "{:.1f} dB")),
@@ -56,12 +53,9 @@ def figures(inputs: Inputs) -> dict[str, dict[str, Any]]:
     for model, names in KEPT.items():
         for stage, key, ears in SOURCES[model]:
             report = inputs.json(stage, "metrics.json") or {}
-            report = report.get(key, {}) if key else report
-            if any(report.get(name) is not None for name in names):
-                wanted = [
-                    key for name in names for key in (name, f"{name}_interval") if report.get(key) is not None
-                ]
-                found[model] = {key: report[key] for key in wanted} | {"measured_on": ears}
+            measured = _measured(report.get(key, {}) if key else report, names)
+            if measured:
+                found[model] = measured | {"measured_on": ears}
                 break
     exported = inputs.json("export", "export.json") or {}
     for model, report in exported.items():
@@ -73,9 +67,6 @@ def figures(inputs: Inputs) -> dict[str, dict[str, Any]]:
 
 def merge_into(path: Path, found: Mapping[str, Any]) -> Path:
     """Merge `found` into the JSON object of `path`, model by model; what else stands there stays."""
-    from configs.errors import UserError
-    from configs.files import read_json, write_json
-
     old = read_json(path) if path.is_file() else {}
     if not isinstance(old, dict):
         raise UserError(
@@ -125,3 +116,11 @@ def size_table(inputs: Inputs) -> dict[str, Any]:
         "rows": measures_table([exported[model] for model in models], SIZES) if models else [],
         "checkpoints": checkpoints,
     }
+
+
+def _measured(report: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The measures of these names that the report holds, each with its interval."""
+    keys = [key for name in names for key in (name, f"{name}_interval")]
+    if all(report.get(name) is None for name in names):
+        return {}
+    return {key: report[key] for key in keys if report.get(key) is not None}

@@ -1,34 +1,23 @@
-"""What the report reads: files of the stages' folders, or word of which stage makes what is not there."""
+"""What the report reads: files of the stages' folders; for one that is missing, which stage makes it."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import yaml
 
 from configs.errors import UserError
 from configs.files import read_json
+from data.images import read_image
+from data.manifest import Manifest, read_manifest
+from distill.report.roles import COMMANDS, REPORT
 
-# stages of configs/demo.yaml that a section shows -> the command that makes their folder
-COMMANDS = {
-    "data": "data.render or data.prepare",
-    "teacher": "teacher.train",
-    "teacher_eval": "teacher.evaluate",
-    "eigenears": "teacher.eigenears",
-    "ear_detector": "teacher.finetune",
-    "maps": "distill.cache",
-    "frame_maps": "distill.cache",
-    "landmarker": "distill.train",
-    "landmarker_twin": "distill.train --no-distill",
-    "detector": "distill.train",
-    "detector_twin": "distill.train --no-distill",
-    "evaluate": "students.evaluate",
-    "export": "students.export",
-}
-REPORT = "report"  # the folder that the report itself is written to
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,15 +38,16 @@ class Absent:
 
 
 class Inputs:
-    """The folders of a run's stages. Every reader gives what it read, or an Absent that says why not.
+    """The folders of a run's stages. Every method that reads returns what it read, or an Absent with the
+    reason.
 
-    run_dir: where a stage's folder lies when `folders` has None for it. `damaged` lists the files that are
-    there but cannot be read.
+    run_dir: where a stage's folder lies that `folders` has not. `damaged` lists the files that are there but
+    cannot be read.
     """
 
-    def __init__(self, run_dir: Path, folders: dict[str, Path | None]) -> None:
+    def __init__(self, run_dir: Path, folders: Mapping[str, Path]) -> None:
         self.run_dir = run_dir
-        self.folders = {stage: folders.get(stage) or run_dir / stage for stage in COMMANDS}
+        self.folders = {stage: folders.get(stage, run_dir / stage) for stage in COMMANDS}
         self.damaged: list[Absent] = []
 
     def stages(self) -> list[str]:
@@ -91,18 +81,25 @@ class Inputs:
 
     def picture(self, stage: str, name: str) -> np.ndarray | Absent:
         """A picture (H, W, 3) uint8 RGB."""
-        return self._read(stage, name, _picture)
+        return self._read(stage, name, read_image)
 
-    def manifest(self, stage: str, name: str) -> Any | Absent:
-        """A data.manifest.Manifest."""
-        from data.manifest import read_manifest
-
+    def manifest(self, stage: str, name: str) -> Manifest | Absent:
+        """A manifest."""
         return self._read(stage, name, read_manifest)
 
-    def _read(self, stage: str, name: str, reader: Any) -> Any:
+    def evaluated(self, option: str, name: str) -> Manifest | Absent:
+        """The manifest that students.evaluate recorded under `option`, else the data's of that name."""
+        config = (self.yaml("evaluate") or {}).get("config")
+        taken = config.get(option) if isinstance(config, Mapping) else None
+        if taken and Path(taken).is_file():
+            return self._read_path("evaluate", str(taken), Path(taken), read_manifest)
+        return self.manifest("data", name)
+
+    def _read(self, stage: str, name: str, reader: Callable[[Path], T]) -> T | Absent:
         path = self.path(stage, name)
-        if not path:
-            return path
+        return self._read_path(stage, name, path, reader) if path else path
+
+    def _read_path(self, stage: str, name: str, path: Path, reader: Callable[[Path], T]) -> T | Absent:
         try:
             return reader(path)
         except Exception as error:  # whatever a damaged file raises, the rest of the report is still wanted
@@ -120,8 +117,6 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def _yaml_mapping(path: Path) -> dict[str, Any]:
-    import yaml
-
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise UserError(f"holds a {type(content).__name__}, expected a mapping")
@@ -139,9 +134,3 @@ def _csv_columns(path: Path) -> dict[str, np.ndarray]:
 def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as content:
         return dict(content)
-
-
-def _picture(path: Path) -> np.ndarray:
-    from data.images import read_image
-
-    return read_image(path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-if TYPE_CHECKING:
-    from data.landmarks import Scheme
+from data.crops import apply, crop, crop_matrix
+from data.draw import draw_boxes, draw_points
+from data.landmarks import Scheme
 
 TILE_PX = 220  # side of a crop with points; shown smaller
 TILE_MARGIN = 0.2  # of the box's longer side: more than the models see, so that points outside still show
@@ -31,8 +32,6 @@ class Photo:
 
 def embed(rgb: np.ndarray, max_width: int, quality: int = 80, caption: str = "") -> Photo:
     """(H, W, 3) uint8 RGB as a JPEG inside the page, shrunk to `max_width` px."""
-    import cv2
-
     height, width = rgb.shape[:2]
     if width > max_width:
         height, width = max(1, round(height * max_width / width)), max_width
@@ -53,11 +52,6 @@ def ear_tile(
     caption: str,
 ) -> Photo:
     """One ear of a photograph (H, W, 3) with the points (K, 2) found, each joined to the true one in red."""
-    import cv2
-
-    from data.crops import apply, crop, crop_matrix
-    from data.draw import draw_points
-
     matrix = crop_matrix(box_xyxy, TILE_PX, TILE_MARGIN)
     found, truth = apply(matrix, predicted_px), apply(matrix, true_px)
     tile = np.ascontiguousarray(crop(rgb, matrix, TILE_PX))
@@ -71,10 +65,6 @@ def frame_tile(
     rgb: np.ndarray, found_xyxy: np.ndarray, scores: np.ndarray, true_xyxy: np.ndarray, caption: str
 ) -> Photo:
     """A frame (H, W, 3), its true boxes (m, 4) in white, the found ones (n, 4) in blue with their scores."""
-    import cv2
-
-    from data.draw import draw_boxes
-
     scale = FRAME_PX / max(rgb.shape[:2])
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
     picture = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from distill.report.charts import share_chart
+from configs.errors import UserError
+from data.crops import apply, crop, crop_matrix
+from data.draw import draw_points, picture_grid
+from data.images import read_image
+from distill.report.charts import Chart, share_chart
 from distill.report.inputs import Absent, Inputs
 from distill.report.photos import TILE_PX, Photo, embed
 from distill.report.tables import Cell, Measure, Row, measures_table
-from distill.report.training import Chart
 
 GRID_PX = 1200  # width of grids of photographs
 WALK_PX = 560  # width of one eigenear's walk
@@ -74,7 +77,7 @@ def eigenears(inputs: Inputs) -> dict[str, Any]:
 
 
 def detector_pictures(inputs: Inputs) -> dict[str, Any]:
-    """What the fine-tuned EarDetector reads on held-out ears."""
+    """What the fine-tuned EarDetector predicts on held-out ears."""
     return {"predictions": _embedded(inputs.picture("ear_detector", "predictions.png"))}
 
 
@@ -126,24 +129,18 @@ def _counts(inputs: Inputs) -> list[Row]:
 
 def _drawn_grid(inputs: Inputs) -> np.ndarray | None:
     """(H, W, 3) uint8: crops spread over the training manifest, with their points where there are some."""
-    from configs.errors import UserError
-    from data.crops import MARGIN, apply, crop, crop_matrix
-    from data.draw import draw_points, picture_grid
-    from data.images import read_image
-    from data.landmarks import load_scheme
-
     manifest = inputs.manifest("data", "train_labelled.npy") or inputs.manifest("data", "train_teacher.npy")
     if isinstance(manifest, Absent):
         return None
     tiles = []
     for row in np.unique(np.linspace(0, len(manifest) - 1, GRID_EARS).astype(int)):
-        matrix = crop_matrix(manifest.boxes_xyxy[row], TILE_PX, MARGIN)
+        matrix = crop_matrix(manifest.boxes_xyxy[row], TILE_PX, manifest.crops.margin)
         try:
             tile = crop(read_image(manifest.image_paths[row]), matrix, TILE_PX)
         except UserError:
             continue
         if manifest.landmarks is not None and len(tiles) % 2:  # every other one shows its labels
             points = apply(matrix, manifest.landmarks[row])
-            tile = draw_points(tile, points, manifest.visibility[row], load_scheme())
+            tile = draw_points(tile, points, manifest.visibility[row], manifest.crops.scheme)
         tiles.append(tile)
     return picture_grid(tiles, GRID_COLUMNS) if tiles else None

@@ -1,21 +1,22 @@
-"""How well the points are read: student, twin and teacher side by side, error curves, best and worst ears."""
+"""How exact the landmarks are: student, twin and teacher side by side, error curves, best and worst ears."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from configs.errors import UserError
 from data.bootstrap import interval_of_mean
+from data.images import read_image
 from data.landmarks import Scheme, load_scheme
 from data.metrics import FAILURE_NME, error_curve, nme, point_errors
-from distill.report.charts import Line, line_chart
+from distill.report.charts import Chart, Line, line_chart
 from distill.report.ear_figure import ear_figure, example_shape
 from distill.report.inputs import Absent, Inputs
 from distill.report.photos import Photo, ear_tile
+from distill.report.roles import NAMES, PAINT
 from distill.report.tables import Cell, Measure, Row, lookup, measures_table
-from distill.report.training import NAMES, PAINT, Chart
 
 MODELS = ("landmarker", "landmarker_twin", "ear_detector")
 TITLES = {
@@ -32,10 +33,10 @@ MEASURES = (
     Measure("pck_0.10", "PCK at 0.10", "{:.3f}"),
     Measure("auc", "AUC up to 0.10", "{:.3f}", "area under the curve of errors below"),
     Measure("fr", "failure rate", "{:.3f}", "ears with an NME above 0.10"),
-    Measure("box_iou", "IoU of the box", "{:.3f}", "only the EarDetector reads one here"),
+    Measure("box_iou", "IoU of the box", "{:.3f}", "only the EarDetector predicts one here"),
 )
 END_TO_END = (
-    Measure("end_to_end.ap50", "AP50 of the boxes", "{:.3f}", "the points having their say in them"),
+    Measure("end_to_end.ap50", "AP50 of the boxes", "{:.3f}", "after their rescoring by the landmarks"),
     Measure("end_to_end.ap", "AP of the boxes", "{:.3f}", "mean over IoU 0.50, 0.55 ... 0.95"),
     Measure("end_to_end.ears", "ears", "{:,d}"),
     Measure("end_to_end.missed", "of them not found", "{:,d}"),
@@ -48,14 +49,14 @@ TILES = {"best": 6, "typical": 6, "worst": 12}
 DRAWS = 2000  # of the bootstrap
 
 
-def point_accuracy(inputs: Inputs, scheme_path: Path | None = None) -> dict[str, Any]:
-    """What the template shows of the readers of points; `absent` when nothing was evaluated."""
+def point_accuracy(inputs: Inputs) -> dict[str, Any]:
+    """What the template shows of the models that predict landmarks; `absent` when nothing was evaluated."""
     metrics = inputs.json("evaluate", "metrics.json")
     if isinstance(metrics, Absent):
         return {"absent": metrics}
     models = [name for name in MODELS if name in metrics]
     if not models:
-        return {"absent": Absent("evaluate", "metrics.json", "it holds no reader of points")}
+        return {"absent": Absent("evaluate", "metrics.json", "it holds no model that predicts landmarks")}
     reports = [metrics[name] for name in models]
     arrays = inputs.arrays("evaluate", "per_image.npz")
     page = {
@@ -66,22 +67,29 @@ def point_accuracy(inputs: Inputs, scheme_path: Path | None = None) -> dict[str,
     }
     if isinstance(arrays, Absent):
         return page | {"per_image": arrays}
-    read = [name for name in models if f"crops_{name}_points_px" in arrays]
-    if not read:
-        return page | {"per_image": Absent("evaluate", "per_image.npz", "it holds no points read from crops")}
-    scheme = load_scheme(scheme_path)
+    predicted = [name for name in models if f"crops_{name}_points_px" in arrays]
+    if not predicted:
+        return page | {"per_image": Absent("evaluate", "per_image.npz", "it holds no landmarks on crops")}
     truth, visibility = arrays["crops_landmarks"], arrays["crops_visibility"]
-    if len(scheme) != truth.shape[1]:
-        scheme = numbered_scheme(truth.shape[1])
-    distances = {name: point_errors(arrays[f"crops_{name}_points_px"], truth, visibility) for name in read}
+    scheme = _scheme(inputs, truth.shape[1])
+    distances = {
+        name: point_errors(arrays[f"crops_{name}_points_px"], truth, visibility) for name in predicted
+    }
     return page | {
         "ears": len(truth),
-        "paired": paired_rows(arrays, read),
-        "charts": _error_curves(arrays, read, scheme),
+        "paired": paired_rows(arrays, predicted),
+        "charts": _error_curves(arrays, predicted, scheme),
         "landmarks": _by_landmark(distances, scheme, truth, visibility),
-        "photos": _photos(arrays, read[0], scheme),
-        "pictured": TITLES[read[0]],
+        "photos": _photos(arrays, predicted[0], scheme),
+        "pictured": TITLES[predicted[0]],
     }
+
+
+def _scheme(inputs: Inputs, points: int) -> Scheme:
+    """What the evaluated points are: their manifest's word, numbers where it has another count of points."""
+    manifest = inputs.evaluated("ears_npy", "test_labelled.npy")
+    scheme = load_scheme() if isinstance(manifest, Absent) else manifest.crops.scheme
+    return scheme if len(scheme) == points else numbered_scheme(points)
 
 
 def numbered_scheme(points: int) -> Scheme:
@@ -174,10 +182,7 @@ def _nanmean(values: np.ndarray) -> np.ndarray:
 
 
 def _photos(arrays: dict[str, np.ndarray], name: str, scheme: Scheme) -> dict[str, list[Photo]] | Absent:
-    """Ears with the points that a model read: the best, those in the middle, the worst."""
-    from configs.errors import UserError
-    from data.images import read_image
-
+    """Ears with the points that a model predicted: the best, those in the middle, the worst."""
     errors = arrays[f"crops_{name}_nme"]
     order = np.argsort(errors, kind="stable")
     order = order[np.isfinite(errors[order])]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
 from distill.report.inputs import Inputs
 from distill.report.tables import Cell, Row
 
@@ -11,8 +13,6 @@ from distill.report.tables import Cell, Row
 def made_by(inputs: Inputs) -> dict[str, Any]:
     """recipe (text), name, revisions, versions (rows); stages (rows) in the order they began, and the options
     [(stage, YAML text)] of each."""
-    import yaml
-
     records = {stage: record for stage in inputs.stages() if (record := inputs.yaml(stage))}
     records = dict(sorted(records.items(), key=lambda item: str(item[1].get("started") or "")))
     stages = []

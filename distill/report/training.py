@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distill.report.charts import Line, line_chart
+from distill.report.charts import Chart, Line, line_chart
 from distill.report.inputs import Absent, Inputs
+from distill.report.roles import NAMES, PAINT, STUDENTS
 from distill.report.tables import Measure, Row, lookup, measures_table
 
-PAINT = {
-    "teacher": "teacher",
-    "ear_detector": "teacher",
-    "landmarker": "student",
-    "detector": "student",
-    "landmarker_twin": "twin",
-    "detector_twin": "twin",
-}
-NAMES = {
-    "teacher": "teacher",
-    "ear_detector": "EarDetector",
-    "landmarker": "distilled",
-    "detector": "distilled",
-    "landmarker_twin": "twin",
-    "detector_twin": "twin",
-}
-STUDENTS = ("landmarker", "landmarker_twin", "detector", "detector_twin")
 # column of metrics.csv -> (title, label of the y axis, logarithmic)
 HELD_OUT = {
     "val/psnr": ("Reconstruction, held-out ears", "PSNR, dB", False),
@@ -54,7 +37,7 @@ TERMS = {
     "label": "Loss on labels",
     "map": "Match with the teacher's maps",
     "prediction": "Loss on the teacher's points",
-    "trust": "Trust in the teacher's points",
+    "trust": "Weight of the teacher's points",
     "points": "Heatmaps of the points",
     "edges": "Edges of the box",
     "visibility": "Visible or hidden",
@@ -71,14 +54,6 @@ FACTS = (
     Measure("trusted_share", "of the teacher's points trusted", "{:.1%}"),
 )
 SHOWN_TWICE = ("map_",)  # parts of a term that has a chart
-
-
-@dataclass(frozen=True)
-class Chart:
-    """An SVG and its title."""
-
-    title: str
-    svg: str
 
 
 def curves(inputs: Inputs, stages: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a student is trained on, whichever student it is; its builders: `landmarker_data`, `detector_data`."""
+"""What a student is trained on; built by `landmarker_data` and `detector_data`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from configs.errors import UserError
 from data.crop_settings import CropSettings
 from data.manifest import Manifest, fingerprint, read_manifest
 from distill.student.batches import CropBatches, FrameBatches
+from distill.student.options import DistillationOptions
 from distill.student.plan import BatchMix
 from distill.teacher_maps.store import KeptMaps
 
@@ -22,7 +23,7 @@ VAL_BATCH = 32
 @dataclass(frozen=True)
 class TrainingData:
     """Batches by step and what they are made of, the held-out set as a loader, the kept maps (None for a
-    twin), and facts to report.
+    twin), and facts for metrics.json ("told": frames with pseudo-labels).
     """
 
     batches: CropBatches | FrameBatches
@@ -63,3 +64,23 @@ def require_mirrored_view(kept: KeptMaps, what: str, instead: str) -> None:
         raise UserError(
             f"{kept.folder}: has no mirrored view, but {what} are mirrored. Keep --views 2, or set {instead}."
         )
+
+
+def print_plan(student: str, data: TrainingData, steps: int, distillation: DistillationOptions) -> None:
+    """A line or two before the training starts: what is trained on, how long, and what a batch is made of.
+
+    student: landmarker or detector.
+    """
+    facts, mix = data.facts, data.mix
+    sources = [] if data.kept is None else [f"maps of {data.kept.layer}"]
+    sources += [f"{facts['told']} frames labelled by a detector"] if "told" in facts else []
+    print(
+        f"{student}: {facts['labels']} labelled, {facts['held_out']} held out, "
+        f"{' and '.join(sources) or 'labels alone (the twin)'}; "
+        f"{steps:,} steps of {mix.batch_size} images, {mix}; {steps * mix.batch_size:,} images",
+        flush=True,
+    )
+    if "trusted_share" in facts:
+        print(f"predicted points: {facts['trusted_share']:.1%} of them are trusted and used", flush=True)
+    elif student == "landmarker" and distillation.distill and distillation.prediction_weight > 0:
+        print("predicted points: none are kept with these maps", flush=True)

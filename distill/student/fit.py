@@ -17,7 +17,7 @@ from distill.student.module import DetectorModule, LandmarkerModule, StudentModu
 from distill.student.options import (
     LEARNING_RATE,
     MASKED_SHARE,
-    WEIGHT_DECAY,
+    DistillationOptions,
     MapLossOptions,
     OptimizationOptions,
 )
@@ -58,8 +58,8 @@ def build_module(
     kept: KeptMaps | None,
     steps: int,
     optimization: OptimizationOptions,
+    distillation: DistillationOptions,
     map_loss: MapLossOptions,
-    prediction_weight: float = 1.0,
 ) -> StudentModule:
     """The Lightning module of a student, with a matcher for kept maps or without. steps: of the training."""
     kind = kind_of(student)
@@ -68,10 +68,9 @@ def build_module(
         build_matcher(student, kept, map_loss),
         steps,
         lr=LEARNING_RATE[kind] if optimization.lr is None else optimization.lr,
-        weight_decay=WEIGHT_DECAY,
         warmup_steps=optimization.warmup_steps,
-        map_weight=map_loss.map_weight,
-        prediction_weight=prediction_weight,
+        map_weight=distillation.map_weight,
+        prediction_weight=distillation.prediction_weight,
         fade=map_loss.fade,
         ema_decay=optimization.ema_decay,
     )

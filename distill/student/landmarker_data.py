@@ -26,14 +26,13 @@ def landmarker_data(
     image_px: int,
     labels: LabelOptions,
     distillation: DistillationOptions,
-    map_weight: float,
     batch: BatchOptions,
     augmentation: AugmentationOptions,
     processes: int,
     num_workers: int,
     seed: int,
 ) -> TrainingData:
-    """Crops of image_px. train_npy: the ears whose maps were kept; map_weight: 0 leaves the maps out.
+    """Crops of image_px. train_npy: the ears whose maps were kept.
 
     Raises UserError for maps that do not belong to the crops, and as manifests and labels do. All manifests
     have the same crop settings (`distill.student.data.shared_crops`).
@@ -51,7 +50,7 @@ def landmarker_data(
     if distillation.distill:
         kept = open_maps(distillation.maps, unlabelled)
         numbered = numbered_crops(kept, unlabelled, image_px)
-        others = teacher_targets(kept, numbered, geometry, photometry, distillation, map_weight)
+        others = teacher_targets(kept, numbered, geometry, photometry, distillation)
         facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     if others is not None and others.trust is not None:
         facts["trusted_share"] = others.trusted_share
@@ -87,11 +86,10 @@ def teacher_targets(
     geometry: Geometry,
     photometry: Photometry,
     distillation: DistillationOptions,
-    map_weight: float,
 ) -> TeacherTargets | None:
     """The ears with the teacher's predictions and maps; None where neither is used."""
     with_points = distillation.prediction_weight > 0 and kept.predictions is not None
-    with_maps = map_weight > 0
+    with_maps = distillation.map_weight > 0
     if with_maps and geometry.config.flip > 0:
         require_mirrored_view(kept, "crops", "flip: 0 in --geometry")
     if not with_points and not with_maps:

@@ -1,6 +1,6 @@
 """A student's maps against its teacher's, by two matchers: of features, and of heatmaps.
 
-What they learn (adapter, generator) is thrown away after the training.
+Their own weights (adapter, generator) are thrown away after the training.
 """
 
 from collections.abc import Mapping
@@ -47,8 +47,8 @@ class MapMatcher(nn.Module):
         """The weighted loss, and each loss unweighted.
 
         student: (B, student_channels, h, w); teacher: (B, C, grid, grid) as kept, half precision; seen:
-        (B, 1, grid, grid), 0 for cells that the student did not see. Those are 0 on both sides, so that they
-        teach nothing, though the value of a cosine counts them as 1.
+        (B, 1, grid, grid), 0 for cells that the student did not see. Those are 0 on both sides and have no
+        gradient, though the value of a cosine counts them as 1.
         """
         adapted, wanted = self.adapter(student), normalise(teacher, self.mean, self.std)
         if seen is not None:

@@ -11,12 +11,12 @@ from configs.errors import UserError
 from configs.groups import Fixed, Gone, Removed, Renamed
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from distill.teacher_maps.options import AGREEMENT_LIMIT
+from teacher.training.options import WEIGHT_DECAY
 
 LEARNING_RATE = {  # the best of those tried, a batch of 32: docs/experiments/landmarker.md and detector.md
     "landmarker": 2e-2,
     "detector": 5e-3,
 }
-WEIGHT_DECAY = 0.05  # of matrices and kernels; AdamW's usual value for small networks trained at length
 GRADIENT_CLIP = 5.0  # largest norm; reached by single batches early in the warm-up alone
 MASKED_SHARE = 0.5  # of the locations hidden in the masked loss; MGD's value for detectors' maps
 
@@ -43,15 +43,17 @@ class DistillationOptions:
     """What the student gets from other models: kept maps, predicted points or boxes."""
 
     distill: bool = True
-    """Learn from the teacher; --no-distill for the twin, which has the labels alone."""
+    """Train on what other models give too; --no-distill for the twin, which has the labels alone."""
     maps: Path | None = None
     """Maps kept by distill.cache: of the crops (landmarker), or of the ears of the frames (detector)."""
     pseudo_labelled_npy: Path | None = None
-    """Frames with the boxes that another detector found in them (distill.label_frames): the detector learns
-    from those too, and needs no maps then.
+    """Frames with the boxes that another detector found in them (distill.label_frames): the detector is
+    trained on those too, and needs no maps then.
     """
     ignored_below: float = 0.5
     """Score below which such a box is ignored: it counts neither as an ear nor as background."""
+    map_weight: float = 1.0
+    """Weight of the map loss beside the label loss; 0 leaves the maps out."""
     prediction_weight: float = 1.0
     """Weight of predicted points (landmarker) or boxes (detector) beside labelled ones, whatever their share
     of a batch; 0 leaves them out. More than 1 pays where the labeller errs far less than the twin, or the
@@ -69,15 +71,13 @@ class DistillationOptions:
     def __post_init__(self) -> None:
         """Raise UserError for numbers that make no sense."""
         require_fractions(self, "ignored_below")
-        require_at_least(self, 0, "prediction_weight", "agreement_limit")
+        require_at_least(self, 0, "map_weight", "prediction_weight", "agreement_limit")
 
 
 @dataclass(frozen=True)
 class MapLossOptions:
     """How the student's map is matched with the teacher's."""
 
-    map_weight: float = 1.0
-    """Weight of the map loss beside the label loss; 0 leaves the maps out."""
     loss_weights: dict[str, float] = field(default_factory=lambda: {"cosine": 0.9, "smooth_l1": 0.1})
     """What the map loss is made of: cosine, smooth_l1, mse, pearson, relation_locations, relation_samples,
     masked. Kept heatmaps have a loss of their own, the Kullback-Leibler divergence.
@@ -97,7 +97,6 @@ class MapLossOptions:
         `distill.student.map_losses.check_loss_weights`.
         """
         require_fractions(self, "fade")
-        require_at_least(self, 0, "map_weight")
 
 
 @dataclass(frozen=True)
@@ -170,19 +169,3 @@ def require_at_least(options: Any, least: int, *names: str) -> None:
     for name in names:
         if getattr(options, name) < least:
             raise UserError(f"{name}={getattr(options, name)}: at least {least} is needed.")
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
-    """Machine and reproducibility"""
-
-    precision: str = "32"
-    """32, or bf16-mixed, which is faster where the processor multiplies bf16."""
-    devices: int = 1
-    """GPUs (or processes on the CPU) that share each batch, on each machine (docs/cluster.md)."""
-    num_workers: int = 2
-    """Processes that load images."""
-    seed: int = 0
-    """Seed of weights, choice of labels, order and augmentation."""
-    resume: str = ""
-    """Checkpoint to continue exactly, or auto: last.ckpt of the output folder if there."""

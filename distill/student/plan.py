@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from configs.errors import UserError
 
@@ -48,11 +46,7 @@ def batch_mix(
     Both counts are multiples of `processes`, at least one each for every process. Raises UserError for a
     batch that cannot be dealt out so.
     """
-    if batch_size % processes or batch_size < 2 * processes:
-        raise UserError(
-            f"batch_size={batch_size}: {processes} processes share a batch; a multiple of "
-            f"{processes} from {2 * processes} on is needed."
-        )
+    require_shareable(batch_size, processes)
     needed_for_maps = others_have_maps and not labelled_have_maps
     if not others_have_targets and not needed_for_maps:
         return BatchMix(batch_size, 0)
@@ -62,29 +56,16 @@ def batch_mix(
     return BatchMix(labelled, batch_size - labelled)
 
 
+def require_shareable(batch_size: int, processes: int) -> None:
+    """Raise UserError unless a batch can be dealt out to so many processes, two examples each or more."""
+    if batch_size % processes or batch_size < 2 * processes:
+        raise UserError(
+            f"batch_size={batch_size}: {processes} processes share a batch; a multiple of "
+            f"{processes} from {2 * processes} on is needed."
+        )
+
+
 def plan_steps(steps: int, rounds: int) -> tuple[int, int]:
     """Rounds, and steps a round, the same for a twin. rounds: wanted; a round has at least one step."""
     rounds = min(rounds, steps)
     return rounds, max(1, round(steps / rounds))
-
-
-def print_plan(
-    student: str, facts: Mapping[str, Any], layer: str | None, mix: BatchMix, steps: int, wants_points: bool
-) -> None:
-    """A line or two before the training starts.
-
-    facts: of `distill.student.data.TrainingData`; layer: of the kept maps, None without; wants_points:
-    whether predicted points were asked for.
-    """
-    sources = [] if layer is None else [f"maps of {layer}"]
-    sources += [f"{facts['told']} frames labelled by a detector"] if "told" in facts else []
-    print(
-        f"{student}: {facts['labels']} labelled, {facts['held_out']} held out, "
-        f"{' and '.join(sources) or 'labels alone (the twin)'}; "
-        f"{steps:,} steps of {mix.batch_size} images, {mix}; {steps * mix.batch_size:,} images",
-        flush=True,
-    )
-    if "trusted_share" in facts:
-        print(f"predicted points: {facts['trusted_share']:.1%} of them are trusted and used", flush=True)
-    elif wants_points:
-        print("predicted points: none are kept with these maps", flush=True)

@@ -13,7 +13,7 @@ from distill.teacher_maps.compute import MapComputer
 from distill.teacher_maps.store import MapWriter, bytes_needed
 
 DISK_RESERVE = 1.02  # of the bytes needed: predictions, records and file headers beside the maps
-SMALLEST_GRID = 4  # cells a side; coarser maps say nothing of places
+SMALLEST_GRID = 4  # cells a side; coarser maps tell no places apart
 
 
 def fitting_grid(crops: int, views: int, channels: int, grid: int, max_gb: float) -> int:

@@ -1,4 +1,4 @@
-"""A teacher that stays in eval mode, cannot learn, and cannot slip into a student's checkpoint."""
+"""A teacher that stays in eval mode, is never trained, and cannot slip into a student's checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from configs.errors import UserError, did_you_mean
 from distill.teacher_maps.resize import resize_map
 from students.models.checkpoint import load_student
-from teacher.checkpoint import load_model, read_checkpoint
+from teacher.checkpoint import read_checkpoint
 from teacher.models.heatmaps import spatial_softmax
+from teacher.models.registry import load_model
 
 ENCODER_LAYERS = ("backbone", "feat1", "feat2", "feat3")
 DECODER_PREFIX = "dec"
@@ -142,7 +143,7 @@ class FrozenTeacher(nn.Module):
 
 
 class LandmarkerReading(NamedTuple):
-    """Points in unit crop coordinates: the fields of `teacher.models.detector.Reading` that labelling
+    """Points in unit crop coordinates: the fields of `teacher.models.detector.DetectorOutput` that labelling
     needs.
     """
 

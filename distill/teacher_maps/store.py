@@ -4,8 +4,8 @@ index.json            what the maps are of, where they come from, checksums; wri
 statistics.npz        mean (C,) and std (C,) of every channel over the training crops
 shard_00000.npy       (crops, views, C, grid, grid) float16
 shard_00000.json      its checksum and sums, and the matrix of each view; a shard without one is not finished
-predictions_00000.npz what the EarDetector said of the same views (`distill.teacher_maps.pseudo_labels`), if
-it was admitted
+predictions_00000.npz points that the EarDetector predicts in the same views, if it was admitted
+                      (`distill.teacher_maps.acceptance`)
 """
 
 import hashlib

@@ -14,7 +14,7 @@ from data.crop_settings import CropSettings
 from students.inference.letterbox import boxes_in_frame, ear_crop, points_in_frame, unmirrored
 from students.inference.rescoring import extent_box
 from students.models.checkpoint import load_student, student_crops
-from teacher.checkpoint import load_model
+from teacher.models.registry import load_model
 
 BATCH_EARS = 32
 
@@ -139,7 +139,7 @@ def load_point_reader(path: str | Path, is_teacher: bool) -> PointReader:
     """
     if is_teacher:
         model = load_model(path, kind="EarDetector")
-        return PointReader(model, model.image_size, is_teacher, getattr(model, "crops", None))
+        return PointReader(model, model.image_size, is_teacher, model.crops)
     model = load_student(path, "landmarker")
     return PointReader(model, model.image_px, is_teacher, student_crops(path))
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import torch
 
 from data.boxes import area, intersection, iou
 from data.crops import MARGIN, crop, crop_matrix
@@ -46,8 +47,6 @@ class BackgroundCrops:
 
     def view(self, index: int, draw: int) -> dict[str, Any]:
         """Crop `index` in its `draw`-th appearance; the same arguments give the same bytes."""
-        import torch
-
         rng = np.random.default_rng([self.seed, index, draw])
         image = self.crops[index]
         if rng.random() < 0.5:

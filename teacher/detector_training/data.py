@@ -9,8 +9,11 @@ import torch
 from data.dataset import EarCrops
 from data.labels import LabelledEars
 from data.manifest import Manifest
+from data.transforms import Geometry, Photometry
 from teacher.detector_training.backgrounds import BackgroundCrops
+from teacher.detector_training.options import ViewOptions
 
+BACKGROUND_SHARE = 0.2  # of the crops in an epoch: enough to tell ears from backgrounds
 MAX_BACKGROUNDS = 2000  # cut once and kept in memory, 50 kB each at 128 px
 
 
@@ -50,39 +53,35 @@ class LabelledViews:
 
 
 def labelled_views(
-    config: Any, labelled: LabelledEars, image_px: int, scheme: Any
+    ears: LabelledEars, views: ViewOptions, image_px: int, least_views: int, seed: int
 ) -> tuple[LabelledViews, LabelledViews]:
     """Of the ears to train on, augmented, and of those held out, as they are.
 
-    config: of teacher.finetune. scheme: says which points change places under mirroring.
+    least_views: few ears are drawn several times an epoch until there are so many.
     """
-    from data.transforms import Geometry, Photometry
-
-    photometry = Photometry(config.photometry)
-    ears = EarCrops(
-        labelled.train,
+    photometry = Photometry(views.photometry)
+    train_ears = EarCrops(
+        ears.train,
         image_px,
-        geometry=Geometry(config.geometry, image_px),
+        geometry=Geometry(views.geometry, image_px),
         photometry=photometry,
-        seed=config.seed,
-        scheme=scheme,
+        seed=seed,
     )
-    passes = max(1, -(-config.min_steps_per_epoch * config.batch_size // len(ears)))
-    share = config.background_share if config.ear_weight > 0 else 0.0
-    views = round(passes * len(ears) * share / (1 - share))
-    backgrounds = _backgrounds(labelled.train, image_px, views, len(scheme), config.seed, photometry)
-    train = LabelledViews(ears, backgrounds, passes, views)
-    few = round(len(labelled.held_out) * share / (1 - share))
-    unseen = _backgrounds(labelled.held_out, image_px, few, len(scheme), config.seed, None)
-    val = LabelledViews(EarCrops(labelled.held_out, image_px), unseen, 1, len(unseen))
-    if share and not len(backgrounds):
+    passes = max(1, -(-least_views // len(train_ears)))
+    background_views = round(passes * len(train_ears) * BACKGROUND_SHARE / (1 - BACKGROUND_SHARE))
+    backgrounds = _backgrounds(ears.train, image_px, background_views, seed, photometry)
+    train = LabelledViews(train_ears, backgrounds, passes, background_views)
+    few = round(len(ears.held_out) * BACKGROUND_SHARE / (1 - BACKGROUND_SHARE))
+    unseen = _backgrounds(ears.held_out, image_px, few, seed, None)
+    val = LabelledViews(EarCrops(ears.held_out, image_px), unseen, 1, len(unseen))
+    if not len(backgrounds):
         print("no photograph has room for a window without an ear: ear-or-not is not trained", flush=True)
     return train, val
 
 
 def _backgrounds(
-    manifest: Manifest, image_px: int, views: int, num_landmarks: int, seed: int, photometry: Any
+    manifest: Manifest, image_px: int, views: int, seed: int, photometry: Any
 ) -> BackgroundCrops:
     room = 2 * (len(manifest) + len(manifest.empty_images))  # windows of one photograph soon look alike
     count = min(views, room, MAX_BACKGROUNDS)
-    return BackgroundCrops(manifest, num_landmarks, image_px, count, seed, photometry)
+    return BackgroundCrops(manifest, manifest.crops.num_landmarks, image_px, count, seed, photometry)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.manifest import HIDDEN, VISIBLE
-from teacher.models.detector import Reading
+from teacher.models.detector import DetectorOutput
 from teacher.models.heatmaps import gaussian_lines, heatmap_loss, spatial_softmax
 
 # Some 4 % of annotated points are hidden. A linear reading of the rendered ears' features found 36 % of those
@@ -25,7 +25,9 @@ class DetectorTargets:
     is_ear: Tensor  # (B,), 1 or 0
 
 
-def detector_losses(reading: Reading, targets: DetectorTargets, margin_cells: int) -> dict[str, Tensor]:
+def detector_losses(
+    reading: DetectorOutput, targets: DetectorTargets, margin_cells: int
+) -> dict[str, Tensor]:
     """The terms, each a scalar: `points`, `edges`, `visibility`, `ear`. Their weights are the caller's."""
     return {
         "points": heatmap_loss(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,21 +12,19 @@ from data.tensors import to_signed
 from teacher.checkpoint import hyper_parameters
 from teacher.detector_training.losses import DetectorTargets, detector_losses, edges_in_view
 from teacher.detector_training.report import held_out_errors, read_batch
-from teacher.detector_training.unlabelled import consistency_loss, ramp, taught_points
-from teacher.models.detector import EarDetector, Reading
+from teacher.detector_training.unlabelled import consistency_loss, points_to_find, ramp
+from teacher.models.detector import DetectorOutput, EarDetector
 from teacher.training.averaging import averaged_model
 from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 
 
 @dataclass(frozen=True)
 class Consistency:
-    """How ears without labels take part: `weight` of teacher.detector_training.unlabelled; `warmup`: part of
-    the training over which the averaged network's say grows; flip: the points under mirroring.
-    """
+    """How ears without labels take part (teacher.detector_training.unlabelled)."""
 
-    weight: float
-    warmup: float
-    flip: tuple[int, ...]
+    flip: tuple[int, ...]  # the points under mirroring
+    weight: float = 1.0  # of the loss
+    warmup: float = 0.3  # part of the training over which the part of the averaged network grows
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class EarDetectorModule(ScheduledModule):
         unlabelled = self.consistency is not None
         images = torch.cat((batch["image"], batch["moved"])) if unlabelled else batch["image"]
         every = self.model.read(to_signed(images))
-        reading = Reading(*(values[:size] for values in every))
+        reading = DetectorOutput(*(values[:size] for values in every))
         with torch.autocast(self.device.type, enabled=False):  # logarithms lose their digits in 16 bit
             terms = detector_losses(reading, targets_of(batch), self.model.margin_cells)
             loss = sum(getattr(self.weights, name) * term for name, term in terms.items())
@@ -115,11 +113,11 @@ class EarDetectorModule(ScheduledModule):
     def _consistency_loss(self, heatmaps: Tensor, batch: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
             own = self.averaged.module.read(to_signed(batch["plain"]))
-        say = ramp(self.progress, self.consistency.warmup)
+        growth = ramp(self.progress, self.consistency.warmup)
         with torch.autocast(self.device.type, enabled=False):
             return consistency_loss(
                 heatmaps,
-                *taught_points(own.points_unit.float(), own.confidence.float(), batch, say),
+                *points_to_find(own.points_unit.float(), own.confidence.float(), batch, growth),
                 batch["to_moved"].float(),
                 batch["plain"].shape[-1],
                 self.consistency.flip,
@@ -155,10 +153,3 @@ def detector_parameter_groups(model: EarDetector, lr: float, encoder_lr_scale: f
             if group["params"]:
                 groups.append({**group, "name": part, "lr": lr * scale, "lr_scale": scale})
     return groups
-
-
-def loss_weights(config: Any) -> DetectorLossWeights:
-    """From the fields `points_weight`, ... of a config."""
-    return DetectorLossWeights(
-        **{field.name: getattr(config, f"{field.name}_weight") for field in fields(DetectorLossWeights)}
-    )

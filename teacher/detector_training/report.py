@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from data.boxes import iou
+from data.draw import draw_boxes, draw_points
 from data.manifest import HIDDEN, VISIBLE
+from data.metrics import landmark_report, nme
 from data.tensors import to_signed
 from teacher.detector_training.losses import edges_in_view
 from teacher.models.detector import EarDetector
+from teacher.pictures import pairs_grid
 
 PICTURED_EARS = 24
 PICTURE_GROW = 2  # pixels of the picture to one of the crop
@@ -58,8 +61,6 @@ def held_out_errors(predictions: dict[str, np.ndarray]) -> dict[str, float]:
 
     `ear_accuracy` is the mean of the accuracies on ears and on backgrounds, absent where there are none.
     """
-    from data.metrics import nme
-
     ears = predictions["is_ear"] > 0.5
     errors = nme(
         predictions["points_px"][ears], predictions["true_points_px"][ears], predictions["visibility"][ears]
@@ -76,8 +77,6 @@ def held_out_errors(predictions: dict[str, np.ndarray]) -> dict[str, float]:
 
 def detector_report(predictions: dict[str, np.ndarray], names: Sequence[str] | None = None) -> dict[str, Any]:
     """JSON-able: data.metrics.landmark_report on the ears, box, ear-or-not, and what confidence is worth."""
-    from data.metrics import landmark_report
-
     ears = predictions["is_ear"] > 0.5
     points, truth = predictions["points_px"][ears], predictions["true_points_px"][ears]
     visibility = predictions["visibility"][ears]
@@ -100,9 +99,6 @@ def predictions_picture(model: EarDetector, ears: Any, scheme: Any) -> np.ndarra
 
     ears: data.dataset.EarCrops. scheme: the curves to draw. Points read as hidden are hollow.
     """
-    from data.draw import draw_boxes, draw_points
-    from teacher.pictures import pairs_grid
-
     rows = np.unique(np.linspace(0, len(ears) - 1, PICTURED_EARS).round().astype(int))
     items = [{**ears[int(row)], "is_ear": 1.0} for row in rows]
     found = predict_all(model, [torch.utils.data.default_collate(items)])

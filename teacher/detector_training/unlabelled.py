@@ -3,13 +3,14 @@
 The averaged network reads an ear as it is; the network in training has to find the same points in a view that
 is turned, shifted and lit otherwise, where the known warp puts them (Tarvainen & Valpola, Mean teachers,
 NeurIPS 2017; a weak and a strong view: Sohn et al., FixMatch, NeurIPS 2020). Deviation: no threshold, a point
-counts by its confidence. Where another model has said where the points are (pseudo-labels), these teach at
-first, and in the end both half and half.
+counts by its confidence. Where another model has predicted the points (pseudo-labels), those are the targets
+at first, and in the end both count half.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from data.loading.pairs import PairedCrops
 from data.manifest import VISIBLE, read_manifest, require_landmarks
 from data.transforms import Geometry, Photometry
 from teacher.detector_training.data import LabelledViews
+from teacher.detector_training.options import ViewOptions
 from teacher.models.heatmaps import heatmap_loss
 
 
@@ -29,8 +31,8 @@ class WithUnlabelled:
     """Labelled views, and beside each a pair of views of an ear without labels.
 
     Items: those of LabelledViews, and plain (3, S, S) uint8, moved (3, S, S) uint8 and to_moved (2, 3), px
-    of the plain view -> px of the moved one; with pseudo_labelled also told_px (K, 2), px of the plain view,
-    and told (K,) uint8, 0 for points that nothing is said of.
+    of the plain view -> px of the moved one; with pseudo_labelled also pseudo_px (K, 2), px of the plain
+    view, and pseudo_visibility (K,) uint8, 0 for points without a pseudo-label.
     """
 
     def __init__(self, labelled: LabelledViews, pairs: PairedCrops, pseudo_labelled: bool = False) -> None:
@@ -45,47 +47,50 @@ class WithUnlabelled:
         epoch, index = key
         turn, row = divmod(epoch * len(self) + index, len(self.pairs))
         pair = self.pairs[(turn, row)]
-        taught = {"plain": pair["image"], "moved": pair["second"], "to_moved": pair["to_second"]}
+        unlabelled = {"plain": pair["image"], "moved": pair["second"], "to_moved": pair["to_second"]}
         if self.pseudo_labelled:
-            taught |= {"told_px": pair["points_px"], "told": pair["visibility"]}
-        return self.labelled[key] | taught
+            unlabelled |= {"pseudo_px": pair["points_px"], "pseudo_visibility": pair["visibility"]}
+        return self.labelled[key] | unlabelled
 
 
-def with_unlabelled(config: Any, labelled: LabelledViews, image_px: int, points: int) -> WithUnlabelled:
-    """`labelled` and, beside them, the ears of `config.unlabelled_npy` or `config.pseudo_labelled_npy` as
-    they are and augmented.
+def with_unlabelled(
+    labelled: LabelledViews, npy: Path, pseudo_labelled: bool, views: ViewOptions, image_px: int, seed: int
+) -> WithUnlabelled:
+    """`labelled` and, beside them, the ears of the manifest `npy` as they are and augmented.
 
-    config: of teacher.finetune. points: how many pseudo-labels an ear must have. Raises UserError for a
-    manifest without ears, or with another number of points.
+    pseudo_labelled: with the points that the manifest has. Raises UserError for a manifest without ears, of
+    ears that are cut otherwise or, with pseudo_labelled, without points.
     """
-    path = config.pseudo_labelled_npy or config.unlabelled_npy
-    manifest = read_manifest(path)
+    manifest = read_manifest(npy)
     if not len(manifest):
-        raise UserError(f"{path}: holds no ear.")
-    if config.pseudo_labelled_npy is not None:
-        require_landmarks(manifest, points, path)
+        raise UserError(f"{npy}: holds no ear.")
+    crops = labelled.ears.manifest.crops
+    if pseudo_labelled:
+        require_landmarks(manifest, crops.num_landmarks, npy)
+    manifest.crops.require_same(crops, f"{npy}", "the manifest of labelled ears")
     unmoved = GeometryConfig(flip=0, rotate_deg=0, shift=0, scale=0, box_jitter=0)
-    plain = EarCrops(manifest, image_px, geometry=Geometry(unmoved, image_px), seed=config.seed)
-    pairs = PairedCrops(plain, Geometry(config.geometry, image_px), Photometry(config.photometry))
-    return WithUnlabelled(labelled, pairs, config.pseudo_labelled_npy is not None)
+    plain = EarCrops(manifest, image_px, geometry=Geometry(unmoved, image_px), seed=seed)
+    pairs = PairedCrops(plain, Geometry(views.geometry, image_px), Photometry(views.photometry))
+    return WithUnlabelled(labelled, pairs, pseudo_labelled)
 
 
-def taught_points(
-    points_unit: Tensor, confidence: Tensor, batch: dict[str, Tensor], say: float
+def points_to_find(
+    points_unit: Tensor, confidence: Tensor, batch: dict[str, Tensor], growth: float
 ) -> tuple[Tensor, Tensor]:
-    """What a batch's ears without labels are taught: points (B, K, 2), unit coordinates, weights (B, K).
+    """Where the points of a batch's ears without labels are taken to be: points (B, K, 2), unit coordinates,
+    and weights (B, K).
 
-    points_unit, confidence: the averaged network's reading of the plain views. say: 0 to 1, how far its part
-    has grown: alone it weighs so much, beside pseudo-labels (`told_px`) half of that.
+    points_unit, confidence: what the averaged network predicts for the plain views. growth: 0 to 1, how far
+    its part has grown: alone it weighs so much, beside pseudo-labels (`pseudo_px`) half of that.
     """
-    if "told_px" not in batch:
-        return points_unit, say * confidence
-    told_unit = (batch["told_px"] + 0.5) / batch["plain"].shape[-1]
-    told = (batch["told"] > 0) * (1 - say / 2)
-    own = confidence * say / 2
-    weight = told + own
+    if "pseudo_px" not in batch:
+        return points_unit, growth * confidence
+    pseudo_unit = (batch["pseudo_px"] + 0.5) / batch["plain"].shape[-1]
+    pseudo = (batch["pseudo_visibility"] > 0) * (1 - growth / 2)
+    own = confidence * growth / 2
+    weight = pseudo + own
     part = (own / weight.clamp_min(1e-6)).unsqueeze(-1)
-    return part * points_unit + (1 - part) * told_unit, weight
+    return part * points_unit + (1 - part) * pseudo_unit, weight
 
 
 def consistency_loss(
@@ -101,7 +106,7 @@ def consistency_loss(
     ones.
 
     heatmaps: (B, K, h, w) logits of the moved views; points_unit: (B, K, 2), where they lie in the plain
-    views, and weight: (B, K), 0..1 (`taught_points`); to_moved: (B, 2, 3), px to px; flip: the points under
+    views, and weight: (B, K), 0..1 (`points_to_find`); to_moved: (B, 2, 3), px to px; flip: the points under
     mirroring. A scalar: points of little weight make it small.
     """
     points_px = points_unit * image_px - 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
 from torch import Tensor, nn
 
 from configs.errors import UserError, did_you_mean
@@ -31,8 +32,6 @@ class MetricHead(nn.Module):
         margin: float = 0.5,
         scale: float = 64.0,
     ) -> None:
-        from pytorch_metric_learning.losses import ArcFaceLoss, CosFaceLoss
-
         super().__init__()
         if loss not in METRIC_LOSSES or loss == "none":
             hint = did_you_mean(loss, METRIC_LOSSES)

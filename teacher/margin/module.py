@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import Callback, Trainer
+from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
 from configs.errors import UserError
@@ -199,6 +200,4 @@ def same_ear_found(first: Tensor, second: Tensor) -> float:
 
 def agreement(before: np.ndarray, after: np.ndarray) -> float:
     """Adjusted Rand index of two divisions of the same ears: 1 the same, 0 as by chance."""
-    from sklearn.metrics import adjusted_rand_score
-
     return float(adjusted_rand_score(before, after))

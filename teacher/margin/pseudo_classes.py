@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.cluster import KMeans
 
 SMALLEST_CLASS = 2  # ears a class on average, at least
 
@@ -12,8 +13,6 @@ def clustered_classes(embeddings: np.ndarray, classes: int, seed: int = 0) -> np
 
     With few ears there are fewer classes than asked for, so that each has two members on average.
     """
-    from sklearn.cluster import KMeans
-
     count = number_of_classes(len(embeddings), classes)
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     units = (embeddings / lengths.clip(1e-12)).astype(np.float64)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from data.crop_settings import CropSettings
+from teacher.checkpoint import load_as
 from teacher.models.fusion import PyramidFusion
 
 
 class Autoencoder(nn.Module):
     """An encoder with `extract_features`, `latent`, `heads`, `map_channels` and `cells`, and a `Decoder`.
 
-    A subclass makes `encoder`, `decoder`, `fusion` (or None) and `hparams`, plain values that rebuild it.
+    A subclass makes `encoder`, `decoder`, `fusion` (or None) and `hparams`, plain values that rebuild it
+    with `pretrained=False`.
     """
 
     encoder: nn.Module
     decoder: nn.Module
     fusion: PyramidFusion | None
     hparams: dict[str, Any]
+    crops = CropSettings()  # of the ears it was trained on
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> Self:
@@ -29,9 +34,7 @@ class Autoencoder(nn.Module):
 
         Raises UserError for a file that is missing, truncated or holds no such model.
         """
-        from teacher.checkpoint import load_model
-
-        return load_model(checkpoint_path, kind=cls.__name__)
+        return load_as({cls.__name__: partial(cls, pretrained=False)}, checkpoint_path)
 
     @property
     def map_channels(self) -> dict[str, int]:

@@ -11,6 +11,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+try:
+    import resource
+except ImportError:  # of Unix
+    resource = None
 
 STEPS = 3  # that are timed, after one that is not
 
@@ -33,8 +39,6 @@ def parameter_counts(model: nn.Module) -> dict[str, int]:
 
 def multiply_adds(run: Callable[[], Any]) -> int:
     """Of the convolutions, matrix products and attention in `run`, which gets no gradients."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops() // 2
@@ -63,8 +67,6 @@ def peak_mb(device: torch.device) -> float:
     """The most memory held so far, MB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / 1e6
-    import resource
-
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

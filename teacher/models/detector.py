@@ -8,15 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from configs.errors import UserError
-from teacher.checkpoint import build_model, load_model, load_teacher
+from data.crop_settings import CropSettings
+from teacher.checkpoint import load_as
 from teacher.models.autoencoder import Autoencoder
 from teacher.models.fusion import ResidualStep
 from teacher.models.heatmaps import soft_argmax, spatial_softmax
+from teacher.models.teachers import build_teacher, load_teacher
 
 BOX_EDGES = 4  # left, top, right, bottom: one map each
 
 
-class Reading(NamedTuple):
+class DetectorOutput(NamedTuple):
     """All that is read from a batch of crops, in unit crop coordinates (see teacher/models/heatmaps.py)."""
 
     points_unit: Tensor  # (B, K, 2)
@@ -32,13 +34,15 @@ class EarDetector(nn.Module):
     """Box, ear-or-not and landmarks of an ear crop, from the maps of a SAM-VAE.
 
     vae: hparams of the teacher whose encoder (and decoder, with decoder_maps) this is; kind: which one, of
-    `teacher.checkpoint.TEACHERS`.
+    `teacher.models.teachers`.
     width: channels of the fused map; heatmap_cells: its side; margin_cells: cells added outside the crop so
     that points at its edge can be reached; stem_channels: width of the convolutions on the pixels, 0 for
     none. decoder_maps: also read the decoder's maps at the mean latent. freeze_encoder: train the head
     only. `hparams` rebuilds it: EarDetector(**hparams). It starts from random weights; see
     `from_vae_checkpoint`.
     """
+
+    crops = CropSettings()  # of the ears it was trained on
 
     def __init__(
         self,
@@ -68,7 +72,7 @@ class EarDetector(nn.Module):
         }
         self.margin_cells = margin_cells
         self.freeze_encoder = freeze_encoder
-        network = build_model(kind, vae)
+        network = build_teacher(kind, vae)
         self.image_size = network.hparams["image_size"]
         self.encoder = network.encoder
         self.decoder = network.decoder if decoder_maps else None
@@ -77,7 +81,7 @@ class EarDetector(nn.Module):
         # A fused map that came with the VAE is taken over when it is of the same maps and sizes.
         self._fusion_is_pretrained = not decoder_maps and network.hparams.get("fusion") == sizes
         self.heatmaps = HeatmapHead(width, num_landmarks + BOX_EDGES, margin_cells)
-        self.point_visibility = PointReader(width, num_landmarks)
+        self.point_visibility = VisibilityHead(width, num_landmarks)
         self.ear = nn.Sequential(
             nn.Linear(2 * width + self.encoder.map_channels["feat3"], width), nn.SiLU(), nn.Linear(width, 1)
         )
@@ -108,6 +112,7 @@ class EarDetector(nn.Module):
     def from_vae(cls, vae: Autoencoder, **options: Any) -> "EarDetector":
         """A detector with a copy of these weights. options: arguments of EarDetector other than `vae`."""
         detector = cls(vae=vae.hparams, kind=type(vae).__name__, **options)
+        detector.crops = vae.crops
         detector.encoder.load_state_dict(vae.encoder.state_dict())
         if detector.decoder is not None:
             detector.decoder.load_state_dict(vae.decoder.state_dict())
@@ -122,7 +127,9 @@ class EarDetector(nn.Module):
         The checkpoint is loaded though only its sizes are wanted: so the heads of both draw the same weights.
         """
         teacher = load_teacher(checkpoint_path)
-        return cls(vae=teacher.hparams, kind=type(teacher).__name__, **options)
+        detector = cls(vae=teacher.hparams, kind=type(teacher).__name__, **options)
+        detector.crops = teacher.crops
+        return detector
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "EarDetector":
@@ -130,7 +137,7 @@ class EarDetector(nn.Module):
 
         Raises UserError for a file that is missing, truncated or holds no EarDetector.
         """
-        return load_model(checkpoint_path, kind="EarDetector")
+        return load_as({"EarDetector": cls}, checkpoint_path)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images: (B, 3, image_size, image_size) in [-1, 1], RGB crops.
@@ -147,11 +154,11 @@ class EarDetector(nn.Module):
         )
         return boxes, torch.cat((reading.points_unit, reading.visibility_logits[..., None]), dim=-1)
 
-    def read(self, images: Tensor) -> Reading:
+    def read(self, images: Tensor) -> DetectorOutput:
         """As `forward`, with the heatmaps and their confidence: for the loss and for pseudo-labels."""
         return self.read_maps(self.feature_maps(images))
 
-    def read_maps(self, maps: dict[str, Tensor]) -> Reading:
+    def read_maps(self, maps: dict[str, Tensor]) -> DetectorOutput:
         """The same from what `feature_maps` returned."""
         fused = maps["fused"]
         padded, heatmaps = self.heatmaps(fused)
@@ -161,7 +168,7 @@ class EarDetector(nn.Module):
         # Maps left and right tell an x, maps top and bottom a y.
         edges_unit = torch.stack([edge_points[:, edge, edge % 2] for edge in range(BOX_EDGES)], dim=1)
         pooled = [fused.mean(dim=(2, 3)), fused.amax(dim=(2, 3)), maps["feat3"].mean(dim=(2, 3))]
-        return Reading(
+        return DetectorOutput(
             points_unit=points_unit,
             confidence=confidence,
             visibility_logits=self.point_visibility(padded, point_heatmaps),
@@ -227,7 +234,7 @@ class HeatmapHead(nn.Module):
         return padded, self.to_maps(padded)
 
 
-class PointReader(nn.Module):
+class VisibilityHead(nn.Module):
     """One logit a point, linear in the features under its heatmap."""
 
     def __init__(self, width: int, points: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.errors import UserError, did_you_mean
-from teacher.models.backbones import build_backbone, default_frozen, find_backbone_weights
+from teacher.models.backbones.build import build_backbone, default_frozen, find_backbone_weights
 from teacher.models.backbones.published import ENSEMBLES, PUBLISHED
 from teacher.models.encoder import Encoder
 from teacher.models.fusion import resize

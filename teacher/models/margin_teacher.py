@@ -13,6 +13,7 @@ from teacher.models.autoencoder import Autoencoder
 from teacher.models.backbones.published import PUBLISHED
 from teacher.models.backbones.timm_net import TimmBackbone, build_timm
 from teacher.models.decoder import Decoder
+from teacher.models.published_weights import find_weights
 
 BACKBONE = "convnext_tiny"
 STRIDES = {"backbone": 4, "feat1": 8, "feat2": 16, "feat3": 32}  # the stages that the pyramid is made of
@@ -105,6 +106,4 @@ class PlainDecoder(Decoder):
 
 
 def _find_weights(pretrained_path: str | None) -> str:
-    from teacher.models.published_weights import find_weights
-
     return str(find_weights(pretrained_path, PUBLISHED[BACKBONE], flag="--pretrained-path"))

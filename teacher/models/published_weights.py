@@ -13,11 +13,17 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from configs.errors import UserError
 from teacher.checkpoint import misfits, read_torch
 from teacher.models.backbones.published import PUBLISHED, Published
+from teacher.models.backbones.sam_layouts import sizes_of, to_vision_encoder
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 VGG16_FILE = "vgg16-397923af.pth"  # torchvision's VGG16_Weights.IMAGENET1K_V1
@@ -44,8 +50,6 @@ class SamWeights:
 
 def load_sam_weights(weights: str | None = None, published: Published = PUBLISHED["sam"]) -> SamWeights:
     """SAM's image encoder from what `find_weights` finds."""
-    from teacher.models.backbones.sam_layouts import sizes_of, to_vision_encoder
-
     path = find_weights(weights, published)
     state = to_vision_encoder(read_tensors(path), f"{path}")
     return SamWeights(f"{path}", sizes_of(state, f"{path}"), state)
@@ -82,8 +86,6 @@ def find_vgg16_weights(weights: str | None = None) -> Path:
 
     Raises UserError, at once, naming the file to get and where to put it.
     """
-    import torch
-
     if weights:
         path = Path(weights).expanduser()
         if not path.is_file():
@@ -111,9 +113,6 @@ def read_tensors(path: Path) -> dict:
     """What a weights file holds, no code run. Raises UserError for a file that is none."""
     if path.suffix != ".safetensors":
         return read_torch(path)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -133,8 +132,6 @@ def _file_of_folder(folder: Path, published: Published) -> Path:
 
 
 def _from_cache(repository: str) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
     for name in HUB_FILES:
         found = try_to_load_from_cache(repository, name)
         if isinstance(found, str):
@@ -143,9 +140,6 @@ def _from_cache(repository: str) -> Path | None:
 
 
 def _from_hub(repository: str, published: Published, flag: str) -> Path:
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
-
     offline = constants.HF_HUB_OFFLINE
     if offline or not _reachable(constants.ENDPOINT):
         reason = "HF_HUB_OFFLINE is set" if offline else f"{constants.ENDPOINT} cannot be reached"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import UserError, did_you_mean
+from configs.files import write_json
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, LightningModule, Trainer
@@ -143,8 +144,6 @@ def find_resume(resume: str, output_dir: Path) -> Path | None:
 
 def write_best_metrics(output_dir: Path, trainer: Trainer, monitor: str) -> None:
     """`metrics.json`: the measures of the epoch with the highest `monitor`, that of `best.ckpt`."""
-    from configs.files import write_json
-
     if not trainer.is_global_zero:
         return
     measures, epoch, epochs = best_measures(trainer, monitor, "max")

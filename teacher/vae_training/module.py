@@ -19,7 +19,7 @@ from teacher.pictures import pairs_grid, to_pixels
 from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 from teacher.training.options import LOGGED_EVERY
 from teacher.vae_training.correspondence import Correspondence
-from teacher.vae_training.frozen_prefix import joined_tokens
+from teacher.vae_training.frozen_features import joined_tokens
 from teacher.vae_training.losses import LossWeights, loss_terms, total_loss
 from teacher.vae_training.quality import reconstruction_quality
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import vgg16
 
 from configs.errors import UserError
 from teacher.checkpoint import misfits
+from teacher.models.published_weights import load_vgg16_weights
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)  # ImageNet, of [0, 1]
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -57,10 +59,6 @@ def load_vgg16(weights: str | None = None) -> PerceptualDistance:
 
     Raises UserError for weights that cannot be found (at once) or do not fit.
     """
-    from torchvision.models import vgg16
-
-    from teacher.models.published_weights import load_vgg16_weights
-
     state = load_vgg16_weights(weights)
     with torch.device("meta"):
         network = vgg16(weights=None).features

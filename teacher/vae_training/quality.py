@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from teacher.vae_training.losses import IMAGE_RANGE
+from teacher.vae_training.losses import IMAGE_RANGE, contrastive_loss
 
 
 def reconstruction_quality(reconstruction: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -15,8 +16,6 @@ def reconstruction_quality(reconstruction: Tensor, target: Tensor) -> dict[str, 
     `l1` as a fraction of the range of values, `edge`: mean absolute error of the image gradients, of the
     same range.
     """
-    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
-
     reconstruction, target = reconstruction.float(), target.float()
     error = (reconstruction - target) / IMAGE_RANGE
     return {
@@ -35,7 +34,5 @@ def latent_cosine(mu: Tensor) -> float:
     """Mean absolute cosine between the latents of different images, mu (N, latent_dim): low when ears are
     told apart.
     """
-    from teacher.vae_training.losses import contrastive_loss
-
     with torch.no_grad():
         return float(contrastive_loss(mu))

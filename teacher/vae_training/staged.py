@@ -1,24 +1,24 @@
-"""A teacher trained in two stages: first on a cheap backbone, then on SAM, with all layers that fit"""
+"""A teacher trained in two stages: first on a cheap backbone, then on SAM, with all layers that fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from configs.build import build
 from configs.errors import UserError
 
-if TYPE_CHECKING:
-    from teacher.train import Config
-
 FIRST_FOLDER = "first"  # in the output folder; the second stage's files lie where those of any teacher do
 
 
-@dataclass
+@dataclass(frozen=True)
 class Stages:
-    """The backbone options of `--backbone staged`."""
+    """The backbone options of `--backbone staged`.
+
+    Raises UserError for a share that leaves a stage without training.
+    """
 
     first: str = "mobilenetv3"
     then: str = "sam"
@@ -27,57 +27,66 @@ class Stages:
     then_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise UserError for a share that leaves a stage without training."""
+        """Check the share."""
         if not 0 < self.first_share < 1:
             raise UserError(f"first_share={self.first_share}: a share above 0 and below 1 is needed")
 
 
-def stage_configs(config: Config) -> tuple[Config, Config]:
-    """What teacher.train is told in either stage. weights and freeze_layers are the second's.
+def read_stages(backbone_options: dict[str, Any]) -> Stages:
+    """The backbone options of a staged teacher. Raises UserError for those that make no sense."""
+    return build(Stages, backbone_options, "--backbone-options of the backbone 'staged'")
 
-    Raises UserError for options that make no sense and for fewer than two epochs.
+
+def stage_changes(
+    backbone_options: dict[str, Any], epochs: int, max_minutes: float, output_dir: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is different in either stage: options of teacher.train by name. weights and freeze_layers are the
+    second's.
+
+    epochs, max_minutes: of both together. Raises UserError for options that make no sense and for fewer than
+    two epochs.
     """
-    stages = build(Stages, config.backbone_options, "--backbone-options of the backbone 'staged'")
-    if config.epochs < 2:
-        raise UserError(f"epochs={config.epochs}: a staged training needs at least 2, one a stage")
-    epochs = min(max(round(config.epochs * stages.first_share), 1), config.epochs - 1)
-    minutes = config.max_minutes * stages.first_share
-    folder = Path(config.output_dir) / FIRST_FOLDER
-    first = replace(
-        config,
-        backbone=stages.first,
-        backbone_options=stages.first_options,
-        weights="",
-        freeze_layers=None,
-        epochs=epochs,
-        max_minutes=minutes,
-        output_dir=folder,
-    )
-    then = replace(
-        config,
-        backbone=stages.then,
-        backbone_options=stages.then_options,
-        epochs=config.epochs - epochs,
-        max_minutes=config.max_minutes - minutes,
-        init_checkpoint="",
-        carry_over=str(folder / "best.ckpt"),
-    )
+    stages = read_stages(backbone_options)
+    if epochs < 2:
+        raise UserError(f"epochs={epochs}: a staged training needs at least 2, one a stage")
+    first_epochs = min(max(round(epochs * stages.first_share), 1), epochs - 1)
+    minutes = max_minutes * stages.first_share
+    folder = Path(output_dir) / FIRST_FOLDER
+    first = {
+        "backbone": stages.first,
+        "backbone_options": stages.first_options,
+        "weights": "",
+        "freeze_layers": None,
+        "epochs": first_epochs,
+        "max_minutes": minutes,
+        "output_dir": folder,
+    }
+    then = {
+        "backbone": stages.then,
+        "backbone_options": stages.then_options,
+        "epochs": epochs - first_epochs,
+        "max_minutes": max_minutes - minutes,
+        "init_checkpoint": str(folder / "best.ckpt"),
+    }
     return first, then
 
 
-def train_staged(config: Config, train: Callable[[Config], Path]) -> Path:
-    """Train both stages with `train`, the main of teacher.train; a resumed training goes on where it was.
+def train_in_stages(
+    first: dict[str, Any],
+    then: dict[str, Any],
+    output_dir: Path,
+    resume: str,
+    train: Callable[[dict[str, Any]], Path],
+) -> Path:
+    """Train both stages with `train`, which takes the changes of one; a resumed training goes on where it
+    was. Returns the folder of the second.
 
-    Raises UserError as `stage_configs` and `train` do.
+    output_dir, resume: of the whole training.
     """
-    first, then = stage_configs(config)
-    folder = Path(first.output_dir)
-    resumes_second = config.resume and (
-        config.resume != "auto" or (Path(then.output_dir) / "last.ckpt").is_file()
-    )
-    first_is_done = config.resume == "auto" and (folder / "metrics.json").is_file()
+    resumes_second = resume and (resume != "auto" or (Path(output_dir) / "last.ckpt").is_file())
+    first_is_done = resume == "auto" and (Path(first["output_dir"]) / "metrics.json").is_file()
     if not resumes_second and not first_is_done:
-        print(f"first stage: {first.backbone}, {first.epochs} epochs", flush=True)
+        print(f"first stage: {first['backbone']}, {first['epochs']} epochs", flush=True)
         train(first)
-    print(f"second stage: {then.backbone}, {then.epochs} epochs", flush=True)
+    print(f"second stage: {then['backbone']}, {then['epochs']} epochs", flush=True)
     return train(then)

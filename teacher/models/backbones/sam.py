@@ -11,11 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers import SamVisionConfig
+from transformers.models.sam.modeling_sam import SamVisionEncoder
 
 from configs.errors import UserError, did_you_mean
 from teacher.models.backbones.freezing import FreezableBackbone
 from teacher.models.backbones.published import SAM_BASE, Published
 from teacher.models.backbones.sam_blocks import run_block
+from teacher.models.published_weights import load_sam_weights
 
 # SAM was trained with the ImageNet statistics on 0..255 (segment_anything/modeling/sam.py); here of [0, 1].
 IMAGE_MEAN = (123.675 / 255, 116.28 / 255, 103.53 / 255)
@@ -46,9 +49,6 @@ class SamBackbone(FreezableBackbone):
         mlp_ratio: float,
         input_size: int,
     ):
-        from transformers import SamVisionConfig
-        from transformers.models.sam.modeling_sam import SamVisionEncoder
-
         super().__init__()
         self.options = {
             "hidden_size": hidden_size,
@@ -118,23 +118,22 @@ class SamBackbone(FreezableBackbone):
         return self.vision_encoder.layers
 
 
-def with_input_size(options: dict, input_px: int | None) -> dict:
-    """Backbone options with the side that crops are enlarged to: `input_px`, else the options' own, else
-    NATIVE_INPUT_PX. Raises UserError for a side that SAM's patches and tables are not made for.
+def with_input_size(options: dict) -> dict:
+    """Backbone options with the side that crops are enlarged to, `input_size`: NATIVE_INPUT_PX unless given.
+
+    Raises UserError for a side that the published patches and position tables are not made for; a SAM of
+    other sizes may have any that its patches divide.
     """
+    input_px = options.get("input_size")
     if input_px is None:
-        return {"input_size": NATIVE_INPUT_PX, **options}
+        return {**options, "input_size": NATIVE_INPUT_PX}
     smallest, largest = INPUT_PX_RANGE
     patch = options.get("patch_size", SAM_BASE["patch_size"])
-    if not smallest <= input_px <= largest or input_px % patch:
+    of_other_sizes = options.keys() - {"input_size"}
+    if input_px % patch or not (of_other_sizes or smallest <= input_px <= largest):
         raise UserError(
-            f"sam_input_size={input_px}: a multiple of the patches' {patch} px from {smallest} to {largest} "
-            "is needed."
-        )
-    if options.get("input_size", input_px) != input_px:
-        raise UserError(
-            f"sam_input_size={input_px}, but the backbone's options have input_size={options['input_size']}: "
-            "give one of them."
+            f"backbone option input_size={input_px}: a multiple of the patches' {patch} px from {smallest} "
+            f"to {largest} is needed."
         )
     return {**options, "input_size": input_px}
 
@@ -151,8 +150,6 @@ def build_sam(published: Published, path: str | None, options: dict) -> SamBackb
             )
     if path is None:
         return SamBackbone(**_from_scratch_options(published.options, options))
-    from teacher.models.published_weights import load_sam_weights
-
     found = load_sam_weights(path, published)
     for key, value in options.items():
         if key != "input_size" and found.options[key] != value:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import torch
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from configs.errors import UserError
@@ -88,8 +89,6 @@ def fitted(state: dict[str, Tensor], net: nn.Module, origin: str | Path) -> dict
     if any(key.startswith("features.") for key in state):
         state = _in_order(state, list(expected))
     if "pos_embed" in state and "pos_embed" in expected and state["pos_embed"].shape != expected["pos_embed"]:
-        from timm.layers import resample_abs_pos_embed
-
         grid = list(net.patch_embed.grid_size)
         table = resample_abs_pos_embed(state["pos_embed"], grid, num_prefix_tokens=net.num_prefix_tokens)
         state = {**state, "pos_embed": table}

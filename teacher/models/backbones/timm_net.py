@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from configs.errors import UserError, did_you_mean
 from teacher.models.backbones.freezing import FreezableBackbone
 from teacher.models.backbones.published import Published
+from teacher.models.backbones.timm_layouts import fitted, read_layout
 
 
 class TimmBackbone(FreezableBackbone):
@@ -98,8 +100,6 @@ def build_timm(published: Published, path: str | None, options: dict[str, Any]) 
     options = {**published.options, **options}
     if path is None:
         return TimmBackbone(mean=published.mean, std=published.std, **options)
-    from teacher.models.backbones.timm_layouts import fitted, read_layout
-
     state, needed = read_layout(path)
     options["sizes"] = {**needed, **options["sizes"]}
     backbone = TimmBackbone(mean=published.mean, std=published.std, **options)
@@ -108,8 +108,6 @@ def build_timm(published: Published, path: str | None, options: dict[str, Any]) 
 
 
 def _create(network: str, arguments: dict[str, Any]) -> nn.Module:
-    import timm
-
     if not timm.is_model(network):
         raise UserError(
             f"backbone option network={network!r} is no network of timm "

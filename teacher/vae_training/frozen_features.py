@@ -1,4 +1,4 @@
-"""What a backbone's frozen blocks say of each ear, computed once and kept: training steps begin behind them.
+"""Cached features of a backbone's frozen blocks, so that training steps begin behind them.
 
 prefix.npy    (ears, views, inputs, h, w, C) float16, memory-mapped; inputs: 1, or 2 where steps see pairs
 prefix.json   what it was computed from, and how many ears are finished; written last, so that it never lies
@@ -38,7 +38,7 @@ DISK_RESERVE = 1.02
 KEPT_AT_ONCE = 32  # views through the frozen blocks
 
 
-class PrefixedViews:
+class FrozenFeatures:
     """The items of `ears`, each with `tokens` (inputs, h, w, C) float16: see the top of the file."""
 
     def __init__(self, ears: RepeatedCrops, folder: Path) -> None:
@@ -61,17 +61,20 @@ class PrefixedViews:
         return {**self.__dict__, "_tokens": None}
 
 
-def with_prefix(config: Any, backbone: nn.Module, ears: RepeatedCrops) -> PrefixedViews:
-    """`ears` with the prefix kept in `config.prefix_dir`; config: of teacher.train."""
-    names = ["image_size", "seed", "geometry", "photometry", "second_geometry", "second_photometry"]
-    drawn = {name: plain(getattr(config, name)) for name in names}
-    drawn["ears_sha256"] = fingerprint(ears.manifest)
-    return keep_prefix(
-        config.prefix_dir, backbone, ears, drawn, KEPT_AT_ONCE, config.num_workers, config.precision
-    )
+def with_frozen_features(
+    folder: Path,
+    backbone: nn.Module,
+    ears: RepeatedCrops,
+    drawn: dict[str, Any],
+    num_workers: int,
+    precision: str,
+) -> FrozenFeatures:
+    """`ears` with the features that `folder` caches, or will. drawn: how their views are drawn, by option."""
+    drawn = {**plain(drawn), "ears_sha256": fingerprint(ears.manifest)}
+    return cache_features(folder, backbone, ears, drawn, KEPT_AT_ONCE, num_workers, precision)
 
 
-def keep_prefix(
+def cache_features(
     folder: Path,
     backbone: nn.Module,
     ears: RepeatedCrops,
@@ -79,8 +82,8 @@ def keep_prefix(
     batch_size: int,
     num_workers: int = 0,
     precision: str = "32",
-) -> PrefixedViews:
-    """`ears` with the kept output of `backbone.begin`; what the folder does not hold yet is computed.
+) -> FrozenFeatures:
+    """`ears` with the cached output of `backbone.begin`; what the folder does not hold yet is computed.
 
     drawn: plain values that say which ears these are and how their views are drawn. precision: as Lightning
     names it; kept is half precision either way. Processes that come here together wait for the first.
@@ -98,7 +101,7 @@ def keep_prefix(
         finished = _finished(folder, settings, len(ears))
         if finished < len(ears):
             _compute(folder, backbone, ears, settings, finished, batch_size, num_workers)
-    return PrefixedViews(ears, folder)
+    return FrozenFeatures(ears, folder)
 
 
 def joined_tokens(tokens: Tensor, like: Tensor) -> Tensor:
@@ -135,12 +138,12 @@ def _compute(
     for number, batch in enumerate(tqdm(loader, desc="frozen blocks", unit="batch"), start=1):
         places = batch["index"].numpy(), batch["draw"].numpy()
         for place, name in enumerate(inputs):
-            said = _begin(backbone, batch[name].to(device), settings["precision"])
-            if not said.isfinite().all():
+            features = _begin(backbone, batch[name].to(device), settings["precision"])
+            if not features.isfinite().all():
                 raise UserError(
                     "the frozen blocks' output is not finite in half precision: train without it."
                 )
-            tokens[*places, place] = said.cpu().numpy()
+            tokens[*places, place] = features.cpu().numpy()
         finished += len(set(places[0].tolist()))
         if number % RECORD_EVERY == 0 or finished == len(ears):
             tokens.flush()
@@ -189,7 +192,7 @@ def _reserve(folder: Path, shape: tuple[int, ...], finished: int) -> np.memmap:
     if needed * DISK_RESERVE > free:
         raise UserError(
             f"{folder}: {needed:,} bytes are needed for the frozen blocks' output, {free:,} are free. Take "
-            "fewer --train-views, a smaller --sam-input-size, another --prefix-dir, or none."
+            "fewer --train-views, a smaller input_size in --backbone-options, another --prefix-dir, or none."
         )
     with full_disk_is_a_user_error(folder):
         tokens = np.lib.format.open_memmap(folder / TOKENS, mode="w+", dtype=np.float16, shape=shape)

@@ -1,0 +1,22 @@
+"""Every kind of model that a checkpoint may hold: the teachers and EarDetector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from teacher.checkpoint import load_as
+from teacher.models.detector import EarDetector
+from teacher.models.teachers import BUILDERS as TEACHERS
+
+BUILDERS = {**TEACHERS, "EarDetector": EarDetector}
+
+
+def load_model(path: str | Path, kind: str | None = None) -> nn.Module:
+    """The model of a checkpoint, in eval mode on the CPU. kind: a key of BUILDERS; None: whichever it is.
+
+    Raises UserError for a file that is missing, truncated, no checkpoint, of another kind, or whose
+    weights do not fit the sizes it names.
+    """
+    return load_as(BUILDERS if kind is None else {kind: BUILDERS[kind]}, path)
