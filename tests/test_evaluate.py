@@ -15,6 +15,7 @@ from data.crop_settings import CropSettings
 from data.landmarks import Scheme
 from data.manifest import Manifest, write_manifest
 from students.evaluate import Config, main
+from students.evaluation.crops import evaluate_crops
 from students.evaluation.end_to_end import EndToEnd
 from students.evaluation.frame_detections import Frame, find_boxes, frames_of, match
 from students.evaluation.markdown_tables import markdown_table
@@ -89,6 +90,21 @@ def test_the_command_measures_all_that_it_is_given(frames_npy, tmp_path):
         assert per_image["crops_landmarker_nme"].mean() == pytest.approx(metrics["landmarker"]["nme"])
         assert per_image["crops_image_paths"].shape == (3,)
         assert set(per_image["frames_detector_image"]) >= {0, 1}
+
+
+def test_points_are_measured_at_the_margin_of_the_training(frames_npy):
+    """The tightness has that margin among the others, and the NME is its."""
+    loose = CropSettings(0.3)
+    reader = PointReader(tiny_landmarker(), 64, is_teacher=False, crops=loose)
+    manifest = replace(_manifest(frames_npy), crops=loose)
+    metrics, _ = evaluate_crops({"landmarker": reader}, manifest)
+    tightness = metrics["landmarker"]["tightness"]
+    assert tightness["margins"] == [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+    assert tightness["nme"][-1] == pytest.approx(metrics["landmarker"]["nme"])
+    assert tightness["worst_ratio"] == pytest.approx(max(tightness["nme"]) / tightness["nme"][-1])
+    read = reader.read([np.asarray(Image.open(manifest.image_paths[0]))], manifest.boxes_xyxy[:1])
+    wide = reader.read([np.asarray(Image.open(manifest.image_paths[0]))], manifest.boxes_xyxy[:1], 0.3)
+    np.testing.assert_array_equal(read.points_px, wide.points_px)
 
 
 class _Oracle(PointReader):

@@ -39,7 +39,7 @@ def rectangle_frame(
 
 @functools.cache
 def tiny_detector() -> torch.nn.Module:
-    """Finds bright rectangles, 12 to 44 px wide in 96 px and larger ones in the frame's smaller views."""
+    """Finds bright rectangles, 12 to 44 px wide in 96 px, larger ones in the smaller letterboxes."""
     return load_student(DETECTOR, "detector")
 
 
@@ -51,14 +51,14 @@ def train_detector(seed: int = 0) -> torch.nn.Module:
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LR, total_steps=STEPS)
     examples = _examples(seed)
     for step in range(STEPS):
-        view = letterboxes(FRAME_PX)[step % 3]
+        letterbox = letterboxes(FRAME_PX)[step % 3]
         planes, targets = [], []
         for _ in range(BATCH_FRAMES):
             frame, boxes = next(examples)
-            seen, matrix = letterboxed(frame, view)
+            seen, matrix = letterboxed(frame, letterbox)
             planes.append(torch.from_numpy(seen))
             targets.append(torch.from_numpy(apply_to_boxes(matrix, boxes)))
-        map_shape = (view.side_px // student.stride,) * 2
+        map_shape = (letterbox.side_px // student.stride,) * 2
         loss = detection_loss(*student(torch.stack(planes)), targets, map_shape, student.stride)["loss"]
         optimizer.zero_grad()
         loss.backward()

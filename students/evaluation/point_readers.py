@@ -139,7 +139,7 @@ def load_point_reader(path: str | Path, is_teacher: bool) -> PointReader:
     """
     if is_teacher:
         model = load_model(path, kind="EarDetector")
-        return PointReader(model, model.image_size, is_teacher, getattr(model, "crops", None))
+        return PointReader(model, model.image_size, is_teacher, model.crops)
     model = load_student(path, "landmarker")
     return PointReader(model, model.image_px, is_teacher, student_crops(path))
 

@@ -73,8 +73,8 @@ def load_student(path: str | Path, kind: str | None = None) -> nn.Module:
 
 
 def student_crops(path: str | Path) -> CropSettings:
-    """How the crops of a landmarker's file are cut, and what its points are; the project's own where it does
-    not say. Raises UserError as `load_student` does.
+    """How the crops of a landmarker's file are cut, and what its points are; the project's own where the file
+    has none. Raises UserError as `load_student` does.
     """
     return CropSettings.from_plain(_read(Path(path)).get("crops"), str(path))
 
