@@ -57,7 +57,7 @@ def _todays(old: Mapping[str, Any], gone: Mapping[str, Gone]) -> dict[str, Any]:
 
 
 def _part(fixed: Any, key: str, otherwise: Any) -> Any:
-    """`fixed`, or of a mapping what stands under `key`; `otherwise` where it does not say."""
+    """`fixed`, or of a mapping what stands under `key`; `otherwise` where there is nothing."""
     return fixed.get(key, otherwise) if key and isinstance(fixed, Mapping) else fixed
 
 
