@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import dataclasses
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from configs.argv import join_repeats, refuse_unknown_flags
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
-from configs.flags import changed_values
+from configs.flags import changed_values, join_repeats, refuse_unknown_flags
 from configs.groups import say_once
+from configs.recipe import load_recipe
 
 T = TypeVar("T")
 PARENT_VARIABLE = "PINNA_PIPELINE_PID"  # set by `distill.run`: its stages end with it
@@ -101,8 +103,6 @@ def _stage_options(
     config_class: type, recipe_path: Path, stage_name: str | None, names: Sequence[str]
 ) -> tuple[dict[str, Any], str]:
     """A stage's options, and where they stand. names: of the command, today's first."""
-    from configs.recipe import load_recipe
-
     recipe = load_recipe(recipe_path)
     stage_name = stage_name or _only_stage_of(recipe, names)
     command, where = recipe.stage(stage_name).command, recipe.where(stage_name)
@@ -241,9 +241,6 @@ def _end_with_the_pipeline() -> None:
     parent = os.environ.get(PARENT_VARIABLE)
     if parent is None or sys.platform != "linux" or "LOCAL_RANK" in os.environ:
         return
-    import ctypes
-    import signal
-
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if os.getppid() != int(parent):  # it died before we asked

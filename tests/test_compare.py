@@ -6,11 +6,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from configs.argv import flag_types
 from configs.build import build, configured, field_types
 from configs.command import parse_config
 from configs.errors import UserError
 from configs.files import write_json
+from configs.flags import flag_types
 from configs.recipe import load_recipe, recipe_from
 from distill.compare import __main__ as compare
 from distill.compare.stages import student_stages, teacher_stages

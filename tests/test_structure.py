@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.argv import flag_types, is_positional
+from configs.flags import flag_types, is_positional
 from tests.test_imports import COMMANDS, FILES, HEAVY, ORDER, PROJECT, module_name
 
 MODULES = {module_name(path): path for path in FILES}

@@ -37,7 +37,7 @@ class StagePlan:
 
     name: str
     command: str
-    config: Any
+    config: object
     """the command's Config, paths resolved, output_dir = the published folder"""
     needs: tuple[str, ...]
     output_dir: Path
@@ -169,7 +169,7 @@ def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StageP
 
 
 def _paths(
-    symbolic: Any, resolved: Any, recipe: Recipe, where: str
+    symbolic: object, resolved: object, recipe: Recipe, where: str
 ) -> tuple[list[Path], list[tuple[str, Path]]]:
     """Path options: those from outside the run (they must exist), and those in upstream stages' outputs.
 

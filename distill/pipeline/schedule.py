@@ -40,7 +40,7 @@ def run_stages(
     return _Schedule(recipe, plans, chosen, force, jobs, keep_going).run()
 
 
-def stage_command(options: Any) -> list[str]:
+def stage_command(options: object) -> list[str]:
     """The command, as words, that a stage with these options (a command's Config) is."""
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):

@@ -14,7 +14,7 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
-def settings_of(options: Any) -> dict[str, Any]:
+def settings_of(options: object) -> dict[str, Any]:
     """{dotted option: plain value} of a command's options (its Config), those without effect left out."""
     return {key: value for key, value in _flat(plain(options)) if key not in WITHOUT_EFFECT}
 
