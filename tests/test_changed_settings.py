@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from configs.groups import Fixed, Gone, Removed, Renamed
+from configs.groups import Fixed, Gone, Ignored, Removed, Renamed
 from distill.pipeline.settings import changed_settings, settings_of
 
 
@@ -25,6 +25,8 @@ class Config:
         "data": Renamed("stages.data"),
         "clip": Fixed(1.0, "no training needed another"),
         "margin": Removed("the manifest says it"),
+        "threads": Ignored("counted by the machine"),
+        "second": Fixed({"shift": 0.1}, "far enough"),
     }
 
 
@@ -40,7 +42,10 @@ class Config:
         ({"npy": "a", "more_npy": None}, Config(npy=("a",)), []),
         ({"npy": "a"}, Config(npy=("a",)), []),
         ({"data": "${data}"}, Config(stages={"data": "${data}"}), []),
-        ({"clip": 1.0, "margin": 0.2}, Config(), []),
+        ({"clip": 1.0, "margin": 0.2, "threads": 7}, Config(), []),
+        ({"gate_npy": None, "acceptance_npy": "a.npy"}, Config(acceptance_npy="a.npy"), []),
+        ({"second.shift": 0.1, "second.jitter": 0.04}, Config(), []),
+        ({"second.shift": 0.2}, Config(), ["setting second.shift 0.2 -> None"]),
         ({"clip": 2.0}, Config(), ["setting clip 2.0 -> None"]),
     ],
 )

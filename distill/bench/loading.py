@@ -19,7 +19,7 @@ from data.transforms import Geometry, Photometry
 
 
 class DecodedAnew(EarCrops):
-    """Ears whose photograph is read at every draw."""
+    """Ears whose photograph is decoded at every draw."""
 
     def _context(self, index: int) -> np.ndarray:
         photograph = read_image(str(self.manifest.image_paths[index]))

@@ -9,10 +9,10 @@ from configs.files import read_json
 from distill.bench.commands import run_here
 
 # Each is the one before and one saving more. A crop of 64 px is what 128 px are to SAM base.
-_BF16 = {"sam_input_size": 128, "precision": "bf16-mixed"}
+_BF16 = {"input_size": 128, "precision": "bf16-mixed"}
 SWITCHES: dict[str, dict[str, Any]] = {
-    "enlarged 8 times, fp32": {"sam_input_size": 512},
-    "native resolution": {"sam_input_size": 128},
+    "enlarged 8 times, fp32": {"input_size": 512},
+    "native resolution": {"input_size": 128},
     "bf16": _BF16,
     "four views": {**_BF16, "train_views": 4},
     "prefix kept": {**_BF16, "train_views": 4, "prefix_dir": "prefix"},
@@ -39,7 +39,8 @@ SIZES: dict[str, Any] = {
 
 def psnr(switch: str, data: Path, folder: Path, epochs: int, seed: int) -> dict[str, Any]:
     """PSNR of a training with one of SWITCHES, dB, on held-out ears."""
-    options = dict(SWITCHES[switch])
+    options = SIZES | SWITCHES[switch]
+    options["backbone_options"] = SIZES["backbone_options"] | {"input_size": options.pop("input_size")}
     if "prefix_dir" in options:
         options["prefix_dir"] = folder / options["prefix_dir"]
     trained = run_here(
@@ -53,7 +54,6 @@ def psnr(switch: str, data: Path, folder: Path, epochs: int, seed: int) -> dict[
         lr=1e-3,
         warmup_steps=20,
         seed=seed,
-        **SIZES,
         **options,
     )
     return {"psnr": read_json(trained / "metrics.json")["psnr"]}

@@ -1,4 +1,4 @@
-"""A student's training step with the teacher's maps read from disk, and with the teacher live in the loop."""
+"""A student's training step from the teacher's kept maps, and with the teacher live in the loop."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.ops import roi_align
 
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.dataset import Frames
-from data.landmarks import load_scheme
+from data.landmarks import NUM_LANDMARKS
 from data.manifest import fingerprint, read_manifest
 from data.tensors import to_signed
 from data.transforms import FrameAugmentation, Geometry, Photometry
@@ -56,11 +57,10 @@ def step_rate(
     """
     device = device_name()
     kept = KeptMaps(maps)
-    net = build_student(student, {"num_landmarks": 17} if student == "landmarker" else {})
+    net = build_student(student, {"num_landmarks": NUM_LANDMARKS} if student == "landmarker" else {})
     batches = (_crops if student == "landmarker" else _frames)(manifest_npy, kept, net.image_px, batch_size)
-    module = build_module(net, kept, 1000, OptimizationOptions(), DistillationOptions(), MapLossOptions()).to(
-        device
-    )
+    options = OptimizationOptions(), DistillationOptions(), MapLossOptions()
+    module = build_module(net, kept, 1000, *options).to(device)
     teacher = _teacher(live_blocks) if live_blocks else None
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
@@ -79,12 +79,12 @@ def step_rate(
 
 
 def _crops(manifest_npy: Path, kept: KeptMaps, image_px: int, batch_size: int) -> CropBatches:
-    numbered = NumberedCrops(read_manifest(manifest_npy), CropNumbering())
+    manifest = read_manifest(manifest_npy)
+    numbered = NumberedCrops(manifest, CropNumbering())
     geometry, photometry = Geometry(GeometryConfig(), image_px), Photometry(PhotometryConfig())
-    flip = np.asarray(load_scheme(None).flip)
+    flip = np.asarray(manifest.crops.scheme.flip)
     others = TeacherTargets(kept, numbered, geometry, photometry, flip, None, with_maps=True)
     labelled = numbered.crops.drawn_as(geometry, photometry)
-    labelled.flip_indices = flip
     return CropBatches(labelled, BatchMix(batch_size // 2, batch_size - batch_size // 2), others)
 
 
@@ -99,8 +99,6 @@ def _live_maps(teacher: FrozenTeacher, batch: dict[str, Any]) -> Tensor:
     """The live teacher's maps, as many as were kept: of the last crops, or of the frames' windows."""
     count, images = len(batch["maps"]), batch["image"]
     if "rois" in batch:
-        from torchvision.ops import roi_align
-
         crops = roi_align(to_signed(images), batch["rois"], 128, aligned=True)
     else:
         crops = to_signed(images[-count:])

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.vgg import cfgs, make_layers
 
 from distill.bench.apart import device_name, timed
@@ -77,8 +78,6 @@ def step_rate(step: Step, repeats: int, least_s: float = 0, warm_up: int = 1) ->
 
 def sam_flops(step: Step, repeats: int, least_s: float = 0) -> dict[str, Any]:
     """Operations a second of SAM alone, forward and backward, counted by torch; repeated likewise."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     device = device_name()
     backbone = build_vae(step).encoder.backbone.to(device)
     images = torch.rand(step.batch_size, 3, IMAGE_PX, IMAGE_PX, device=device) * 2 - 1

@@ -1,8 +1,8 @@
 """Compare teachers: `python -m distill.compare --recipe configs/compare.yaml`.
 
 Each is trained on the same crops for the same number of images (or minutes), measured, and distilled into a
-small student from the map that a linear landmark probe reads best. All of it is an ordinary pipeline
-(`distill.run`) under OUTPUT_DIR/stages: finished work is skipped, what was cut off goes on.
+small student from the map in which a linear landmark probe has the least error. All of it is an ordinary
+pipeline (`distill.run`) under OUTPUT_DIR/stages: finished work is skipped, what was cut off goes on.
 
 Writes `table.csv`, `table.md`, `table.png` and `eigenears.png` (the first components side by side).
 """
@@ -88,9 +88,7 @@ def _run(recipe: Recipe, jobs: int) -> None:
     except SystemExit as stop:
         if stop.code in INTERRUPTED:
             raise
-        raise UserError(
-            f"{recipe.path}: its pipeline ended with {stop.code}; the lines above say where and why."
-        ) from None
+        raise UserError(f"{recipe.path}: its pipeline ended with {stop.code}; see the lines above.") from None
 
 
 if __name__ == "__main__":

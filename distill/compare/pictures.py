@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 DRAWN = {
     "images_per_s": "training images/s",
@@ -22,9 +25,6 @@ WIDTH_PX, LABEL_PX = 560, 22
 
 def table_picture(rows: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
     """(H, W, 3) uint8: a panel of bars for each of DRAWN; what a row has not is left empty."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(rows)[::-1]  # the first on top
     figure = Figure(figsize=(11, 1.2 + 0.55 * len(names)), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
@@ -41,8 +41,6 @@ def table_picture(rows: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
 
 def eigenears_picture(stages: Path, teachers: Sequence[str]) -> np.ndarray:
     """(H, W, 3) uint8: a row a teacher, its name above the walks along its first components."""
-    import cv2
-
     bands = []
     for name in teachers:
         label = np.full((LABEL_PX, WIDTH_PX * len(COMPONENTS), 3), 255, np.uint8)

@@ -69,7 +69,7 @@ def gather(stages: Path, name: str) -> dict[str, Any]:
 
 
 def best_map(probe: Mapping[str, float]) -> str:
-    """The one of the encoder's maps that a linear reader reads best: the one to distil."""
+    """The encoder's map of the least error of a linear probe: the one to distil."""
     return min((layer for layer in probe if layer in ENCODER_MAPS), key=lambda layer: probe[layer])
 
 

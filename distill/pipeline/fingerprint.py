@@ -39,7 +39,7 @@ class Fingerprints:
         return _digest([digest, _digest_of_stats(images)]) if images else digest
 
     def remember(self) -> None:
-        """Write what was learnt to the memory file."""
+        """Write the digests to the memory file."""
         if self._memory_file is not None:
             write_json(self._memory_file, self._memory)
 

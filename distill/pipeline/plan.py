@@ -169,12 +169,15 @@ def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StageP
 
 
 def _paths(
-    symbolic: Any, config: object, recipe: Recipe, where: str
+    symbolic: object, resolved: object, recipe: Recipe, where: str
 ) -> tuple[list[Path], list[tuple[str, Path]]]:
-    """Path options: those from outside the run (they must exist), and those in upstream stages' outputs."""
+    """Path options: those from outside the run (they must exist), and those in upstream stages' outputs.
+
+    symbolic, resolved: the stage's options with `${stage}` in them, and with folders in its place.
+    """
     outside: list[Path] = []
     upstream: list[tuple[str, Path]] = []
-    for (key, written), (_, path) in zip(_values(symbolic, Path), _values(config, Path), strict=True):
+    for (key, written), (_, path) in zip(_values(symbolic, Path), _values(resolved, Path), strict=True):
         if key.split(".")[-1].startswith("output"):
             continue
         named = references(str(written))

@@ -99,7 +99,7 @@ def _put_in_place(work_dir: Path, output_dir: Path) -> None:
 
 
 def adopt(plan: StagePlan, identity: dict[str, Any]) -> dict[str, Any]:
-    """Take a folder that the plain command made (in a batch queue, say) as the output. Returns its record."""
+    """Take a folder that the plain command made, as in a batch queue, as the output. Returns its record."""
     if not plan.output_dir.is_dir():
         raise UserError(f"{plan.output_dir}: there is no such folder to adopt.")
     record = {

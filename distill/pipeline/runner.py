@@ -20,7 +20,7 @@ from distill.pipeline.schedule import run_stages, stage_identity
 def run_pipeline(
     recipe: Recipe, chosen: Sequence[str], force: bool = False, jobs: int = 1, keep_going: bool = False
 ) -> dict[str, str]:
-    """Run those of the chosen stages that are stale; `distill.pipeline.schedule.run_stages` says how.
+    """Run those of the chosen stages that are stale, as `distill.pipeline.schedule.run_stages` does.
 
     Writes RUN_DIR/recipe.yaml, the recipe as it was run. Raises UserError when another run is at work in the
     folder, for fewer than one job, for a chosen stage whose needs are neither chosen nor there, and what
@@ -52,7 +52,7 @@ def adopt_stages(recipe: Recipe, chosen: Sequence[str]) -> None:
 
 
 def print_plan(recipe: Recipe, chosen: Sequence[str], force: bool = False) -> None:
-    """Say of every stage whether it would run, and why; raises what `run_pipeline` would. Writes nothing."""
+    """Print whether each stage would run, and why. Raises what `run_pipeline` would; writes nothing."""
     plans = planned(recipe, chosen)
     _refuse_gaps(plans, chosen)
     print("\n".join(describe(plans, chosen, force)))

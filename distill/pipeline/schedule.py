@@ -40,12 +40,12 @@ def run_stages(
     return _Schedule(recipe, plans, chosen, force, jobs, keep_going).run()
 
 
-def stage_command(config: object) -> list[str]:
-    """The command, as words, that a stage with this configuration is."""
+def stage_command(options: object) -> list[str]:
+    """The command, as words, that a stage with these options (a command's Config) is."""
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
-    return [str(python), "-m", command_name(type(config)), *to_flags(config)]
+    return [str(python), "-m", command_name(type(options)), *to_flags(options)]
 
 
 def stage_identity(plan: StagePlan, plans: dict[str, StagePlan]) -> dict[str, Any]:

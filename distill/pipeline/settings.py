@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from configs.groups import Fixed, Gone, Removed, Renamed, gone_options, same_value
+from configs.groups import Fixed, Gone, Renamed, gone_options, same_value
 from configs.provenance import plain
 
 # settings that change how a stage works, not what comes out
@@ -14,9 +14,9 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
-def settings_of(config: object) -> dict[str, Any]:
-    """{dotted option: plain value} of a Config, those without effect left out."""
-    return {key: value for key, value in _flat(plain(config)) if key not in WITHOUT_EFFECT}
+def settings_of(options: object) -> dict[str, Any]:
+    """{dotted option: plain value} of a command's options (its Config), those without effect left out."""
+    return {key: value for key, value in _flat(plain(options)) if key not in WITHOUT_EFFECT}
 
 
 def changed_settings(
@@ -41,22 +41,24 @@ def changed_settings(
 
 def _todays(old: Mapping[str, Any], gone: Mapping[str, Gone]) -> dict[str, Any]:
     """Recorded settings under the names that they have now; those that do not count any more left out."""
-    found: dict[str, Any] = {}
-    joined: dict[str, Any] = {}
-    for key, value in old.items():
+    fates = {key: gone.get(key.partition(".")[0]) for key in old}
+    found = {key: value for key, value in old.items() if fates[key] is None}
+    for key, fate in fates.items():
         name, dot, rest = key.partition(".")
-        fate = gone.get(name)
+        value = old[key]
         if isinstance(fate, Renamed) and fate.joins:
-            joined[fate.to] = value
+            found[fate.to] = [*_listed(found.get(fate.to)), *_listed(value)]
         elif isinstance(fate, Renamed):
-            found[f"{fate.to}{dot}{rest}"] = value
-        elif isinstance(fate, Fixed) and same_value(value, fate.value):
-            continue
-        elif not isinstance(fate, Removed):
+            new = f"{fate.to}{dot}{rest}"
+            found[new] = value or found.get(new, value)  # of two options that are one now, the one in use
+        elif isinstance(fate, Fixed) and not same_value(value, _part(fate.value, rest, value)):
             found[key] = value
-    for name, value in joined.items():
-        found[name] = [*_listed(found.get(name)), *_listed(value)]
     return found
+
+
+def _part(fixed: Any, key: str, otherwise: Any) -> Any:
+    """`fixed`, or of a mapping what stands under `key`; `otherwise` where there is nothing."""
+    return fixed.get(key, otherwise) if key and isinstance(fixed, Mapping) else fixed
 
 
 def _listed(value: Any) -> list[Any]:

@@ -16,7 +16,7 @@ IMAGES_BOXES = 100  # of an image's boxes only so many count, the best (COCO's m
 
 
 def matched_thresholds(found_xyxy: np.ndarray, true_xyxy: np.ndarray) -> np.ndarray:
-    """(n,) int: bit k says whether the box is an ear at IOU_THRESHOLDS[k].
+    """(n,) int: bit k is set where the box is an ear at IOU_THRESHOLDS[k].
 
     found_xyxy: (n, 4), best first; true_xyxy: (m, 4), px.
     """

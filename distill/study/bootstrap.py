@@ -2,7 +2,7 @@
 
 Test images are drawn with replacement (Efron, 1979). Of S seeds, S - 1 are drawn with replacement: drawing S
 would make the variance between so few seeds too small by (S - 1) / S (Rao & Wu, JASA 83, 1988). With one
-seed nothing is said about others.
+seed the result holds for that seed alone.
 """
 
 from __future__ import annotations

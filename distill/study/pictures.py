@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 INK, SOFT, RULE = "#24211d", "#6b655d", "#e4dfd7"
 EAR_PAINT = {"skin": "#f3ddcc", "bowl": "#e3c2aa", "fold": "#a97f62"}
 HELPS, HURTS = "#1463b0", "#b8590a"
-# Okabe and Ito's colours, told apart also by people who do not tell red from green; black for baselines
+# Okabe and Ito's colours, which the colour-blind can distinguish too; black for baselines
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 TEXT_PT = 9.5
 LETTERS_AN_INCH = 12  # of text of that size

@@ -28,7 +28,7 @@ from distill.study.cells import write_compact
 if TYPE_CHECKING:
     from torch import nn
 
-VERSION = 4  # 2: detectors see frames in two sizes; 3: ears read mirrored too; 4: frames in three views
+VERSION = 4  # 2: detectors see frames in two sizes; 3: ears mirrored too; 4: frames in three views
 WEIGHTS = {"landmarker": "student.pt", "detector": "student.pt", "ear_detector": "best.ckpt"}
 MISSED_NME = 1.0  # of an ear without a finite prediction: the whole diagonal
 DECIMALS = 5  # of what each image adds
