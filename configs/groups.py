@@ -107,13 +107,11 @@ def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str,
 
     Raises UserError for one that cannot be: it was removed, or set to another value than it has for good now.
     """
-    gone, kept = gone_options(cls), {}
-    for key, value in mapping.items():
-        name = str(key).replace("-", "_")
-        if name not in gone:
-            kept[key] = value
-            continue
-        fate = gone[name]
+    gone = gone_options(cls)
+    old = {key: name for key in mapping if (name := str(key).replace("-", "_")) in gone}
+    kept = {key: value for key, value in mapping.items() if key not in old}
+    for key, name in old.items():
+        fate, value = gone[name], mapping[key]
         say_once(f"note: {where}: {became(name, fate)}")
         if isinstance(fate, Removed) or (isinstance(fate, Fixed) and not same_value(value, fate.value)):
             raise UserError(f"{where}: {name} = {value!r}: {became(name, fate)}")

@@ -126,7 +126,7 @@ def crop_settings(checkpoint: dict[str, Any], where: str) -> CropSettings:
 def require_margin(crops: CropSettings, trained_on: CropSettings, here: str, there: str) -> None:
     """Raise UserError unless ears are cut as those that a teacher was trained on; it never saw their points.
 
-    here: what has the settings `crops`, there: the checkpoint of the teacher.
+    here: what has the settings `crops`, there: what has those of the training, such as its checkpoint.
     """
     crops.require_same(replace(crops, margin=trained_on.margin), here, there)
 

@@ -10,8 +10,10 @@ from configs.errors import UserError
 from data.crop_settings import CropSettings
 from data.landmarks import Scheme
 from data.manifest import read_manifest, write_manifest
-from teacher import eigenears, embed, evaluate, finetune, probe
+from teacher import eigenears, embed, evaluate, finetune, probe, train
 from teacher.checkpoint import read_checkpoint, save_weights
+from teacher.margin.fit import crops_seen, ear_data
+from teacher.margin.options import CropOptions
 from teacher.models.detector import EarDetector
 from teacher.models.vae import EarVAE
 from tests.drawn_ears import draw_ears
@@ -63,8 +65,8 @@ def test_what_measures_a_teacher_refuses_ears_cut_otherwise(folder, tmp_path, co
 
 def test_a_fine_tuning_refuses_them_too(folder, tmp_path):
     given = {**SMALL_FINETUNING, "checkpoint": folder / "wide.ckpt", "output_dir": tmp_path}
-    for train, val in (("usual", "usual"), ("wide", "usual")):
-        files = {"train_npy": folder / f"{train}.npy", "val_npy": folder / f"{val}.npy"}
+    for trained, judged in (("usual", "usual"), ("wide", "usual")):
+        files = {"train_npy": folder / f"{trained}.npy", "val_npy": folder / f"{judged}.npy"}
         with pytest.raises(UserError, match="one run cuts its ears in one way"):
             finetune.main(configured(finetune.Config, **given, **files))
     assert not list(tmp_path.iterdir())
@@ -80,3 +82,23 @@ def test_a_fine_tuning_on_wide_crops_says_so(folder, tmp_path):
     detector = EarDetector.load_from_checkpoint(tmp_path / "best.ckpt")
     assert detector.crops == WIDE
     assert np.isfinite(detector.heatmaps.to_maps[1].weight.detach().numpy()).all()
+
+
+def test_a_training_refuses_held_out_ears_cut_otherwise(folder, tmp_path):
+    files = {"train_npy": folder / "wide.npy", "val_npy": folder / "usual.npy"}
+    with pytest.raises(
+        UserError, match=r"usual\.npy is of crops with a margin of 0\.1, .*wide\.npy of 0\.25"
+    ):
+        train.main(
+            configured(train.Config, pretrained=False, perceptual_weight=0, output_dir=tmp_path, **files)
+        )
+    with pytest.raises(UserError, match="one run cuts its ears in one way"):
+        ear_data(*files.values(), CropOptions(), 4, 64, 0, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_margin_teachers_buffer_is_what_its_checkpoint_says(folder):
+    for buffer, expected in ((None, 0.25), (0.4, 0.4)):
+        options = CropOptions(bbox_buffer=buffer)
+        data = ear_data(folder / "wide.npy", folder / "wide.npy", options, 4, 64, 0, 0)
+        assert crops_seen(data, options) == CropSettings(margin=expected)

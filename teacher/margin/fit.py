@@ -8,6 +8,7 @@ from pathlib import Path
 from data.augmentation import GeometryConfig, PhotometryConfig
 from data.crop_settings import CropSettings
 from data.loading.datamodule import EarDataModule
+from teacher.checkpoint import require_margin
 from teacher.margin.module import EarTeacherLightningModule
 from teacher.margin.options import CropOptions, LossOptions, ModelOptions, ScheduleOptions
 
@@ -21,7 +22,7 @@ def ear_data(
     num_workers: int,
     seed: int,
 ) -> EarDataModule:
-    """The crops, ready to train on."""
+    """The crops, ready to train on. Raises UserError for manifests of ears that are not cut alike."""
     data = EarDataModule(
         train_npy=train_npy,
         val_npy=val_npy,
@@ -34,6 +35,9 @@ def ear_data(
         seed=seed,
     )
     data.setup("fit")
+    if crops.bbox_buffer is None:
+        train, val = data.train_dataset.manifest.crops, data.val_dataset.manifest.crops
+        require_margin(val, train, f"{val_npy}", f"{train_npy}")
     return data
 
 

@@ -10,6 +10,7 @@ from pytorch_lightning import Callback
 from configs.errors import UserError
 from data.loading.datamodule import EarDataModule
 from data.manifest import read_manifest
+from teacher.checkpoint import require_margin
 from teacher.models.encoders import frozen_layers
 from teacher.models.published_weights import find_vgg16_weights
 from teacher.models.vae import EarVAE
@@ -36,10 +37,12 @@ def check_inputs(
 ) -> None:
     """Raise UserError, before anything is built, for files and options that cannot be used.
 
-    checkpointing: of the gradients, which only SAM's backbones know.
+    manifests: of ears that must all be cut alike. checkpointing: of the gradients, which only SAM's backbones
+    know.
     """
-    for path in manifests:
-        read_manifest(path)
+    crops = [read_manifest(path).crops for path in manifests]
+    for other, path in zip(crops[1:], manifests[1:], strict=True):
+        require_margin(other, crops[0], f"{path}", f"{manifests[0]}")
     asked = {"prefix_dir": augmentation.prefix_dir is not None, "gradient_checkpointing": checkpointing}
     of_sam = [name for name, wanted in asked.items() if wanted]
     if of_sam and not is_sam(backbone.backbone):
