@@ -109,7 +109,7 @@ def _stage_options(
     if command not in names:
         raise UserError(f"{where} is for {command}, not {names[0]}.")
     if command != names[0]:
-        say_once(f"note: {where}: {command} is called {names[0]} now.")
+        say_once(f"note: {command} is called {names[0]} now.", where)
     return recipe.resolved_options(stage_name, field_types(config_class)), where
 
 

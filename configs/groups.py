@@ -16,7 +16,6 @@ dataclass in a Config is one value, written as one mapping.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 import typing
 from collections.abc import Iterator, Mapping
@@ -31,6 +30,7 @@ from configs.errors import UserError
 T = TypeVar("T")
 Flat = tyro.conf.OmitArgPrefixes
 _FLAT = Flat[int].__metadata__[0]
+_SAID: set[str] = set()  # by `say_once`
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str,
     kept = {key: value for key, value in mapping.items() if key not in old}
     for key, name in old.items():
         fate, value = gone[name], mapping[key]
-        say_once(f"note: {where}: {became(name, fate)}")
+        say_once(f"note: {became(name, fate)}", where)
         if isinstance(fate, Removed) or (isinstance(fate, Fixed) and not same_value(value, fate.value)):
             raise UserError(f"{where}: {name} = {value!r}: {became(name, fate)}")
         if isinstance(fate, Renamed):
@@ -140,10 +140,11 @@ def same_value(value: Any, fixed: Any) -> bool:
         return False
 
 
-@functools.cache
-def say_once(text: str) -> None:
-    """A line on stderr, once however often it comes up."""
-    print(text, file=sys.stderr)
+def say_once(text: str, where: str) -> None:
+    """A line on stderr, once however often it comes up; where: the first place, added in brackets."""
+    if text not in _SAID:
+        _SAID.add(text)
+        print(f"{text} ({where})", file=sys.stderr)
 
 
 def _put(kept: dict[str, Any], mapping: Mapping[str, Any], fate: Renamed, value: Any, where: str) -> None:

@@ -9,11 +9,12 @@ from typing import ClassVar
 
 import pytest
 
+from configs import groups
 from configs.build import build, build_partial, configured, field_types, values_of, with_options
 from configs.command import parse_config
 from configs.errors import UserError
 from configs.flags import to_flags
-from configs.groups import Fixed, Flat, Gone, Ignored, Removed, Renamed, say_once
+from configs.groups import Fixed, Flat, Gone, Ignored, Removed, Renamed
 from configs.provenance import plain
 
 
@@ -103,17 +104,17 @@ def test_a_copy_with_other_options_reaches_into_groups():
 
 
 def test_what_became_of_an_option_is_said_once_or_refused(capsys):
-    say_once.cache_clear()
+    groups._SAID.clear()
     for _ in range(2):
         config = made(more_npy=["b.npy"], speed=0.5, head="x", gradient_clip="1e0", num_nodes=2)
     assert config == configured(Config, npy=["a.npy", "b.npy"], lr=0.5, parts={"head": "x"})
     said = capsys.readouterr().err.splitlines()
     assert sorted(said) == [
-        "note: here: gradient_clip is 1.0 for good now: no run ever needed another.",
-        "note: here: head is called parts.head now.",
-        "note: here: more_npy belongs to npy now.",
-        "note: here: num_nodes is gone: it is found from the environment.",
-        "note: here: speed is called lr now.",
+        "note: gradient_clip is 1.0 for good now: no run ever needed another. (here)",
+        "note: head is called parts.head now. (here)",
+        "note: more_npy belongs to npy now. (here)",
+        "note: num_nodes is gone: it is found from the environment. (here)",
+        "note: speed is called lr now. (here)",
     ]
     with pytest.raises(UserError, match="gradient_clip = 5: gradient_clip is 1.0 for good now"):
         made(gradient_clip=5)

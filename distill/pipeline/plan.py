@@ -115,7 +115,7 @@ def command_module(command: str, where: str = "") -> Any:
     such module or it is not a command.
     """
     if command in MOVED_COMMANDS:
-        say_once(f"note: {where}: {command} is called {MOVED_COMMANDS[command]} now.")
+        say_once(f"note: {command} is called {MOVED_COMMANDS[command]} now.", where)
         command = MOVED_COMMANDS[command]
     try:
         spec = importlib.util.find_spec(command)
