@@ -112,9 +112,9 @@ def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str,
     kept = {key: value for key, value in mapping.items() if key not in old}
     for key, name in old.items():
         fate, value = gone[name], mapping[key]
-        say_once(f"note: {became(name, fate)}", where)
         if isinstance(fate, Removed) or (isinstance(fate, Fixed) and not same_value(value, fate.value)):
             raise UserError(f"{where}: {name} = {value!r}: {became(name, fate)}")
+        say_once(f"note: {became(name, fate)}", where)
         if isinstance(fate, Renamed):
             _put(kept, mapping, fate, value, where)
     return kept
