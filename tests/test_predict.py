@@ -149,8 +149,9 @@ def test_a_video_becomes_a_video(tmp_path):
     main(_config(source, output_dir=tmp_path / "out"))
     (record,) = json.loads((tmp_path / "out" / "predictions.json").read_text())["inputs"]
     assert [frame["time_s"] for frame in record["frames"]] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
-    left = [frame["ears"][0]["box_xyxy"][0] for frame in record["frames"]]
-    np.testing.assert_allclose(left, [20, 26, 32, 38, 44], atol=5)
+    # the middle: how far the box reaches is also the word of a landmarker of random weights
+    middle = [np.mean(frame["ears"][0]["box_xyxy"][::2]) for frame in record["frames"]]
+    np.testing.assert_allclose(middle, np.mean(BOX[::2]) + 6 * np.arange(5), atol=5)
     drawn = cv2.VideoCapture(str(tmp_path / "out" / "overlays" / "clip_ears.mp4"))
     assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 5
     assert drawn.get(cv2.CAP_PROP_FRAME_WIDTH) == 640  # small frames are enlarged to be legible
