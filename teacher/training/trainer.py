@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import UserError, did_you_mean
 from configs.files import write_json
+from teacher.training.options import GRADIENT_CLIP
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, LightningModule, Trainer
@@ -27,10 +28,9 @@ def build_trainer(
     seed: int = 0,
     precision: str = "32",
     devices: int = 1,
-    num_nodes: int | None = None,
     deals_batches: bool = False,
     max_minutes: float = 0.0,
-    gradient_clip: float = 1.0,
+    gradient_clip: float = GRADIENT_CLIP,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Trainer:
@@ -38,8 +38,8 @@ def build_trainer(
 
     `last.ckpt` after each epoch, the three best `epoch=NN-NAME=VALUE.ckpt` by `monitor`, `metrics.csv` (a
     row an epoch), `tensorboard/`; `save_best(module)` is called at each improvement. max_minutes: 0 for
-    no limit. num_nodes: None asks `nodes`. deals_batches: the loaders share out their batches themselves,
-    else samples are dealt out; not every parameter need then take part in every step.
+    no limit. deals_batches: the loaders share out their batches themselves, else samples are dealt out; not
+    every parameter need then take part in every step.
     """
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import TQDMProgressBar
@@ -58,7 +58,7 @@ def build_trainer(
     if precision not in PRECISIONS:
         hint = did_you_mean(precision, PRECISIONS)
         raise UserError(f"precision {precision!r} is unknown; allowed: {', '.join(PRECISIONS)}.{hint}")
-    num_nodes = num_nodes or nodes()
+    num_nodes = nodes()
     quiet_lightning()
     watching: list[Callback] = [ReseedEachStep(seed), NumbersOnly(), EndedFromOutside(), *callbacks]
     if progress:
