@@ -215,7 +215,8 @@ def test_torchvisions_files_give_what_torchvision_gives(tmp_path, name, theirs):
         found = backbone.eval()(images)
         twin = build_backbone(name, pretrained=False, options=backbone.options).eval()
         twin.load_state_dict(backbone.state_dict())
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        largest = expected.abs().max()  # of fifty layers' sums, rounded otherwise by every arithmetic
+        torch.testing.assert_close(found / largest, expected / largest, atol=1e-4, rtol=0)
         assert torch.equal(twin(images), found)  # what the layout needs is among the options
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from docs import code
+from tests.test_structure import flags
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/pretrained/README.md")])
 MOST_README_LINES = 200
+TORCHRUN = ("--nproc-per-node",)
 
 
 def test_the_map_of_the_code_is_up_to_date() -> None:
@@ -49,3 +51,16 @@ def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "experiments" not in page.parts], ids=lambda page: page.name
+)
+def test_the_flags_that_a_page_names_exist(page: Path) -> None:
+    """Experiments and the log of changes name those of their day."""
+    known = {"--recipe", "--stage", "--help", *TORCHRUN} | {
+        name for names in flags().values() for name in names
+    }
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text(encoding="utf-8")))
+    named -= {name for name in named if name.replace("--no-", "--") in known}
+    assert page.name == "CHANGELOG.md" or named <= known, named - known

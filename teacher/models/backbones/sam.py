@@ -26,7 +26,7 @@ IMAGE_STD = (58.395 / 255, 57.12 / 255, 57.375 / 255)
 # transformers' default of 1e-10 (it expects published weights) makes a network from scratch output nothing.
 INITIALIZER_RANGE = 0.02
 # Enlarging a 128 px crop further adds no information. 256 px give 16 x 16 cells, one for 8 px of the crop, as
-# fine as the maps that are distilled; each doubling quadruples the cost and more (README).
+# fine as the maps that are distilled; each doubling quadruples the cost and more (docs/costs.md).
 NATIVE_INPUT_PX = 256
 INPUT_PX_RANGE = (128, 1024)
 
