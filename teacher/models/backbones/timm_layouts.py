@@ -90,8 +90,8 @@ def fitted(state: dict[str, Tensor], net: nn.Module, origin: str | Path) -> dict
     Raises UserError listing the keys that do not fit; none is skipped in silence.
     """
     expected = {key: value.shape for key, value in net.state_dict().items()}
-    if LITE_KEY in state:  # lists the layers in timm's order
-        state = dict(zip([*expected, *list(state)[len(expected) :]], state.values()))
+    if LITE_KEY in state:  # in timm's order; a network whose maps end early has none of the last blocks
+        state = dict(zip(expected, state.values()))
     elif any(key.startswith("features.") for key in state):
         state = _in_order(state, list(expected))
     if "pos_embed" in state and "pos_embed" in expected and state["pos_embed"].shape != expected["pos_embed"]:
