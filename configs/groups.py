@@ -16,6 +16,7 @@ dataclass in a Config is one value, written as one mapping.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import typing
 from collections.abc import Iterator, Mapping
@@ -75,6 +76,7 @@ class Ignored:
 Gone = Renamed | Fixed | Removed | Ignored
 
 
+@functools.cache  # a study asks for the same few classes tens of thousands of times
 def groups_of(cls: type) -> dict[str, type]:
     """{field: type} of the groups of a Config class, in order."""
     hints = typing.get_type_hints(cls, include_extras=True)
