@@ -66,6 +66,7 @@ def with_options(config: T, **changes: Any) -> T:
     return dataclasses.replace(config, **values)
 
 
+@functools.cache
 def field_types(cls: type) -> dict[str, Any]:
     """{option: type} of a dataclass, its groups' among them, annotations resolved, fields that cannot be set
     left out.

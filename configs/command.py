@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
-from configs.flags import changed_values, join_repeats, refuse_unknown_flags
+from configs.flags import changed_values, join_repeats, mapping_words, refuse_unknown_flags
 from configs.groups import say_once
 from configs.recipe import load_recipe
 
@@ -87,15 +87,17 @@ def parse_config(config_class: type[T], argv: Sequence[str], module: str) -> T:
             names = (module, *getattr(config_class, "FORMERLY", ()))
             options, where = _stage_options(config_class, chosen.recipe, chosen.stage, names)
     refuse_unknown_flags(config_class, flags, module)
-    refused: list[UserError] = []
-    with _user_errors_through_tyro(refused):
+    words = join_repeats(config_class, flags)
+    for flag, wanted, word in mapping_words(config_class, words):
+        _read_mapping(word, wanted, flag)  # tyro would turn an error into a text of its own
+    with _user_errors_through_tyro():
         return tyro.cli(
             config_class,
-            args=join_repeats(config_class, flags),
+            args=words,
             default=build_partial(config_class, options, where, missing=tyro.MISSING),
             prog=f"python -m {module}",
             description=_description(config_class, takes_recipe),
-            registry=_registry(config_class, refused),
+            registry=_registry(config_class),
         )
 
 
@@ -125,7 +127,7 @@ def _only_stage_of(recipe: Any, commands: Sequence[str]) -> str:
     return names[0]
 
 
-def _registry(config_class: type, refused: list[UserError]) -> Any:
+def _registry(config_class: type) -> Any:
     """tyro, taught to read a mapping as one YAML (or JSON) argument: `--backbone-options '{depth: 4}'`.
 
     A mapping is a dict, or a dataclass that is no group (`configs.groups`). What is wrong with one is also
@@ -144,7 +146,7 @@ def _registry(config_class: type, refused: list[UserError]) -> Any:
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
             metavar=_keys(info.type) if info.type in whole else "{KEY: VALUE}",
-            instance_from_str=lambda words: _read_mapping(words[0], info.type, refused),
+            instance_from_str=lambda words: _read_mapping(words[0], info.type, "flags"),
             is_instance=lambda value: isinstance(value, allowed),
             str_from_instance=lambda value: [_shown_mapping(value)],
         )
@@ -162,30 +164,32 @@ def _shown_mapping(value: Any) -> str:
 
 def _keys(kind: type) -> str:
     """The keys of a mapping with their defaults, for --help."""
-    return "{" + ", ".join(f"{field.name}: {field.default}" for field in dataclasses.fields(kind)) + "}"
+    shown = ((field.name, field.default) for field in dataclasses.fields(kind))
+    listed = (f"{name}: {list(value) if isinstance(value, tuple) else value}" for name, value in shown)
+    return "{" + ", ".join(listed) + "}"
 
 
-def _read_mapping(word: str, wanted: Any, refused: list[UserError]) -> Any:
+def _read_mapping(word: str, wanted: Any, flag: str) -> Any:
+    """A mapping as JSON, as `to_flags` writes it, or as YAML, in which 1e-5 would be text."""
     import yaml
 
+    with contextlib.suppress(json.JSONDecodeError):
+        return coerce(json.loads(word), wanted, "flags", flag)
     try:
-        return coerce(yaml.safe_load(word), wanted, "flags", "value")
-    except UserError as error:
-        refused.append(error)
+        return coerce(yaml.safe_load(word), wanted, "flags", flag)
     except yaml.YAMLError as error:
-        refused.append(UserError(f"{word!r} is not YAML such as '{{depth: 4}}': {error}"))
-    raise refused[-1]
+        raise UserError(f"{flag} {word!r} is not YAML such as '{{depth: 4}}': {error}") from None
 
 
 @contextlib.contextmanager
-def _user_errors_through_tyro(refused: list[UserError]) -> Iterator[None]:
+def _user_errors_through_tyro() -> Iterator[None]:
     """tyro frames every ValueError of the class and exits; a UserError has its own way to be shown."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             yield
     except SystemExit as stop:
-        for cause in [*refused, *_chain(stop)]:
+        for cause in _chain(stop):
             if isinstance(cause, UserError):
                 raise cause from None
         sys.stderr.write(said.getvalue())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from configs.build import build_partial, field_types, takes_dict, values_of
@@ -42,7 +43,7 @@ def _flag(value: Any, wanted: Any, name: str) -> list[str]:
         return [flag, json.dumps(value, default=str)]  # paths as text
     if isinstance(value, list | tuple):
         return [flag, *(str(item) for item in value)]
-    if isinstance(value, str) and value.startswith("-"):
+    if isinstance(value, str | Path) and str(value).startswith("-"):
         return [f"{flag}={value}"]  # else it would read as a flag
     return [flag, str(value)]
 
@@ -69,6 +70,8 @@ def refuse_unknown_flags(config_class: type, words: Sequence[str], module: str) 
         if flag in gone:
             raise UserError(f"unknown flag {flag}: {became(*gone[flag])}")
         whole, _, part = flag.partition(".")
+        if whole in gone:
+            raise UserError(f"unknown flag {flag}: {became(*gone[whole])}")
         if part and dataclasses.is_dataclass(types.get(whole)):
             raise UserError(f"unknown flag {flag}: {whole} takes one mapping, {whole} '{{{part}: ...}}'.")
         hint = did_you_mean(flag, known)
@@ -90,6 +93,16 @@ def join_repeats(config_class: type, words: Sequence[str]) -> list[str]:
         else:
             groups.append([word])
     return [word for group in groups for word in group]
+
+
+def mapping_words(config_class: type, words: Sequence[str]) -> Iterator[tuple[str, Any, str]]:
+    """(flag, type of its field, word) of each mapping: a dict, or a dataclass that is one value."""
+    types = flag_types(config_class)
+    for index, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        wanted = types.get(_plain(flag)) if flag.startswith("--") else None
+        if wanted is not None and (takes_dict(wanted) or dataclasses.is_dataclass(wanted)):
+            yield _plain(flag), wanted, value if equals else next(iter(words[index + 1 : index + 2]), "")
 
 
 def flag_types(config_class: type) -> dict[str, Any]:

@@ -16,6 +16,7 @@ dataclass in a Config is one value, written as one mapping.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import typing
 from collections.abc import Iterator, Mapping
@@ -48,7 +49,7 @@ class Renamed:
 class Fixed:
     """The option is a constant now: a recipe that sets it to `value` says nothing new, another is refused.
 
-    A Path as value stands for every path that ends in it.
+    A Path as value stands for every path that ends in it, a dataclass for the mapping that gives it.
     """
 
     value: Any
@@ -57,9 +58,12 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Removed:
-    """There is nothing in its place. instead: what to do, as a sentence."""
+    """There is nothing in its place: refused, unless it says what was the default. instead: what to do, as a
+    sentence; was: the default that it had.
+    """
 
     instead: str
+    was: Any = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Ignored:
 Gone = Renamed | Fixed | Removed | Ignored
 
 
+@functools.cache  # a study asks for the same few classes tens of thousands of times
 def groups_of(cls: type) -> dict[str, type]:
     """{field: type} of the groups of a Config class, in order."""
     hints = typing.get_type_hints(cls, include_extras=True)
@@ -103,21 +108,31 @@ def gone_options(cls: type) -> dict[str, Gone]:
 
 
 def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`mapping` (a recipe's options) with options that are gone brought to today's, each said once on stderr.
+    """`mapping` (a recipe's options, hyphens as underscores) with options that are gone brought to today's,
+    each said once on stderr. One that is null or empty, the default that it had, counts as not given.
 
     Raises UserError for one that cannot be: it was removed, or set to another value than it has for good now.
     """
+    options = _with_underscores(mapping, where)
     gone = gone_options(cls)
-    old = {key: name for key in mapping if (name := str(key).replace("-", "_")) in gone}
-    kept = {key: value for key, value in mapping.items() if key not in old}
-    for key, name in old.items():
-        fate, value = gone[name], mapping[key]
-        if isinstance(fate, Removed) or (isinstance(fate, Fixed) and not same_value(value, fate.value)):
+    kept = {name: value for name, value in options.items() if name not in gone}
+    for name in [name for name in options if name in gone]:
+        fate, value = gone[name], options[name]
+        if value is None or value == "":
+            continue
+        if not still_holds(value, fate):
             raise UserError(f"{where}: {name} = {value!r}: {became(name, fate)}")
         say_once(f"note: {became(name, fate)}", where)
         if isinstance(fate, Renamed):
-            _put(kept, mapping, fate, value, where)
+            _put(kept, name, fate, value, where)
     return kept
+
+
+def still_holds(value: Any, fate: Gone) -> bool:
+    """Whether a value that was set for an option that is gone means what happens now."""
+    if isinstance(fate, Fixed):
+        return same_value(value, fate.value)
+    return not isinstance(fate, Removed) or same_value(value, fate.was)
 
 
 def became(name: str, fate: Gone) -> str:
@@ -125,17 +140,23 @@ def became(name: str, fate: Gone) -> str:
     if isinstance(fate, Renamed):
         return f"{name} belongs to {fate.to} now." if fate.joins else f"{name} is called {fate.to} now."
     if isinstance(fate, Fixed):
-        return f"{name} is {fate.value} for good now: {fate.why}."
+        shown = repr(fate.value) if isinstance(fate.value, str) else fate.value
+        return f"{name} is {shown} for good now: {fate.why}."
     return f"{name} is gone: {fate.why if isinstance(fate, Ignored) else fate.instead}."
 
 
-def same_value(value: Any, fixed: Any) -> bool:
-    """Whether a recipe's value is that of `Fixed`; YAML reads `1e-4` as text."""
-    if isinstance(fixed, Path):
-        return Path(str(value)).parts[-len(fixed.parts) :] == fixed.parts
+def same_value(value: Any, known: Any) -> bool:
+    """Whether a recipe's value is that of `Fixed` or `Removed`; YAML reads `1e-4` as text."""
+    if isinstance(known, Path):
+        return Path(str(value)).parts[-len(known.parts) :] == known.parts
+    if dataclasses.is_dataclass(known) and isinstance(value, Mapping):
+        given = {str(key).replace("-", "_"): item for key, item in value.items()}
+        return dataclasses.asdict(type(known)()) | given == dataclasses.asdict(known)
+    if isinstance(value, bool) or isinstance(known, bool):
+        return value is known
     value = tuple(value) if isinstance(value, list) else value
     try:
-        return value == fixed or float(value) == float(fixed)
+        return value == known or float(value) == float(known)
     except (TypeError, ValueError):
         return False
 
@@ -147,15 +168,32 @@ def say_once(text: str, where: str) -> None:
         print(f"{text} ({where})", file=sys.stderr)
 
 
-def _put(kept: dict[str, Any], mapping: Mapping[str, Any], fate: Renamed, value: Any, where: str) -> None:
+def _with_underscores(mapping: Mapping[str, Any], where: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = str(key).replace("-", "_")
+        if name in options:
+            raise UserError(f"{where}: {name} is given twice, with hyphens and with underscores.")
+        options[name] = value
+    return options
+
+
+def _put(kept: dict[str, Any], old: str, fate: Renamed, value: Any, where: str) -> None:
+    """Put the value of an option's old name where it belongs now."""
     name, dot, key = fate.to.partition(".")
     if fate.joins:
-        before = kept.get(name, mapping.get(name, []))
-        kept[name] = [*_listed(before), *_listed(value)]
+        kept[name] = [*_listed(kept.get(name, [])), *_listed(value)]
     elif dot:
-        kept[name] = {**kept.get(name, mapping.get(name) or {}), key: value}
-    elif name in mapping:
-        raise UserError(f"{where}: {name} is given twice, once by its old name.")
+        mapping = kept.get(name) or {}
+        if not isinstance(mapping, Mapping):
+            raise UserError(
+                f"{where}: {name} = {mapping!r} is not `key: value` lines, and {old} is one of them."
+            )
+        if key in mapping:
+            raise UserError(f"{where}: {fate.to} is given twice, once by its old name {old}.")
+        kept[name] = {**mapping, key: value}
+    elif name in kept:
+        raise UserError(f"{where}: {name} is given twice, once by its old name {old}.")
     else:
         kept[name] = value
 

@@ -61,7 +61,9 @@ class Config:
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "workers": Renamed("num_workers"),
-        "num_landmarks": Removed("the landmark description says how many points an ear has: --scheme FILE"),
+        "num_landmarks": Removed(
+            "the landmark description says how many points an ear has: --scheme FILE", was=17
+        ),
         "min_box_px": Fixed(MIN_BOX_PX, "an ear of less shows no fold"),
     }
 
@@ -84,6 +86,7 @@ def main(config: Config) -> Path:
             manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
             manifest = with_crop_settings(manifest, config.margin, scheme, path)
             read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
+            read[0].manifest.crops.require_same(manifest.crops, f"{config.input[0]}", f"{path}")
     facts = check_images((path for part in read for path in part.image_paths), config.num_workers)
     parts = check_parts(read, facts, drops, changes)
     if not any(len(part.manifest) for part in parts):

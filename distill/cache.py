@@ -47,7 +47,7 @@ class Config:
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_train_npy": Renamed("train_npy", joins=True),
         "num_nodes": Ignored("SLURM and torchrun say on how many machines the command runs: docs/cluster.md"),
-        "margin": Removed("it stands in the manifest: data.prepare --margin"),
+        "margin": Removed("it stands in the manifest: data.prepare --margin", was=0.1),
         "scheme": Removed("it stands in the manifest: data.prepare --scheme"),
     }
 

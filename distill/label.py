@@ -35,7 +35,7 @@ class Config:
     GONE: ClassVar[Mapping[str, Gone]] = {
         "agreement_limit": Fixed(AGREEMENT_LIMIT, "no recipe needed another"),
         "batch_size": Ignored("it changes nothing but the time"),
-        "margin": Removed("it stands in student.pt: data.prepare --margin, before the training"),
+        "margin": Removed("it stands in student.pt: data.prepare --margin, before the training", was=0.1),
         "scheme": Removed("it stands in student.pt: data.prepare --scheme, before the training"),
     }
 

@@ -94,7 +94,8 @@ def main(config: Config) -> Path:
     if distillation.distill:
         check_loss_weights(config.map_loss.loss_weights)
     seed_everything(trainer_options.seed, workers=True, verbose=False)
-    crops = shared_crops([*config.train_npy, config.labels.labelled_npy, config.labels.val_npy])
+    labels = config.labels.labelled_npy, config.labels.val_npy, distillation.pseudo_labelled_npy
+    crops = shared_crops([*config.train_npy, *labels])
     student = first_student(  # first: the twin draws the same weights
         config.student, config.student_options, config.init_checkpoint, crops
     )

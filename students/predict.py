@@ -51,8 +51,10 @@ class Config:
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "landmarks": Renamed("scheme"),
-        "max_frames": Removed("a video is predicted to its end, a camera until Ctrl-C; cut a long one first"),
-        "threads": Removed("ONNX Runtime chooses; students.EarPipeline takes threads=1"),
+        "max_frames": Removed(
+            "a video is predicted to its end, a camera until Ctrl-C; cut a long one first", was=0
+        ),
+        "threads": Removed("ONNX Runtime chooses; students.EarPipeline takes threads=1", was=0),
     }
 
     def __post_init__(self) -> None:

@@ -131,6 +131,20 @@ def require_margin(crops: CropSettings, trained_on: CropSettings, here: str, the
     crops.require_same(replace(crops, margin=trained_on.margin), here, there)
 
 
+def require_crops_of(path: Path | None, crops: CropSettings, here: str, with_points: bool = False) -> None:
+    """Raise UserError unless the checkpoint that a training goes on from (None: none) is of such crops.
+
+    here: what has the settings `crops`; with_points: of a model that reads points.
+    """
+    if path is None:
+        return
+    trained_on = crop_settings(read_checkpoint(path), f"{path}")
+    if with_points:
+        crops.require_same(trained_on, here, f"{path}")
+    else:
+        require_margin(crops, trained_on, here, f"{path}")
+
+
 def write_torch(path: str | Path, content: dict) -> Path:
     """`torch.save`, atomically. Raises UserError when the disk is full."""
 

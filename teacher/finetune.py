@@ -82,7 +82,7 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
 
     from data.loading.datamodule import ear_loader
-    from teacher.checkpoint import save_weights
+    from teacher.checkpoint import require_crops_of, save_weights
     from teacher.detector_training import fit
 
     output_dir, options = Path(config.output_dir), config.trainer
@@ -91,6 +91,7 @@ def main(config: Config) -> Path:
     ears = fit.read_ears(config.train_npy, config.val_npy, config.ears.labels, options.seed)
     print(f"{len(ears.train)} labelled ears, judged on {ears.held_out_from}", flush=True)
     model = fit.build_detector(config.checkpoint, config.model, ears.train.crops, f"{config.train_npy}")
+    require_crops_of(resume, ears.train.crops, f"{config.train_npy}", with_points=True)
     least_views = config.min_steps_per_epoch * config.batch_size
     train, val = fit.training_ears(
         ears, config.ears, config.views, model.image_size, least_views, options.seed

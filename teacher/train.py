@@ -83,7 +83,7 @@ def main(config: Config) -> Path:
         )
     from pytorch_lightning import seed_everything
 
-    from teacher.checkpoint import save_weights
+    from teacher.checkpoint import require_crops_of, save_weights
     from teacher.vae_training import fit
     from teacher.vae_training.start import build_vae, find_start
 
@@ -110,6 +110,7 @@ def main(config: Config) -> Path:
         seed,
     )
     model.crops = data.val_dataset.manifest.crops
+    require_crops_of(start.filled_from, model.crops, "train_npy")
     if config.augmentation.prefix_dir is not None:
         fit.cache_frozen_features(
             data, model, config.augmentation, seed, trainer_options.num_workers, trainer_options.precision

@@ -24,7 +24,7 @@ class Config:
         "more_npy": Renamed("npy", joins=True),
         "data": Renamed("stages.data"),
         "clip": Fixed(1.0, "no training needed another"),
-        "margin": Removed("the manifest says it"),
+        "margin": Removed("the manifest says it", was=0.1),
         "threads": Ignored("counted by the machine"),
         "second": Fixed({"shift": 0.1}, "far enough"),
     }
@@ -42,7 +42,8 @@ class Config:
         ({"npy": "a", "more_npy": None}, Config(npy=("a",)), []),
         ({"npy": "a"}, Config(npy=("a",)), []),
         ({"data": "${data}"}, Config(stages={"data": "${data}"}), []),
-        ({"clip": 1.0, "margin": 0.2, "threads": 7}, Config(), []),
+        ({"clip": 1.0, "margin": 0.1, "threads": 7}, Config(), []),
+        ({"margin": 0.2}, Config(), ["setting margin 0.2 -> None"]),
         ({"gate_npy": None, "acceptance_npy": "a.npy"}, Config(acceptance_npy="a.npy"), []),
         ({"second.shift": 0.1, "second.jitter": 0.04}, Config(), []),
         ({"second.shift": 0.2}, Config(), ["setting second.shift 0.2 -> None"]),

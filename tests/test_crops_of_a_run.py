@@ -11,6 +11,8 @@ from data.dataset import EarCrops
 from data.landmarks import load_scheme
 from data.manifest import read_manifest, write_manifest
 from distill import cache, label, train
+from distill.student.fit import first_student
+from distill.student.module import training_kind
 from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops
 from distill.teacher_maps.options import PSEUDO_LABELLED
 from distill.teacher_maps.store import KeptMaps
@@ -98,3 +100,10 @@ def test_maps_of_another_scheme_are_not_resumed(folder):
     for given, there in (("own", "swapped"), ("swapped", "own")):
         with pytest.raises(UserError, match="holds maps of other settings: scheme is"):
             cache.main(keeping(folder, given, f"{there}_maps"))
+
+
+def test_a_landmarkers_training_is_named_with_its_crops():
+    usual = first_student("landmarker", {"image_px": 64, "width": 8}, None, CropSettings())
+    assert "crops" not in training_kind(usual, True, 10)  # as in checkpoints of before
+    wide = first_student("landmarker", {"image_px": 64, "width": 8}, None, CropSettings(0.25))
+    assert training_kind(wide, True, 10)["crops"] == CropSettings(0.25).to_plain()

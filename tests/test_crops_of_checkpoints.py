@@ -11,7 +11,7 @@ from data.crop_settings import CropSettings
 from data.landmarks import Scheme
 from data.manifest import read_manifest, write_manifest
 from teacher import eigenears, embed, evaluate, finetune, probe, train
-from teacher.checkpoint import read_checkpoint, save_weights
+from teacher.checkpoint import read_checkpoint, require_crops_of, save_weights
 from teacher.margin.fit import crops_seen, ear_data
 from teacher.margin.options import CropOptions
 from teacher.models.detector import EarDetector
@@ -102,3 +102,16 @@ def test_the_margin_teachers_buffer_is_what_its_checkpoint_says(folder):
         options = CropOptions(bbox_buffer=buffer)
         data = ear_data(folder / "wide.npy", folder / "wide.npy", options, 4, 64, 0, 0)
         assert crops_seen(data, options) == CropSettings(margin=expected)
+
+
+def test_a_training_goes_on_from_the_same_crops_alone(folder):
+    require_crops_of(None, CropSettings(), "usual.npy")
+    require_crops_of(folder / "wide.ckpt", WIDE, "wide.npy")
+    with pytest.raises(
+        UserError, match=r"usual\.npy is of crops with a margin of 0\.1, .*wide\.ckpt of 0\.25"
+    ):
+        require_crops_of(folder / "wide.ckpt", CropSettings(), "usual.npy")
+    swapped = replace(WIDE, scheme=replace(WIDE.scheme, flip=[1, 0, *range(2, 17)]))
+    require_crops_of(folder / "wide.ckpt", swapped, "wide.npy")  # a VAE never saw the points
+    with pytest.raises(UserError, match="one run has one set of points"):
+        require_crops_of(folder / "wide.ckpt", swapped, "wide.npy", with_points=True)

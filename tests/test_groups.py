@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -54,13 +54,13 @@ class Config:
     """How fast it learns."""
     warp: Warp = Warp()
     """How crops are moved."""
-    parts: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
     """By name."""
     GONE: ClassVar[Mapping[str, Gone]] = {
         "more_npy": Renamed("npy", joins=True),
         "speed": Renamed("lr"),
         "head": Renamed("parts.head"),
-        "scheme": Removed("give it to data.prepare"),
+        "scheme": Removed("give it to data.prepare", was="own"),
         "num_nodes": Ignored("it is found from the environment"),
     }
 
@@ -87,7 +87,7 @@ def test_a_partial_group_is_not_checked_and_keeps_the_default_of_the_config():
 
 
 def test_flags_give_the_same_configuration_again(capsys):
-    config = configured(Config, npy=["a", "b"], lr=2.0, warp={"flip": False}, parts={"head": "x"})
+    config = configured(Config, npy=["a", "b"], lr=2.0, warp={"flip": False}, parts={"eps": 1e-05})
     flags = to_flags(config)
     assert flags[:3] == ["--npy", "a", "b"] and "--warmup-steps" not in flags
     assert flags[flags.index("--warp") + 1] == '{"flip": false}'
@@ -124,3 +124,26 @@ def test_what_became_of_an_option_is_said_once_or_refused(capsys):
         made(speed=1, lr=1)
     with pytest.raises(UserError, match="unknown flag --speed: speed is called lr now"):
         parse_config(Config, ["--npy", "a", "--speed", "1"], "some.command")
+
+
+def test_what_was_the_default_or_not_set_is_no_complaint():
+    assert made(scheme="own", speed=None, head="", gradient_clip=None, more_npy=None) == made()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"head": "x", "parts": {"head": "y"}}, "parts.head is given twice, once by its old name head"),
+        ({"head": "x", "parts": [1]}, "parts = \\[1\\] is not `key: value` lines, and head is one of them"),
+        ({"warmup-steps": 1, "warmup_steps": 2}, "warmup_steps is given twice, with hyphens"),
+        ({"gradient_clip": True}, "gradient_clip is 1.0 for good now"),
+    ],
+)
+def test_what_is_given_twice_or_is_no_mapping_is_refused(options, complaint):
+    with pytest.raises(UserError, match=complaint):
+        made(**options)
+
+
+def test_a_fault_in_a_mapping_names_its_flag():
+    with pytest.raises(UserError, match="flags, --warp: turn = 'x' is not a number"):
+        parse_config(Config, ["--npy", "a", "--warp", "{turn: x}"], "some.command")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from configs.build import configured
 from configs.errors import UserError
+from data.crop_settings import CropSettings
 from data.landmarks import DEFAULT_SCHEME
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.preparation.checks import check_images
@@ -280,6 +281,15 @@ def test_margin_and_points_stand_in_all_manifests(tmp_path: Path) -> None:
     assert read_manifest(tmp_path / "again" / "train_labelled.npy").crops == written[0].crops
     with pytest.raises(UserError, match="has 3 points an ear, expected 17"):
         main(configured(Config, **again, output_dir=tmp_path / "other", scheme=DEFAULT_SCHEME))
+
+
+def test_inputs_of_two_margins_are_not_mixed(tmp_path: Path) -> None:
+    ears = manifest_of(tmp_path, 8)
+    close = write_manifest(tmp_path / "close.npy", ears)
+    wide = write_manifest(tmp_path / "wide.npy", replace(ears, crops=CropSettings(0.25)))
+    given = {"input": close, "val_input": wide, "output_dir": tmp_path / "out", "num_workers": 0}
+    with pytest.raises(UserError, match=r"close.npy is of crops with a margin of 0.1, .*wide.npy of 0.25"):
+        main(configured(Config, **given))
 
 
 def test_inputs_are_not_overwritten_and_must_exist(tmp_path: Path) -> None:

@@ -101,12 +101,8 @@ def heavy_modules() -> set[str]:
 def read_for_help() -> set[str]:
     """The commands, the packages' `__init__`, and what they import at their top, and so on."""
     found = {module_name(path) for path in [*COMMANDS, *(PROJECT.glob("*/__init__.py"))]} & MODULES.keys()
-    while (
-        more := {
-            name for known in found for name in imported_modules(MODULES[known], _top_imports(MODULES[known]))
-        }
-        - found
-    ):
+    tops = {name: imported_modules(path, _top_imports(path)) for name, path in MODULES.items()}
+    while more := {name for known in found for name in tops[known]} - found:
         found |= more
     return found
 

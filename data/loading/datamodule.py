@@ -78,6 +78,8 @@ class EarDataModule(pl.LightningDataModule):
         if self.train_dataset is not None:
             return
         train, val = self._read(self.train_npy), self._read(self.val_npy)
+        if self._common["margin"] is None:
+            train.crops.require_same(val.crops, "train_npy", "val_npy")
         if self.labels is not None:
             train = train.select(choose_labelled(train, self.labels, self.seed))
         self.train_dataset = EarCrops(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from configs.groups import Fixed, Gone, Renamed, gone_options, same_value
+from configs.groups import Fixed, Gone, Removed, Renamed, gone_options, still_holds
 from configs.provenance import plain
 
 # settings that change how a stage works, not what comes out
@@ -26,7 +27,7 @@ def changed_settings(
 
     old: as recorded, perhaps by the command of another day; new, defaults: as `settings_of` gives them today.
     An option the command gained since counts as changed only when it is not at its default, one that it lost
-    (`configs.groups`) only when it is a constant now and had another value.
+    (`configs.groups`) only when it had another value than what happens now.
     """
     old = _todays(old, gone_options(config_class))
     reasons = []
@@ -51,14 +52,24 @@ def _todays(old: Mapping[str, Any], gone: Mapping[str, Gone]) -> dict[str, Any]:
         elif isinstance(fate, Renamed):
             new = f"{fate.to}{dot}{rest}"
             found[new] = value or found.get(new, value)  # of two options that are one now, the one in use
-        elif isinstance(fate, Fixed) and not same_value(value, _part(fate.value, rest, value)):
+        elif isinstance(fate, Fixed | Removed) and not _still_holds(value, rest, fate):
             found[key] = value
-    return found
+    empty = [
+        key for key, value in found.items() if value == {} and any(k.startswith(f"{key}.") for k in found)
+    ]
+    return {key: value for key, value in found.items() if key not in empty}
 
 
-def _part(fixed: Any, key: str, otherwise: Any) -> Any:
-    """`fixed`, or of a mapping what stands under `key`; `otherwise` where there is nothing."""
-    return fixed.get(key, otherwise) if key and isinstance(fixed, Mapping) else fixed
+def _still_holds(value: Any, key: str, fate: Fixed | Removed) -> bool:
+    """As `configs.groups.still_holds`. key: its name where the value is one of a mapping's."""
+    if value is None or value == "":
+        return True
+    fixed = getattr(fate, "value", None)
+    if key and dataclasses.is_dataclass(fixed):
+        return getattr(fixed, key, value) == value
+    if key and isinstance(fixed, Mapping):
+        return fixed.get(key, value) == value
+    return still_holds(value, fate)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -40,7 +40,7 @@ def first_student(
     if kind == "landmarker":
         options.setdefault("num_landmarks", crops.num_landmarks)
     if init_checkpoint is None:
-        return build_student(kind, options)
+        return _with_crops(build_student(kind, options), crops)
     student = load_student(init_checkpoint, kind).train()
     for name, wanted in options.items():
         if student.hparams.get(name, wanted) != wanted:
@@ -50,6 +50,13 @@ def first_student(
             )
     if kind == "landmarker":
         student_crops(init_checkpoint).require_same(crops, f"{init_checkpoint}", "train_npy")
+    return _with_crops(student, crops)
+
+
+def _with_crops(student: nn.Module, crops: CropSettings) -> nn.Module:
+    """The student, a landmarker knowing how its ears are cut; a detector sees whole frames."""
+    if kind_of(student) == "landmarker":
+        student.crops = crops
     return student
 
 

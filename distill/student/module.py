@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from data.crop_settings import CropSettings
 from data.manifest import VISIBLE
 from data.metrics import nme
 from data.tensors import to_unit
@@ -192,6 +193,10 @@ def predicted_points_px(landmarker: nn.Module, images: Tensor) -> Tensor:
 
 
 def training_kind(student: nn.Module, distil: bool, steps: int) -> dict[str, Any]:
-    """What a training checkpoint tells about its training: only the same may resume from it."""
-    model = dict(student.hparams)
-    return {"kind": f"distill.{kind_of(student)}", "model": model, "distill": distil, "steps": steps}
+    """What a training checkpoint tells about its training: only the same may resume from it.
+
+    student: a landmarker has `crops`, how its ears are cut; not named where they are the project's own.
+    """
+    model, crops = dict(student.hparams), getattr(student, "crops", CropSettings()).to_plain()
+    named = {"kind": f"distill.{kind_of(student)}", "model": model, "distill": distil, "steps": steps}
+    return named | ({"crops": crops} if crops else {})

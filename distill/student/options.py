@@ -109,7 +109,7 @@ class BatchOptions:
     """Labelled part of a batch, where the others bring predicted points or boxes."""
     GONE: ClassVar[Mapping[str, Gone]] = {
         "labelled_last": Removed(
-            "batches labelled alone at the end made it worse: docs/experiments/landmarker.md"
+            "batches labelled alone at the end made it worse: docs/experiments/landmarker.md", was=0.0
         ),
     }
 
@@ -134,7 +134,7 @@ class OptimizationOptions:
     ema_decay: float = 0.998
     """Of the averaged weights, which are validated and saved; 0: none."""
     GONE: ClassVar[Mapping[str, Gone]] = {
-        "epochs": Removed("give steps: arms of a study are compared after the same number of them"),
+        "epochs": Removed("give steps: arms of a study are compared after the same number of them", was=0),
         "weight_decay": Fixed(WEIGHT_DECAY, "no training needed another"),
         "gradient_clip": Fixed(GRADIENT_CLIP, "no training needed another"),
     }

@@ -34,5 +34,6 @@ def pseudo_labelled_frames(
         np.concatenate(boxes),
         scores=np.concatenate(all_scores),
         empty_images=np.array(empty, dtype=str),
+        crops=manifest.crops,
     )
     return labelled, len(frames)

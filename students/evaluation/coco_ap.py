@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-SIZE_LIMITS_PX = (32.0, 96.0)  # COCO's small | medium | large, by the square root of the area
 MAX_DETECTIONS = (1, 10, 100)
 
 

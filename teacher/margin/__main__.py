@@ -52,7 +52,7 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
     from pytorch_lightning.callbacks import ModelCheckpoint
 
-    from teacher.checkpoint import save_weights
+    from teacher.checkpoint import require_crops_of, save_weights
     from teacher.margin.fit import crops_seen, ear_data, margin_module
 
     output_dir, options = Path(config.output_dir) / config.experiment_name, config.trainer
@@ -76,6 +76,7 @@ def main(config: Config) -> Path:
         pretrained=config.model.pretrained and not resume,
     )
     module.model.crops = crops_seen(data, config.crops)
+    require_crops_of(resume, module.model.crops, "train_metadata")
     kept = ModelCheckpoint(output_dir, "{epoch:03d}", every_n_epochs=KEEP_EVERY, save_top_k=-1)
     trainer = build_trainer(
         output_dir,

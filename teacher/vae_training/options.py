@@ -109,8 +109,5 @@ class AugmentationOptions:
     """
 
     GONE: ClassVar[Mapping[str, Gone]] = {
-        "second_geometry": Fixed(
-            {"flip": 0.5, "rotate_deg": 30.0, "shift": 0.12, "scale": 0.22},
-            "far enough that a place is not found by where it lies",
-        )
+        "second_geometry": Fixed(SECOND_GEOMETRY, "far enough that a place is not found by where it lies")
     }

@@ -23,14 +23,12 @@ def paint_close_up(
     """Linear RGB (h, w, 3) of all but the ear; `plane` holds each pixel's x and y in ear heights."""
     x, y = plane
     image = background(rng, x.shape)
-    head, edge = _head_cover(rng, x, y, hair)
+    head, edge = _head_cover(rng, x, y)
     image = over(image, _cheek(rng, x, y, skin, light, edge), head)
     return comb_hair(rng, image, plane, hair, light, camera, head)
 
 
-def _head_cover(
-    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, hair: Hair
-) -> tuple[np.ndarray, np.ndarray]:
+def _head_cover(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cover of the head with its neck (h, w), and the distance to its back edge in ear heights."""
     back = float(rng.choice([-1.6, -0.25, 0.12], p=[0.5, 0.2, 0.3])) + rng.normal(0, 0.12)
     curve = (

@@ -74,7 +74,7 @@ def paint_person(
     if plan.front > 0.4:
         image = _comb_far_side(rng, image, plan, hair, light, camera, crown)
     image = comb_hair(rng, image, plane, hair, light, camera, crown)
-    return _curtain(rng, image, u, v, plan, identity, light, crown) if hide_ear else image
+    return _curtain(rng, image, u, v, identity, light, crown) if hide_ear else image
 
 
 def _jaw_edge(v: np.ndarray, plan: HeadPlan) -> np.ndarray:
@@ -150,9 +150,7 @@ def _body(rng, image, u, v, plan: HeadPlan, identity: Identity, light: Light) ->
     return over(image, colour * folds[..., None] * light.colour * (0.5 + 0.5 * light.direction[2]), cloth)
 
 
-def _curtain(
-    rng, image, u, v, plan: HeadPlan, identity: Identity, light: Light, crown: np.ndarray
-) -> np.ndarray:
+def _curtain(rng, image, u, v, identity: Identity, light: Light, crown: np.ndarray) -> np.ndarray:
     """Hair that falls over the ear and hides it."""
     shape = image.shape[:2]
     cover = oval(u, v, np.array([-0.1, 0.2]), (0.95, 1.9), 0.15) * np.maximum(crown, step(v, -0.2, 0.3))
