@@ -96,7 +96,7 @@ def main(config: Config) -> Path:
     seed = trainer_options.seed
     seed_everything(seed, workers=True, verbose=False)
     weights = fit.loss_weights(config.loss)
-    perceptual = fit.perceptual_distance(config.loss)
+    perceptual = fit.perceptual_distance(config.loss, config.sizes.image_size)
     model = build_vae(config.encoder, config.sizes, config.loss.fusion if weights.paired else None, start)
     fit.prepare_backbone_(model, config.gradient_checkpointing, config.augmentation.prefix_dir is not None)
     data = fit.ear_data(

@@ -21,7 +21,7 @@ from tests.tiny_teacher import TINY_VAE
 # Of the sizes and weights of one architecture, which are the same network here, one runs in every test run.
 SAME_AS_ANOTHER = (
     "sam_large", "sam_huge", "medsam", "mae_large", "mae_huge", "convnextv2", "convnextv2_large",
-    "convnext_tiny",
+    "convnext_tiny", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2",
 )  # fmt: skip
 OPTIONS = {**TINY_BACKBONES, **TINY_SEVERAL}
 TEACHERS = [

