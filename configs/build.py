@@ -102,11 +102,10 @@ def _field_values(cls: type, mapping: Any, where: str, key_prefix: str, construc
         raise UserError(f"{where}: expected `key: value` lines, found {mapping!r}.")
     wanted_types = field_types(cls)
     values: dict[str, Any] = {}
-    for key, value in without_gone(cls, mapping, where).items():
-        name = str(key).replace("-", "_")
+    for name, value in without_gone(cls, mapping, where).items():
         if name not in wanted_types:
             raise UserError(
-                f"{where}: unknown option {key_prefix + str(key)!r}.{did_you_mean(str(key), wanted_types)} "
+                f"{where}: unknown option {key_prefix + name!r}.{did_you_mean(name, wanted_types)} "
                 f"Options are: {', '.join(wanted_types)}."
             )
         values[name] = _coerce(value, wanted_types[name], where, key_prefix + name, construct)

@@ -118,7 +118,7 @@ def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str,
     kept = {name: value for name, value in options.items() if name not in gone}
     for name in [name for name in options if name in gone]:
         fate, value = gone[name], options[name]
-        if value is None or value == "":
+        if is_unset(value):
             continue
         if not still_holds(value, fate):
             raise UserError(f"{where}: {name} = {value!r}: {became(name, fate)}")
@@ -126,6 +126,11 @@ def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str,
         if isinstance(fate, Renamed):
             _put(kept, name, fate, value, where)
     return kept
+
+
+def is_unset(value: Any) -> bool:
+    """Whether a value is that of an option that nobody gave: null, or empty text."""
+    return value is None or value == ""
 
 
 def still_holds(value: Any, fate: Gone) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from configs.groups import Fixed, Gone, Removed, Renamed, gone_options, still_holds
+from configs.groups import Fixed, Gone, Removed, Renamed, gone_options, is_unset, still_holds
 from configs.provenance import plain
 
 # settings that change how a stage works, not what comes out
@@ -62,7 +62,7 @@ def _todays(old: Mapping[str, Any], gone: Mapping[str, Gone]) -> dict[str, Any]:
 
 def _still_holds(value: Any, key: str, fate: Fixed | Removed) -> bool:
     """As `configs.groups.still_holds`. key: its name where the value is one of a mapping's."""
-    if value is None or value == "":
+    if is_unset(value):
         return True
     fixed = getattr(fate, "value", None)
     if key and dataclasses.is_dataclass(fixed):
