@@ -47,6 +47,8 @@ class PhotometryConfig:
     """Rectangles of random colour that hide parts."""
     jpeg: float = 1.0
     """Compression."""
+    grey: float = 0.0
+    """How often colours are taken away, as by an infrared camera: at 1 from one picture in five."""
 
     def __post_init__(self) -> None:
         """Raises UserError for negative strengths."""
@@ -78,6 +80,8 @@ class FrameConfig:
     """Largest size there; what leaves the view is cut off."""
     shift: float = 0.1
     """Largest shift there as a part of the view, on top of what the scale leaves free."""
+    rotate_deg: float = 0.0
+    """Largest turn to either side, of every second view, degrees; boxes follow as ellipses do."""
     min_visible: float = 0.3
     """A box of which less than this part remains in view is dropped."""
 

@@ -1,8 +1,16 @@
-"""Overlap of boxes, in numpy. Boxes are edges x1, y1, x2, y2 in px; an empty or inverted one has no area."""
+"""Overlap of boxes, and which of many count; numpy only.
+
+Boxes are edges x1, y1, x2, y2 in px; an empty or inverted one has no area.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+
+BOX_THRESHOLD = 0.5  # for use without points; evaluation keeps all above EVALUATION_SCORE: AP needs the tail
+EVALUATION_SCORE = 0.01
+NMS_IOU = 0.5
+MAX_CANDIDATES = 300  # the best cells that enter NMS: one ear claims some 10 of them
 
 
 def box_iou(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray:
@@ -38,3 +46,20 @@ def intersection(first_xyxy: np.ndarray, second_xyxy: np.ndarray) -> np.ndarray:
 def area(boxes_xyxy: np.ndarray) -> np.ndarray:
     """(..., 4) px -> (...) px²."""
     return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clip(min=0).prod(axis=-1)
+
+
+def nms_numpy(boxes_xyxy: np.ndarray, nms_iou: float, inside: float = 1.0) -> np.ndarray:
+    """Greedy non-maximum suppression: boxes (n, 4), best first -> indices kept, best first.
+
+    Also suppressed is a box that shares more than `inside` of the smaller area with a better one.
+    """
+    overlap = box_iou(boxes_xyxy, boxes_xyxy)
+    shared = intersection(boxes_xyxy[:, None], boxes_xyxy[None])
+    smaller = np.minimum.outer(area(boxes_xyxy), area(boxes_xyxy))
+    suppressed = np.zeros(len(boxes_xyxy), dtype=bool)
+    kept = []
+    for index in range(len(boxes_xyxy)):
+        if not suppressed[index]:
+            kept.append(index)
+            suppressed |= (overlap[index] > nms_iou) | (shared[index] > inside * smaller[index])
+    return np.array(kept, dtype=np.int64)

@@ -84,6 +84,17 @@ def apply_to_boxes(matrix: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
     return np.concatenate([corners.min(axis=-2), corners.max(axis=-2)], axis=-1).astype(np.float32)
 
 
+def apply_to_ellipses(matrix: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Boxes (..., 4) px through a matrix (2, 3): upright boxes around the turned ellipses inscribed in them,
+    float32. For ears, which are nearer to ellipses than to rectangles; without a turn as `apply_to_boxes`.
+    """
+    boxes, linear = np.asarray(boxes_xyxy, dtype=np.float64), np.asarray(matrix, dtype=np.float64)[:, :2]
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2 - 0.5
+    centre = centre @ linear.T + matrix[:, 2] + 0.5
+    half = np.sqrt(((boxes[..., 2:] - boxes[..., :2]) / 2) ** 2 @ (linear**2).T)
+    return np.concatenate([centre - half, centre + half], axis=-1).astype(np.float32)
+
+
 def invert(matrix: np.ndarray) -> np.ndarray:
     """(2, 3) float32, the way back."""
     return _rows(np.linalg.inv(_square(matrix)))
@@ -102,6 +113,16 @@ def shift_matrix(x_px: float, y_px: float) -> np.ndarray:
 def flip_matrix(width_px: int) -> np.ndarray:
     """(2, 3) float32 that mirrors left and right: x' = width - 1 - x."""
     return np.array([[-1, 0, width_px - 1], [0, 1, 0]], dtype=np.float32)
+
+
+def rotation_matrix(angle: float, centre: np.ndarray) -> np.ndarray:
+    """(2, 3) float32 that turns points by `angle` (radians, clockwise as pictures are seen) round `centre`
+    (2,) px.
+    """
+    cosine, sine = np.cos(angle), np.sin(angle)
+    linear = np.array([[cosine, -sine], [sine, cosine]])
+    centre = np.asarray(centre, dtype=np.float64)
+    return np.column_stack([linear, centre - linear @ centre]).astype(np.float32)
 
 
 def mirrors(matrix: np.ndarray) -> bool:

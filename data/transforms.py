@@ -22,6 +22,7 @@ from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.boxes import area
 from data.images import GREY
 
+TURNED_SHARE = 0.5  # of the views, where frames are turned at all
 MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it pixels are only enlarged
 
 
@@ -143,7 +144,8 @@ class FrameAugmentation:
         view = crops.crop(image, matrix, out_px)
         if self.photometry is not None:
             view = self._developed(view, matrix, image.shape[:2], seed)
-        whole = crops.apply_to_boxes(matrix, boxes)
+        turns = self.config.rotate_deg > 0
+        whole = crops.apply_to_ellipses(matrix, boxes) if turns else crops.apply_to_boxes(matrix, boxes)
         clipped = whole.clip(0, out_px)
         kept = np.flatnonzero(area(clipped) >= self.config.min_visible * area(whole))
         return AugmentedFrame(view, clipped[kept], kept, matrix, flipped)
@@ -165,15 +167,20 @@ class FrameAugmentation:
         letterbox = crops.letterbox_matrix(*shape, self.frame_px)
         if len(boxes_xyxy) and rng.random() < self.config.focus:
             box = crops.apply_to_boxes(letterbox, boxes_xyxy[rng.integers(len(boxes_xyxy))])
-            moved = self._over(box, out_px, rng)
+            moved, pivot = self._over(box, out_px, rng)
         else:
-            moved = self._anywhere(out_px, rng)
+            moved, pivot = self._anywhere(out_px, rng), np.full(2, (out_px - 1) / 2)
+        if self.config.rotate_deg > 0 and rng.random() < TURNED_SHARE:
+            angle = np.radians(rng.uniform(-self.config.rotate_deg, self.config.rotate_deg))
+            moved = crops.compose(crops.rotation_matrix(float(angle), pivot), moved)
         matrix = crops.compose(moved, letterbox)
         flipped = bool(rng.random() < self.config.flip)
         return (crops.compose(crops.flip_matrix(out_px), matrix) if flipped else matrix), flipped
 
-    def _over(self, box_xyxy: np.ndarray, out_px: int, rng: np.random.Generator) -> np.ndarray:
-        """The ear somewhere in the view, whole, the logarithm of its longer side uniform."""
+    def _over(
+        self, box_xyxy: np.ndarray, out_px: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ear somewhere in the view, whole, the logarithm of its longer side uniform; and its centre."""
         side_px = float((box_xyxy[2:] - box_xyxy[:2]).max())
         largest = min(self.config.ear_max * out_px, side_px * MAX_ZOOM)
         smallest = min(max(self.config.ear_min_px, side_px / MAX_ZOOM), largest)
@@ -181,7 +188,7 @@ class FrameAugmentation:
         half = scale * side_px / 2
         place = rng.uniform(half, out_px - half, 2) - 0.5
         centre = (box_xyxy[:2] + box_xyxy[2:]) / 2 - 0.5
-        return _scale_and_shift(scale, place - scale * centre)
+        return _scale_and_shift(scale, place - scale * centre), place
 
     def _anywhere(self, out_px: int, rng: np.random.Generator) -> np.ndarray:
         """A smaller frame may lie anywhere in the view, a larger one may show any part of itself."""
@@ -231,6 +238,8 @@ def _photometric_steps(config: PhotometryConfig) -> list[Any]:
             albumentations.RandomGamma((100 / (1 + 0.3 * amount), 100 * (1 + 0.3 * amount)), p=0.4),
             albumentations.HueSaturationValue(6 * amount, 22 * amount, 0, p=0.4),
         ]
+    if (amount := config.grey) > 0:
+        steps.append(albumentations.ToGray(p=min(0.9, 0.2 * amount)))
     if (amount := config.blur) > 0:
         longest = 3 + 2 * round(2 * amount)
         steps.append(

@@ -1,26 +1,28 @@
 """Pseudo-labels of whole photographs: the boxes that a detector finds, as a manifest.
 
-    python -m distill.label_frames --detector runs/twin/student.pt --npy frames.npy
+    python -m distill.label_frames --detector runs/frame_teacher/best.ckpt --npy photographs.npy
 
-A detector trained on few labelled frames labels the others for the next (`distill.train --student detector
---pseudo-labelled-npy`): STAC (Sohn et al., arXiv 2005.04757) with plain augmentation. Each box keeps its
-score, so that the next training can ignore boxes of low score: an ear counted as background would be
-trained against.
+What finds them is a teacher of frames, or a student detector that was trained on few labelled frames; the
+next one is trained on them (`distill.train --student detector --pseudo-labelled-npy`): STAC (Sohn et al.,
+arXiv 2005.04757) with plain augmentation. Each box keeps its score, so that the next training can ignore
+boxes of low score: an ear counted as background would be trained against. Photographs in which nothing is
+found are a lesson too: they show no ear.
 
-Writes `pseudo_labelled.npy` into the output folder.
+Writes `pseudo_labelled.npy` into the output folder, and with --twin `acceptance.json`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.command import run_command
 from configs.errors import UserError
+from configs.files import write_json
 from configs.provenance import write_provenance
-from distill.teacher_maps.options import PSEUDO_LABELLED
+from distill.teacher_maps.options import ACCEPTANCE, PSEUDO_LABELLED
 
-VERSION = 3  # 2: frames are seen in two sizes; 3: in three views
+VERSION = 4  # 2: frames are seen in two sizes; 3: in three views; 4: teachers of frames
 
 
 @dataclass(frozen=True)
@@ -28,30 +30,53 @@ class Config:
     """Let a detector find the ears of photographs; boxes that they have already are not read."""
 
     detector: Path
-    """student.pt of distill.train --student detector."""
+    """best.ckpt of teacher.frames, or student.pt of distill.train --student detector."""
     npy: Path
     """Manifest of the photographs."""
     output_dir: Path = Path("runs/frame_labels")
     """Folder of the manifest."""
+    landmarker: Path | None = None
+    """student.pt of a landmarker: boxes are rescored and refined by the points it predicts in them."""
     score: float = 0.3
     """Boxes with at least this score are kept; what scores less is background."""
+    twin: Path | None = None
+    """student.pt of a detector trained on the labels alone: what is found is trained on only where the
+    labeller is better than it on acceptance_npy.
+    """
+    acceptance_npy: Path | None = None
+    """Held-out labelled frames for that test."""
 
     def __post_init__(self) -> None:
-        """Raise UserError for a score that makes no sense."""
+        """Raise UserError for a score that makes no sense, and for half a test."""
         if not 0 < self.score < 1:
             raise UserError(f"score={self.score}: a number between 0 and 1 is needed.")
+        if (self.twin is None) != (self.acceptance_npy is None):
+            raise UserError(
+                "twin and acceptance_npy go together: the labeller is compared with the twin there."
+            )
 
 
 def main(config: Config) -> Path:
-    """Label the photographs; returns the output folder. Raises UserError as manifests and students do, and
+    """Label the photographs; returns the output folder. Raises UserError as manifests and models do, and
     where not one ear is found.
     """
     from data.manifest import read_manifest, write_manifest
-    from distill.teacher_maps.labelled_frames import pseudo_labelled_frames
-    from students.models.checkpoint import load_student
+    from distill.teacher_maps.labelled_frames import (
+        FrameLabeller,
+        judge_frame_labeller,
+        pseudo_labelled_frames,
+    )
+    from students.evaluation.box_finders import load_box_finder
+    from students.evaluation.point_readers import load_point_reader
 
-    detector = load_student(config.detector, "detector").eval()
-    labelled, photographs = pseudo_labelled_frames(detector, read_manifest(config.npy), config.score)
+    reader = None if config.landmarker is None else load_point_reader(config.landmarker, is_teacher=False)
+    labeller = FrameLabeller(load_box_finder(config.detector), reader)
+    acceptance = None
+    if config.twin is not None:
+        held_out = read_manifest(config.acceptance_npy)
+        acceptance = judge_frame_labeller(labeller, config.twin, held_out, config.acceptance_npy)
+        print(acceptance)
+    labelled, photographs = pseudo_labelled_frames(labeller, read_manifest(config.npy), config.score)
     if len(labelled) == 0:
         raise UserError(
             f"{config.detector}: finds no ear with a score of {config.score} in {photographs:,} photographs "
@@ -59,7 +84,11 @@ def main(config: Config) -> Path:
         )
     write_provenance(config.output_dir, config)
     write_manifest(config.output_dir / PSEUDO_LABELLED, labelled)
-    print(f"{len(labelled):,} boxes in {photographs:,} photographs")
+    if acceptance is not None:
+        result = asdict(acceptance) | {"admitted": acceptance.admitted}
+        write_json(config.output_dir / ACCEPTANCE, result)
+    empty = len(labelled.empty_images)
+    print(f"{len(labelled):,} boxes in {photographs:,} photographs, {empty:,} of them without any")
     return config.output_dir
 
 

@@ -80,11 +80,11 @@ def main(config: Config) -> Path:
     from pytorch_lightning import seed_everything
     from pytorch_lightning.utilities import rank_zero_only
 
+    from data.loading.steps import StepData
     from distill.student.data import print_plan, shared_crops
     from distill.student.detector_data import detector_data
     from distill.student.fit import build_module, first_student, resume_point
     from distill.student.landmarker_data import landmarker_data
-    from distill.student.loader import StepData
     from distill.student.map_losses import check_loss_weights
     from distill.student.module import training_kind
     from distill.student.results import MONITOR, write_results
@@ -125,7 +125,7 @@ def main(config: Config) -> Path:
         epochs=rounds,
         monitor=monitor,
         mode=mode,
-        save_best=lambda trained: save_student(student_file, trained.best_student, crops_of_file),
+        save_best=lambda trained: save_student(student_file, trained.best_model, crops_of_file),
         seed=trainer_options.seed,
         precision=trainer_options.precision,
         gradient_clip=GRADIENT_CLIP,

@@ -12,7 +12,7 @@ __getattr__, __all__ = lazy_names(
         "build_student": "students.models.checkpoint",
         "load_student": "students.models.checkpoint",
         "save_student": "students.models.checkpoint",
-        "coco_ap": "students.evaluation.coco_ap",
-        "detections": "students.models.postprocess",
+        "coco_ap": "data.coco_ap",
+        "detections": "teacher.models.dense.postprocess",
     },
 )

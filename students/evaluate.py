@@ -19,14 +19,15 @@ from configs.command import run_command
 from configs.errors import UserError
 from configs.groups import Fixed, Gone, Removed
 from configs.provenance import write_provenance
-from students.inference.boxes import BOX_THRESHOLD
+from data.boxes import BOX_THRESHOLD
 from students.inference.rescoring import EAR_THRESHOLD
 
 if TYPE_CHECKING:
     import numpy as np
 
 # 2: tightness; 3: points predicted twice; 4: boxes rescored; 5: mirrored crops; 6: three letterboxes a frame
-VERSION = 6
+# 7: alarms on photographs without an ear
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,17 @@ class Config:
     ear_detector: Path | None = None
     """Checkpoint of the EarDetector, best.ckpt of teacher.finetune."""
     detector: Path | None = None
-    """student.pt of the detector."""
+    """student.pt of the detector, or best.ckpt of a teacher of frames (teacher.frames)."""
     detector_twin: Path | None = None
     """student.pt of the detector trained without the teacher."""
     ears_npy: Path | None = None
     """Manifest of ears with landmarks, test_labelled.npy: for points on crops of the true boxes."""
     frames_npy: Path | None = None
     """Manifest of whole photographs, test_frames.npy: for boxes, and end to end if it has landmarks."""
+    consistency: bool = False
+    """Also measure how far readings of one ear differ when it is turned, mirrored, lit otherwise: on the
+    boxes of frames_npy, or else of ears_npy.
+    """
     score_threshold: float = EAR_THRESHOLD
     """Ears with a lower score do not count as found end to end, 0 to 1."""
 
@@ -68,7 +73,9 @@ class Config:
             raise UserError(
                 "No test set: give --ears-npy (test_labelled.npy), --frames-npy (test_frames.npy) or both."
             )
-        if not ((readers and (self.ears_npy or detectors)) or (detectors and self.frames_npy)):
+        if not (
+            (readers and (self.ears_npy or detectors or self.consistency)) or (detectors and self.frames_npy)
+        ):
             raise UserError(
                 "The models given do not fit the test sets: points need --ears-npy, boxes --frames-npy."
             )
@@ -89,18 +96,20 @@ def main(config: Config) -> Path:
     """Evaluate every model given on every manifest given. Raises UserError as their files are read, and for
     ears that are cut otherwise, or have other points, than a model's.
     """
+    from data.manifest import read_manifest
+    from students.evaluation.box_finders import load_box_finder
+    from students.evaluation.consistency import evaluate_consistency
     from students.evaluation.crops import evaluate_crops
     from students.evaluation.frame_detections import MATCH_IOU
     from students.evaluation.frames import evaluate_frames
     from students.evaluation.point_readers import load_point_reader
     from students.evaluation.results import write_results
     from students.evaluation.test_sets import read_test_ears, read_test_frames
-    from students.models.checkpoint import load_student
 
     readers = {
         name: load_point_reader(path, name == "ear_detector") for name, path in config.readers().items()
     }
-    detectors = {name: load_student(path, "detector") for name, path in config.detectors().items()}
+    detectors = {name: load_box_finder(path) for name, path in config.detectors().items()}
     metrics: dict[str, Any] = {}
     per_image: dict[str, np.ndarray] = {}
     if config.ears_npy is not None and readers:
@@ -109,6 +118,12 @@ def main(config: Config) -> Path:
         frames = read_test_frames(config.frames_npy, readers)
         of_frames, arrays = evaluate_frames(readers, detectors, frames, config.score_threshold)
         for name, report in of_frames.items():
+            metrics[name] = metrics.get(name, {}) | report
+        per_image |= arrays
+    if config.consistency and readers:
+        ears = read_manifest(config.frames_npy or config.ears_npy)
+        of_ears, arrays = evaluate_consistency(readers, ears)
+        for name, report in of_ears.items():
             metrics[name] = metrics.get(name, {}) | report
         per_image |= arrays
     metrics["settings"] = {

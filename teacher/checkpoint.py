@@ -1,10 +1,9 @@
 """Checkpoints of the teacher's models: one layout for training and for shipping, and how it fills a model.
 
-A file holds `hyper_parameters = {"kind": "EarVAE" | "MarginTeacher" | "EarDetector", "model": {plain values
-that rebuild it}}`, there also `crops` (data.crop_settings) where they are not the project's own, and
-`state_dict` with keys `model.*`. A training checkpoint (Lightning's `.ckpt`) has
-optimizer and loops beside them; a weights-only file has not. Both load with
-`torch.load(weights_only=True)`: no code runs while reading.
+A file holds `hyper_parameters = {"kind": one of KINDS, "model": {plain values that rebuild it}}`, there also
+`crops` (data.crop_settings) where they are not the project's own, and `state_dict` with keys `model.*`. A
+training checkpoint (Lightning's `.ckpt`) has optimizer and loops beside them; a weights-only file has not.
+Both load with `torch.load(weights_only=True)`: no code runs while reading.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic
 from data.crop_settings import CropSettings
 
-KINDS = ("EarVAE", "MarginTeacher", "EarDetector")
+KINDS = ("EarVAE", "MarginTeacher", "EarDetector", "FrameTeacher")
 PREFIX = "model."
 FUSION = "fusion"  # of an EarVAE: the part that it can do without
 BACKBONES = ("encoder.backbone.", "encoder.members.")  # of an EarVAE: what belongs to its backbone

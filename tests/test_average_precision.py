@@ -1,10 +1,10 @@
-"""distill.study.average_precision against students.evaluation.coco_ap, the reference."""
+"""distill.study.average_precision against data.coco_ap, the reference."""
 
 import numpy as np
 import pytest
 
+from data.coco_ap import coco_ap
 from distill.study.average_precision import BoxesFound, matched_thresholds
-from students.evaluation.coco_ap import coco_ap
 
 
 def _detector(images: int, seed: int) -> tuple[list, list]:

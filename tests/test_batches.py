@@ -11,6 +11,7 @@ from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.crops import apply, crop, crop_matrix, mirrors
 from data.dataset import EarCrops, Frames
 from data.images import read_image
+from data.loading.steps import RoundSteps, step_loader
 from data.manifest import read_manifest
 from data.transforms import FrameAugmentation, Geometry, Photometry
 from distill.student.alignment import align_ears, carried_back
@@ -22,7 +23,6 @@ from distill.student.batches import (
     crop_windows,
     matched_windows,
 )
-from distill.student.loader import RoundSteps, step_loader
 from distill.student.plan import BatchMix
 from distill.student.teacher_targets import TeacherTargets
 from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torchvision import ops
 
-from data.boxes import box_iou
-from students.evaluation.coco_ap import coco_ap
-from students.inference.boxes import detections_numpy, nms_numpy
-from students.models.postprocess import detections
+from data.boxes import box_iou, nms_numpy
+from data.coco_ap import coco_ap
+from students.inference.boxes import detections_numpy
+from teacher.models.dense.postprocess import detections
 
 NOTHING = (np.zeros((0, 4)), np.zeros(0))
 

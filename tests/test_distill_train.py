@@ -340,8 +340,8 @@ def test_averaged_weights_follow_the_average_by_hand(kept, tmp_path):
         module.averaged.update_parameters(student)
         decay = min(0.5, (1 + (update - 1)) / (10 + (update - 1)))
         wanted = float(update**2) if wanted is None else decay * wanted + (1 - decay) * update**2
-    assert dict(module.best_student.named_parameters())[name][0].item() == pytest.approx(wanted, rel=1e-5)
+    assert dict(module.best_model.named_parameters())[name][0].item() == pytest.approx(wanted, rel=1e-5)
     assert not any(parameter.requires_grad for parameter in module.averaged.parameters())
     never = with_options(config, ema_decay=0).optimization
     module = build_module(student, None, 6, never, config.distillation, config.map_loss)
-    assert module.best_student is student
+    assert module.best_model is student

@@ -15,9 +15,10 @@ from data.crop_settings import CropSettings
 from data.landmarks import Scheme
 from data.manifest import Manifest, write_manifest
 from students.evaluate import Config, main
+from students.evaluation.box_finders import find_boxes
 from students.evaluation.crops import evaluate_crops
 from students.evaluation.end_to_end import EndToEnd
-from students.evaluation.frame_detections import Frame, find_boxes, frames_of, match
+from students.evaluation.frame_detections import Frame, frames_of, match
 from students.evaluation.markdown_tables import markdown_table
 from students.evaluation.point_readers import PointReader, PredictedPoints
 from students.inference.rescoring import extent_box
@@ -223,8 +224,8 @@ def test_matching_by_hand():
 @pytest.mark.trains
 def test_boxes_found_are_those_of_the_pipeline(frames_npy):
     """What is measured is what is used: torch in the evaluation, ONNX in the pipeline."""
+    from data.boxes import EVALUATION_SCORE
     from students import EarPipeline
-    from students.inference.boxes import EVALUATION_SCORE
     from students.models.checkpoint import load_student
 
     pipeline = EarPipeline.from_run(tiny_files(), threads=1)

@@ -163,7 +163,7 @@ def test_what_is_no_box_is_refused(pipeline, box, message):
 
 def test_the_shipped_weights_to_go_on_from_are_those_that_predict_uses():
     from data.render.scene.scene import render_scene
-    from students.evaluation.frame_detections import find_boxes
+    from students.evaluation.box_finders import find_boxes
     from students.evaluation.point_readers import load_point_reader
 
     scene = render_scene(4)  # two ears

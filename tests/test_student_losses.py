@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import box_iou
 
-from students.models.detector import StudentDetector, cell_centres_px
+from students.models.detector import StudentDetector
 from students.models.landmarker import StudentLandmarker
-from students.models.losses import assign, box_distance, detection_loss, landmark_loss
-from students.models.postprocess import detections
+from students.models.losses import landmark_loss
+from teacher.models.dense.detector import cell_centres_px
+from teacher.models.dense.losses import assign, box_distance, detection_loss
+from teacher.models.dense.postprocess import detections
 
 STRIDE, MAP_SHAPE = 8, (8, 8)
 

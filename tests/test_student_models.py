@@ -5,10 +5,11 @@ import torch
 
 from configs.errors import UserError
 from students.models.checkpoint import build_student, load_student, save_student
-from students.models.detector import StudentDetector, boxes_from_distances, cell_centres_px
+from students.models.detector import StudentDetector
 from students.models.landmarker import StudentLandmarker
 from students.models.trunk import TRUNKS, Trunk
 from teacher.models.cost import parameter_counts
+from teacher.models.dense.detector import boxes_from_distances, cell_centres_px
 
 
 @pytest.mark.parametrize("name", TRUNKS)

@@ -5,7 +5,7 @@ import pytest
 
 from data.boxes import box_iou
 from data.images import GREY
-from students.evaluation.frame_detections import find_boxes
+from students.evaluation.box_finders import find_boxes
 from tests.tiny_students import rectangle_frame, tiny_detector, train_detector
 
 pytestmark = pytest.mark.trains

@@ -15,8 +15,8 @@ import torch
 from data.crops import apply_to_boxes
 from students.inference.letterbox import letterboxed, letterboxes
 from students.models.checkpoint import build_student, load_student, save_student
-from students.models.losses import detection_loss
 from students.onnx_export.write import export_student
+from teacher.models.dense.losses import detection_loss
 
 DETECTOR = Path(__file__).parent / "data" / "tiny_detector.pt"
 DETECTOR_OPTIONS = {"trunk": "mobilenetv4_conv_small_035", "width": 16}  # 0.5 MB in half precision

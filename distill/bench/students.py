@@ -13,6 +13,7 @@ from torchvision.ops import roi_align
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.dataset import Frames
 from data.landmarks import NUM_LANDMARKS
+from data.loading.steps import step_loader
 from data.manifest import fingerprint, read_manifest
 from data.tensors import to_signed
 from data.transforms import FrameAugmentation, Geometry, Photometry
@@ -20,7 +21,6 @@ from distill.bench.apart import device_name, timed, timed_together
 from distill.bench.teacher import NOT_LOGGED, Step, build_vae
 from distill.student.batches import CropBatches, FrameBatches, FrameSource
 from distill.student.fit import build_module
-from distill.student.loader import step_loader
 from distill.student.options import DistillationOptions, MapLossOptions, OptimizationOptions
 from distill.student.plan import BatchMix
 from distill.student.teacher_targets import TeacherTargets

@@ -1,12 +1,7 @@
-"""Training batches by step number: what step 700 sees depends on the seed and 700 alone.
-
-So the order survives a resume, no two workers repeat each other, and a twin without a teacher can be given
-as many steps and images.
-"""
+"""What a student's batches are made of, by step number: crops for the landmarker, frames for the detector."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from data import crops
 from data.dataset import EarCrops, Frames, sample_seed
+from data.loading.steps import EndlessOrder, StepBatches, positions
 from data.manifest import Manifest, scores_of
 from distill.student.plan import BatchMix
 from distill.student.teacher_targets import TeacherTargets, rows_within
@@ -25,34 +20,6 @@ from distill.teacher_maps.numbered_crops import MIRRORED, PLAIN
 from distill.teacher_maps.store import KeptMaps
 
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
-
-
-class EndlessOrder:
-    """Rows in an order without end: all of them once, shuffled, then all again, shuffled otherwise."""
-
-    def __init__(self, rows: int, seed: int) -> None:
-        self.rows, self.seed = rows, seed
-        self._round, self._order = -1, np.empty(0, int)
-
-    def __call__(self, position: int) -> tuple[int, int]:
-        """The row at a position, and how often all rows had their turn before."""
-        number, place = divmod(position, self.rows)
-        if number != self._round:
-            self._round = number
-            self._order = np.random.default_rng([self.seed, number]).permutation(self.rows)
-        return int(self._order[place]), number
-
-
-class StepBatches(Dataset):
-    """Batches by step number, of which a process of several takes its share."""
-
-    _dealt = slice(None)  # which slots of each part of a batch
-
-    def share(self, rank: int, processes: int) -> StepBatches:
-        """The same batches, of each part every `processes`-th example from the `rank`-th on."""
-        mine = copy.copy(self)
-        mine._dealt = slice(rank, None, processes)
-        return mine
 
 
 class CropBatches(StepBatches):
@@ -103,11 +70,6 @@ class CropBatches(StepBatches):
     def _seeds(self, step: int, slot: int, *parts: str) -> list[int]:
         """Seeds of what is drawn for a slot; the names of the parts are those of the first version."""
         return [sample_seed(self.seed, step, slot, part) for part in parts]
-
-
-def positions(step: int, count: int) -> range:
-    """Where a step's `count` examples lie in their endless order."""
-    return range(step * count, (step + 1) * count)
 
 
 def _stacked(items: list[dict[str, Tensor]], name: str) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
+from configs.files import read_json
 from data.dataset import Frames, collate_frames
 from data.loading.datamodule import ear_loader
 from data.manifest import Manifest, join_manifests, read_manifest
@@ -17,6 +18,7 @@ from distill.student.data import VAL_BATCH, TrainingData, open_maps, require_mir
 from distill.student.options import AugmentationOptions, BatchOptions, DistillationOptions, LabelOptions
 from distill.student.plan import batch_mix
 from distill.student.teacher_targets import rows_within
+from distill.teacher_maps.options import ACCEPTANCE
 
 
 def detector_data(
@@ -91,6 +93,10 @@ def read_pseudo_labelled(distillation: DistillationOptions) -> Manifest | None:
     """Frames that a detector labelled, where they are trained on."""
     path = distillation.pseudo_labelled_npy
     if not distillation.distill or path is None or distillation.prediction_weight == 0:
+        return None
+    acceptance = path.parent / ACCEPTANCE
+    if acceptance.is_file() and not read_json(acceptance).get("admitted", True):
+        print(f"{path}: found by a labeller that is no better than the twin ({ACCEPTANCE}), not trained on")
         return None
     return read_manifest(path)
 

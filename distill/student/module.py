@@ -15,12 +15,11 @@ from data.tensors import to_unit
 from distill.student.alignment import align_ears, carried_back
 from distill.student.map_losses import faded
 from distill.student.map_matching import HeatmapMatcher, MapMatcher
-from students.evaluation.coco_ap import coco_ap
-from students.inference.boxes import EVALUATION_SCORE
 from students.models.checkpoint import kind_of
-from students.models.losses import detection_loss, landmark_loss
-from students.models.postprocess import detections
+from students.models.losses import landmark_loss
+from teacher.models.dense.losses import detection_loss
 from teacher.training.averaging import averaged_model
+from teacher.training.box_validation import BoxValidation
 from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 from teacher.training.options import LOGGED_EVERY, WEIGHT_DECAY
 
@@ -31,7 +30,7 @@ class StudentModule(ScheduledModule):
     student: trained in place. matcher: of its features, or of a landmarker's heatmaps; None for the twin
     without a teacher. steps: of the whole training.
     fade: part of the steps, at the end, over which the map loss fades out. ema_decay: of the averaged weights
-    that are validated and saved (`best_student`); 0 keeps none.
+    that are validated and saved (`best_model`); 0 keeps none.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class StudentModule(ScheduledModule):
         self._logs = False
 
     @property
-    def best_student(self) -> nn.Module:
+    def best_model(self) -> nn.Module:
         """The student to validate and to save: with averaged weights where they are kept."""
         return self.student if self.averaged is None else self.averaged.module
 
@@ -124,7 +123,7 @@ class LandmarkerModule(StudentModule):
         self._errors: list[np.ndarray] = []
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
-        points_px = predicted_points_px(self.best_student, batch["image"])
+        points_px = predicted_points_px(self.best_model, batch["image"])
         truth, visibility = batch["points_px"].cpu().numpy(), batch["visibility"].cpu().numpy()
         self._errors.append(nme(points_px.cpu().numpy(), truth, visibility))
 
@@ -133,7 +132,7 @@ class LandmarkerModule(StudentModule):
         self.log("val/nme", float(np.nanmean(errors)), prog_bar=True, sync_dist=True)
 
 
-class DetectorModule(StudentModule):
+class DetectorModule(StudentModule, BoxValidation):
     """Losses of labelled boxes, of pseudo-labelled ones, and of kept maps under the ears.
 
     A batch (`distill.student.batches.FrameBatches`): image (B, 3, S, S) uint8, labelled frames first;
@@ -167,22 +166,6 @@ class DetectorModule(StudentModule):
             loss = loss + self.map_loss(ears, batch["maps"])
         self.log_terms({"loss": loss}, 1)
         return loss
-
-    def on_validation_epoch_start(self) -> None:
-        self._found: list[tuple[np.ndarray, np.ndarray]] = []
-        self._truth: list[np.ndarray] = []
-
-    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        logits, boxes = self.best_student(to_unit(batch["image"]))
-        for found, scores in detections(logits, boxes, score_threshold=EVALUATION_SCORE):
-            self._found.append((found.cpu().numpy(), scores.cpu().numpy()))
-        self._truth += [boxes.cpu().numpy() for boxes in batch["boxes_xyxy"]]
-
-    def on_validation_epoch_end(self) -> None:
-        measures = coco_ap(self._found, self._truth)
-        self.log("val/ap50", measures["ap50"], prog_bar=True, sync_dist=True)
-        self.log("val/ap", measures["ap"], prog_bar=True, sync_dist=True)
-        self.log("val/recall50", measures["recall50"], sync_dist=True)
 
 
 @torch.no_grad()

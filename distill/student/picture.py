@@ -13,7 +13,7 @@ from data.draw import draw_boxes, draw_points, picture_grid
 from data.landmarks import Scheme
 from data.tensors import to_unit
 from distill.student.module import predicted_points_px
-from students.models.postprocess import detections
+from teacher.models.dense.postprocess import detections
 
 CROPS, CROPS_A_ROW, CROP_GROWTH = 24, 8, 2
 FRAMES, FRAMES_A_ROW = 12, 4

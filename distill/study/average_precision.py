@@ -1,6 +1,6 @@
 """COCO's average precision of drawn images: each image counts as often as it was drawn.
 
-`students.evaluation.coco_ap` asks the reference implementation, once; here two thousand draws of the same
+`data.coco_ap` asks the reference implementation, once; here two thousand draws of the same
 images are measured, so matching is done once and only the precision is computed again.
 """
 

@@ -104,8 +104,9 @@ def _measure_points(model: str, weights: Path, manifest: Manifest, test_npy: Pat
 
 def _measure_boxes(weights: Path, manifest: Manifest) -> dict[str, Any]:
     """Headline AP and what each image adds to it, of a detector."""
-    from students.evaluation.coco_ap import coco_ap
-    from students.evaluation.frame_detections import find_boxes, frames_of, photographs
+    from data.coco_ap import coco_ap
+    from students.evaluation.box_finders import find_boxes
+    from students.evaluation.frame_detections import frames_of, photographs
     from students.models.checkpoint import load_student
 
     detector = load_student(weights, "detector")

@@ -15,6 +15,7 @@ from students.models.checkpoint import load_student
 from teacher.checkpoint import read_checkpoint
 from teacher.models.heatmaps import spatial_softmax
 from teacher.models.registry import load_model
+from teacher.training.precision import has_bfloat16
 
 ENCODER_LAYERS = ("backbone", "feat1", "feat2", "feat3")
 DECODER_PREFIX = "dec"
@@ -30,7 +31,7 @@ class FrozenTeacher(nn.Module):
 
     teacher: an EarVAE or EarDetector; it is put into eval mode and its parameters out of training, here and
     for good. image_px: side of the crops it takes; others are resized to it; None: any.
-    bf16: compute in bfloat16 where that is safe (autocast).
+    bf16: compute in bfloat16 where that is safe (autocast) and the processor has it.
     Raises UserError where a layer is asked for that it has not.
     """
 
@@ -135,7 +136,8 @@ class FrozenTeacher(nn.Module):
         return F.interpolate(images, size=size, mode="bilinear", antialias=antialias)
 
     def _precision(self, images: Tensor) -> torch.autocast:
-        return torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+        device = images.device.type
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16 and has_bfloat16(device))
 
     def _decoder_maps(self, feat3: Tensor) -> Mapping[str, Tensor]:
         decoder = getattr(self._teacher, "decoder", None)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from data.boxes import paired_iou
+from data.coco_ap import coco_ap
 from data.manifest import Manifest
 from data.metrics import landmark_report, nme
-from students.evaluation.coco_ap import coco_ap
 from students.evaluation.frame_detections import Frame, match
 from students.evaluation.point_readers import PointReader
-from students.inference.rescoring import frame_proposal, proposal_threshold, rescore_and_suppress
+from students.evaluation.rescored_ears import ears_of
+from students.inference.rescoring import frame_proposal, proposal_threshold
 
 
 class EndToEnd:
@@ -33,7 +34,7 @@ class EndToEnd:
         self._true_boxes: list[np.ndarray] = []
         self._points_px = np.full((len(manifest), reader.num_landmarks, 2), np.nan, dtype=np.float32)
         self._box_iou = np.zeros(len(manifest), dtype=np.float32)
-        self._in_use = self._hits = 0
+        self._in_use = self._hits = self._ear_free = self._alarmed = 0
 
     def add(
         self,
@@ -47,7 +48,7 @@ class EndToEnd:
         """
         least = proposal_threshold(self._score_threshold)
         proposals = [(boxes[scores >= least], scores[scores >= least]) for boxes, scores in found]
-        ears = self._predict(images, proposals)
+        ears = ears_of(self._reader, images, proposals)
         without_ear = [
             row
             for row, ((proposed, _), (_, scores, _)) in enumerate(zip(proposals, ears, strict=True))
@@ -55,35 +56,12 @@ class EndToEnd:
         ]
         images_left = [images[row] for row in without_ear]
         whole = [frame_proposal(image.shape) for image in images_left]
-        of_whole = self._predict(images_left, whole, must_overlap=True)
+        of_whole = ears_of(self._reader, images_left, whole, must_overlap=True)
         for row, itself in zip(without_ear, of_whole, strict=True):
             boxes, scores, points_px = map(np.concatenate, zip(itself, ears[row], strict=True))
             ears[row] = boxes, scores, points_px
         for frame, ears_of_frame in zip(frames, ears, strict=True):
             self._add_frame(frame, *ears_of_frame)
-
-    def _predict(
-        self,
-        images: Sequence[np.ndarray],
-        proposals: Sequence[tuple[np.ndarray, np.ndarray]],
-        must_overlap: bool = False,
-    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each image and its proposals the ears: boxes (m, 4) px, scores (m,) and points (m, K, 2) px."""
-        counts = [len(scores) for _, scores in proposals]
-        if sum(counts) == 0:
-            empty = np.empty((0, 4)), np.empty(0), np.empty((0, self._reader.num_landmarks, 2))
-            return [empty for _ in images]
-        repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
-        predicted = self._reader.read(repeated, np.concatenate([boxes for boxes, _ in proposals]))
-        ends = np.cumsum(counts)[:-1]
-        points_px, confidence = np.split(predicted.points_px, ends), np.split(predicted.confidence, ends)
-        ears = []
-        for image, proposed, *points in zip(images, proposals, points_px, confidence, strict=True):
-            boxes, scores, rows = rescore_and_suppress(
-                *proposed, *points, image.shape, must_overlap=must_overlap
-            )
-            ears.append((boxes, scores, points[0][rows]))
-        return ears
 
     def _add_frame(self, frame: Frame, boxes: np.ndarray, scores: np.ndarray, points_px: np.ndarray) -> None:
         self._ears.append((boxes, scores))
@@ -94,17 +72,20 @@ class EndToEnd:
         hit = owner >= 0
         self._in_use += len(boxes)
         self._hits += int(hit.sum())
+        self._ear_free += len(frame.rows) == 0
+        self._alarmed += len(frame.rows) == 0 and len(boxes) > 0
         if hit.any():
             ears = frame.rows[hit]
             self._points_px[ears] = points_px[owner[hit]]
             self._box_iou[ears] = paired_iou(boxes[owner[hit]], self._manifest.boxes_xyxy[ears])
 
     def report(self) -> dict[str, Any]:
-        """Boxes as of `students.evaluation.coco_ap` (ap, ap50, ap75, recall50), over ears of any score.
+        """Boxes as of `data.coco_ap` (ap, ap50, ap75, recall50), over ears of any score.
 
         Beside it: detector; precision, recall, false_alarms and false_alarms_per_image of the ears in use;
-        box_iou, their mean over the ears found; and, with landmarks, `data.metrics.landmark_report` over all
-        ears, where one that was not found counts as missed.
+        ear_free, the photographs without an ear, and alarmed, those of them in which one is in use; box_iou,
+        the mean over the ears found; and, with landmarks, `data.metrics.landmark_report` over all ears, where
+        one that was not found counts as missed.
         """
         found = self._box_iou > 0
         boxes = coco_ap(self._ears, self._true_boxes)
@@ -115,6 +96,8 @@ class EndToEnd:
             "recall": self._hits / len(self._manifest),
             "false_alarms": self._in_use - self._hits,
             "false_alarms_per_image": (self._in_use - self._hits) / len(self._ears),
+            "ear_free": self._ear_free,
+            "alarmed": self._alarmed,
             "box_iou": float(self._box_iou[found].mean()) if found.any() else None,
         }
         if not self.has_points:

@@ -1,4 +1,4 @@
-"""Frames with their true ears; the boxes a detector finds in them; which found box is which ear."""
+"""Frames with their true ears; which found box is which ear."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from data.boxes import box_iou
 from data.images import read_image
 from data.manifest import Manifest
-from students.inference.boxes import EVALUATION_SCORE, merged
-from students.inference.letterbox import found_in_frame, letterboxed, letterboxes
-from students.models.postprocess import detections
 
 BATCH_FRAMES = 16
 MATCH_IOU = 0.5  # a found box is an ear's from here on, as in AP50
@@ -45,25 +41,6 @@ def photographs(frames: Sequence[Frame]) -> Iterator[tuple[slice, list[np.ndarra
     for start in range(0, len(frames), BATCH_FRAMES):
         part = slice(start, start + BATCH_FRAMES)
         yield part, [read_image(frame.path) for frame in frames[part]]
-
-
-def find_boxes(
-    detector: torch.nn.Module, images: Sequence[np.ndarray]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """StudentDetector on B photographs -> B pairs of boxes (n, 4), px of the photograph, and scores (n,).
-
-    All with a score of at least EVALUATION_SCORE in any letterbox of the frame, best first.
-    """
-    parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in images]
-    for letterbox in letterboxes(detector.image_px):
-        planes, matrices = zip(*(letterboxed(rgb, letterbox) for rgb in images), strict=True)
-        with torch.inference_mode():
-            found = detections(
-                *detector(torch.from_numpy(np.stack(planes))), score_threshold=EVALUATION_SCORE
-            )
-        for part, (boxes, scores), matrix, rgb in zip(parts, found, matrices, images, strict=True):
-            part.append(found_in_frame(boxes.numpy(), scores.numpy(), matrix, letterbox, rgb.shape))
-    return [merged(part) for part in parts]
 
 
 def match(found_xyxy: np.ndarray, true_xyxy: np.ndarray, min_iou: float = MATCH_IOU) -> np.ndarray:

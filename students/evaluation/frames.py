@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from data.boxes import BOX_THRESHOLD
+from data.coco_ap import coco_ap
 from data.manifest import Manifest
-from students.evaluation.coco_ap import coco_ap
+from students.evaluation.box_finders import find_boxes
 from students.evaluation.end_to_end import EndToEnd
-from students.evaluation.frame_detections import Frame, find_boxes, frames_of, match, photographs
+from students.evaluation.frame_detections import Frame, frames_of, match, photographs
 from students.evaluation.point_readers import PointReader
-from students.inference.boxes import BOX_THRESHOLD
 
 # Which detector feeds which reader of points end to end, when both are given; the first that is there.
 DETECTOR_FOR = {
@@ -62,18 +63,22 @@ def evaluate_frames(
 
 
 def at_threshold(found: Sequence[tuple[np.ndarray, np.ndarray]], frames: Sequence[Frame]) -> dict[str, float]:
-    """What a user of the detector alone meets: precision, recall and false alarms at BOX_THRESHOLD.
+    """What a user of the detector alone meets at BOX_THRESHOLD: precision, recall, false alarms, and in how
+    many of the `ear_free` photographs an ear is seen.
 
     found: boxes (n, 4) px and scores (n,) of each frame.
     """
-    hits = boxes_kept = 0
+    hits = boxes_kept = alarmed = 0
     for (boxes, scores), frame in zip(found, frames, strict=True):
         kept = boxes[scores >= BOX_THRESHOLD]
         hits += int((match(kept, frame.boxes_xyxy) >= 0).sum())
         boxes_kept += len(kept)
+        alarmed += len(kept) > 0 and len(frame.rows) == 0
     ears = sum(len(frame.rows) for frame in frames)
     return {
         "threshold_precision": hits / boxes_kept if boxes_kept else 0.0,
         "threshold_recall": hits / ears,
         "threshold_false_alarms_per_image": (boxes_kept - hits) / len(frames),
+        "threshold_alarmed": alarmed,
+        "ear_free": sum(len(frame.rows) == 0 for frame in frames),
     }

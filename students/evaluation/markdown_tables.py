@@ -18,9 +18,11 @@ POINT_HEADINGS = (
 )  # fmt: skip
 BOX_HEADINGS = (
     "model", "AP50", "AP50:95", "AP75", "small", "medium", "large", "recall .50", "recall", "precision*",
-    "recall*", "false alarms*",
+    "recall*", "false alarms*", "ear-free*",
 )  # fmt: skip
-EAR_HEADINGS = ("models", "AP50", "AP50:95", "AP75", "recall .50", "precision*", "recall*", "false alarms*")
+EAR_HEADINGS = (
+    "models", "AP50", "AP50:95", "AP75", "recall .50", "precision*", "recall*", "false alarms*", "ear-free*",
+)  # fmt: skip
 
 
 def tables(metrics: dict[str, Any]) -> str:
@@ -40,19 +42,29 @@ def tables(metrics: dict[str, Any]) -> str:
     tightness = {name: report["tightness"] for name, report in points.items() if "tightness" in report}
     if tightness:
         parts += ["## NME by the border around the box", "", _tightness_table(tightness), ""]
+    consistency = {name: metrics[name]["consistency"] for name in metrics if "consistency" in metrics[name]}
+    if consistency:
+        parts += ["## Readings of one ear, shown otherwise", "", _consistency_table(consistency), ""]
+        parts += ["Mean distance of the points, over the diagonal of their extent.", ""]
     if boxes:
         threshold = metrics["settings"]["box_threshold"]
         parts += ["## Boxes of the detector alone", "", _box_table(boxes), ""]
-        parts += [f"\\* at the score threshold {threshold:g}", ""]
+        parts += [_note(threshold), ""]
     if chains:
         threshold = metrics["settings"]["score_threshold"]
         parts += ["## End to end: boxes rescored by the landmarks", "", _ear_table(chains, labels), ""]
-        parts += [f"\\* at the score threshold {threshold:g}", ""]
+        parts += [_note(threshold), ""]
     chains = {name: chain for name, chain in chains.items() if "nme" in chain}
     if chains:
         parts += ["## End to end: points of the ears found", "", _point_table(chains, labels), ""]
         parts += ["Missed ears count in PCK, AUC and failures, not in the NME.", ""]
     return "\n".join(parts)
+
+
+def _note(threshold: float) -> str:
+    return (
+        f"\\* at the score threshold {threshold:g}; ear-free: photographs without an ear in which one is seen"
+    )
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -112,6 +124,13 @@ def _tightness_table(reports: dict[str, dict[str, Any]]) -> str:
     return markdown_table(headings, rows)
 
 
+def _consistency_table(reports: dict[str, dict[str, Any]]) -> str:
+    names = next(iter(reports.values()))["warps"]
+    rows = [(name, *(number(report["warps"][name], 4) for report in reports.values())) for name in names]
+    rows.append(("mean", *(number(report["mean"], 4) for report in reports.values())))
+    return markdown_table(("shown", *(MODEL_NAMES[name] for name in reports)), rows)
+
+
 def _box_table(reports: dict[str, dict[str, Any]]) -> str:
     columns = ("ap50", "ap", "ap75", "ap_small", "ap_medium", "ap_large", "recall50", "recall")
     rows = [
@@ -121,6 +140,7 @@ def _box_table(reports: dict[str, dict[str, Any]]) -> str:
             percent(report["threshold_precision"]),
             percent(report["threshold_recall"]),
             number(report["threshold_false_alarms_per_image"], 3),
+            alarms(report["threshold_alarmed"], report["ear_free"]),
         )
         for name, report in reports.items()
     ]
@@ -135,6 +155,7 @@ def _ear_table(chains: dict[str, dict[str, Any]], labels: dict[str, str]) -> str
             percent(chain["precision"]),
             percent(chain["recall"]),
             number(chain["false_alarms_per_image"], 3),
+            alarms(chain["alarmed"], chain["ear_free"]),
         )
         for name, chain in chains.items()
     ]
@@ -149,6 +170,11 @@ def number(value: float | None, digits: int) -> str:
 def percent(value: float | None) -> str:
     """0.1234 -> 12.3 %."""
     return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def alarms(alarmed: int, ear_free: int) -> str:
+    """In how many of the photographs without an ear one was seen."""
+    return f"{alarmed} of {ear_free}" if ear_free else "-"
 
 
 def _interval(limits: Sequence[float] | None) -> str:

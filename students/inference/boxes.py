@@ -1,6 +1,6 @@
 """From the detector's raw cells to a few boxes: threshold and non-maximum suppression, in numpy.
 
-`students.models.postprocess` does the same for batches in torch.
+`teacher.models.dense.postprocess` does the same for batches in torch.
 """
 
 from __future__ import annotations
@@ -9,12 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.boxes import area, box_iou, intersection
-
-BOX_THRESHOLD = 0.5  # for use without points; evaluation keeps all above EVALUATION_SCORE: AP needs the tail
-EVALUATION_SCORE = 0.01
-NMS_IOU = 0.5
-MAX_CANDIDATES = 300  # the best cells that enter NMS: one ear claims some 10 of them
+from data.boxes import BOX_THRESHOLD, MAX_CANDIDATES, NMS_IOU, nms_numpy
 
 
 def detections_numpy(
@@ -47,20 +42,3 @@ def merged(
     order = np.argsort(-scores, kind="stable")
     kept = order[nms_numpy(boxes[order], nms_iou)]
     return boxes[kept], scores[kept]
-
-
-def nms_numpy(boxes_xyxy: np.ndarray, nms_iou: float, inside: float = 1.0) -> np.ndarray:
-    """Greedy non-maximum suppression: boxes (n, 4), best first -> indices kept, best first.
-
-    Also suppressed is a box that shares more than `inside` of the smaller area with a better one.
-    """
-    overlap = box_iou(boxes_xyxy, boxes_xyxy)
-    shared = intersection(boxes_xyxy[:, None], boxes_xyxy[None])
-    smaller = np.minimum.outer(area(boxes_xyxy), area(boxes_xyxy))
-    suppressed = np.zeros(len(boxes_xyxy), dtype=bool)
-    kept = []
-    for index in range(len(boxes_xyxy)):
-        if not suppressed[index]:
-            kept.append(index)
-            suppressed |= (overlap[index] > nms_iou) | (shared[index] > inside * smaller[index])
-    return np.array(kept, dtype=np.int64)

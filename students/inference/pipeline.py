@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from configs.errors import UserError
+from data.boxes import BOX_THRESHOLD, NMS_IOU
 from data.crops import MARGIN
 from data.landmarks import load_scheme
-from students.inference.boxes import BOX_THRESHOLD, NMS_IOU, detections_numpy, merged
+from students.inference.boxes import detections_numpy, merged
 from students.inference.checks import checked_box, checked_image
 from students.inference.letterbox import (
     ear_crop,

@@ -7,8 +7,7 @@ and a frame in two sizes"; docs/experiments/photographs.md, "Photographs cut clo
 
 import numpy as np
 
-from data.boxes import paired_iou
-from students.inference.boxes import NMS_IOU, nms_numpy
+from data.boxes import NMS_IOU, nms_numpy, paired_iou
 
 EAR_THRESHOLD = 0.5  # of `ear_score`, for use
 FRAME_SCORE = 0.51  # of the frame itself as a proposal: with it a mean confidence of 0.7 is needed

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from students.models.pyramid import Pyramid
+from students.models.trunk import Trunk
+from teacher.models.dense.pyramid import Pyramid
 from teacher.models.heatmaps import soft_argmax
 
 FEATURE_STRIDE = 8
@@ -30,7 +31,7 @@ class StudentLandmarker(nn.Module):
         self.hparams = {"num_landmarks": num_landmarks, "image_px": image_px, "trunk": trunk, "width": width}
         self.num_landmarks, self.image_px = num_landmarks, image_px
         self.channels, self.stride = width, FEATURE_STRIDE
-        self.pyramid = Pyramid(trunk, width, strides=(HEATMAP_STRIDE, FEATURE_STRIDE, 16, 32))
+        self.pyramid = Pyramid(Trunk(trunk, (HEATMAP_STRIDE, FEATURE_STRIDE, 16, 32)), width)
         self.heatmap = nn.Conv2d(width, num_landmarks, 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The trunk of both students: a small timm network cut at some strides, and the convolutions beside it."""
+"""The trunk of both students: a small timm network cut at some strides."""
 
 import timm
 import torch
@@ -70,17 +70,6 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
-
-
-class ConvNormAct(nn.Sequential):
-    """Convolution, batch norm, ReLU; "same" padding."""
-
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 1):
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(inplace=True),
-        )
 
 
 def _create(name: str) -> tuple[nn.Sequential, list[nn.Module]]:

@@ -1,16 +1,18 @@
-"""Every kind of model that a checkpoint may hold: the teachers and EarDetector."""
+"""Every kind of model that a checkpoint may hold: the teachers of crops and of frames, and EarDetector."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from teacher.checkpoint import load_as
+from teacher.models.dense.frame_teacher import FrameTeacher
 from teacher.models.detector import EarDetector
 from teacher.models.teachers import BUILDERS as TEACHERS
 
-BUILDERS = {**TEACHERS, "EarDetector": EarDetector}
+BUILDERS = {**TEACHERS, "EarDetector": EarDetector, "FrameTeacher": partial(FrameTeacher, pretrained=False)}
 
 
 def load_model(path: str | Path, kind: str | None = None) -> nn.Module:

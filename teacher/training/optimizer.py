@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
+from teacher.models.backbones.freezing import FreezableBackbone
 from teacher.training.callbacks import MinutesBudget
 from teacher.training.options import WEIGHT_DECAY
 
@@ -78,3 +79,23 @@ def parameter_groups(model: nn.Module, weight_decay: float = WEIGHT_DECAY) -> li
     decays = [p for name, p in trainable if p.ndim >= 2 and "pos" not in name.rpartition(".")[2]]
     rest = [p for name, p in trainable if p.ndim < 2 or "pos" in name.rpartition(".")[2]]
     return [{"params": decays, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def layerwise_groups(
+    model: nn.Module, backbone: FreezableBackbone, layer_decay: float, weight_decay: float = WEIGHT_DECAY
+) -> list[dict[str, Any]]:
+    """`parameter_groups` with a learning rate for each block of the model's backbone: `layer_decay` times
+    that of the block above it, and the last block's so much of all the rest's (Bao et al., BEiT, ICLR 2022).
+    """
+    layers = [*backbone.stem(), *backbone.blocks()]
+    depth_of = {}  # of a parameter, blocks below what is not of the backbone
+    for number, layer in enumerate(layers):
+        below = min(len(layers) - number, len(backbone.blocks()) + 1)  # all of the stem counts as one
+        depth_of |= {id(parameter): below for parameter in layer.parameters()}
+    by_rate: dict[tuple[int, int], dict[str, Any]] = {}
+    for part, group in enumerate(parameter_groups(model, weight_decay)):
+        for parameter in group["params"]:
+            depth = depth_of.get(id(parameter), 0)
+            named = {"weight_decay": group["weight_decay"], "lr_scale": layer_decay**depth}
+            by_rate.setdefault((part, depth), {"params": [], **named})["params"].append(parameter)
+    return list(by_rate.values())

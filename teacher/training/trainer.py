@@ -54,6 +54,7 @@ def build_trainer(
         NumbersOnly,
         ReseedEachStep,
     )
+    from teacher.training.precision import usable_precision
 
     if precision not in PRECISIONS:
         hint = did_you_mean(precision, PRECISIONS)
@@ -72,7 +73,7 @@ def build_trainer(
     ]
     return Trainer(
         max_epochs=epochs,
-        precision=precision,
+        precision=usable_precision(precision),
         devices=devices,
         num_nodes=num_nodes,
         strategy="ddp_find_unused_parameters_true" if deals_batches and devices * num_nodes > 1 else "auto",

@@ -30,6 +30,7 @@ from data.loading.datamodule import one_thread
 from data.loading.repeated import RepeatedCrops
 from data.manifest import fingerprint
 from data.tensors import to_signed
+from teacher.training.precision import has_bfloat16
 
 TOKENS, RECORD = "prefix.npy", "prefix.json"
 INPUTS = ("image", "second")  # of an item: what the backbone sees
@@ -166,7 +167,9 @@ class _Keys:
 @torch.no_grad()
 def _begin(backbone: nn.Module, images: Tensor, precision: str) -> Tensor:
     """(B, 3, H, W) uint8 -> (B, h, w, C) float16."""
-    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=precision.startswith("bf16")):
+    device = images.device.type
+    bf16 = precision.startswith("bf16") and has_bfloat16(device)
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
         return backbone.begin(to_signed(images)).half()
 
 

@@ -72,6 +72,12 @@ class TimmBackbone(FreezableBackbone):
         if images.shape[-2:] != side:
             shrinks = images.shape[-1] > self.input_size
             images = F.interpolate(images, size=side, mode="bilinear", align_corners=False, antialias=shrinks)
+        return self.maps_at_size(images)
+
+    def maps_at_size(self, images: Tensor) -> list[Tensor]:
+        """The same of images as large as they come, sides multiples of the coarsest stride: (B,
+        stage_channels[i], H/strides[i], W/strides[i]).
+        """
         return self.net.forward_intermediates(
             images * self._gain + self._offset,
             indices=self._taps,

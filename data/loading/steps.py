@@ -1,15 +1,53 @@
-"""Batches by step as Lightning trains on them: in the order of steps, each process its share of a batch."""
+"""Batches by step number, and how Lightning trains on them: in order, each process its share of a batch.
+
+What step 700 sees depends on the seed and 700 alone. So the order survives a resume, no two workers repeat
+each other, and a twin without a teacher can be given as many steps and images.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data.loading.datamodule import one_thread
-from distill.student.batches import CropBatches, FrameBatches
+
+
+class EndlessOrder:
+    """Rows in an order without end: all of them once, shuffled, then all again, shuffled otherwise."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows, self.seed = rows, seed
+        self._round, self._order = -1, np.empty(0, int)
+
+    def __call__(self, position: int) -> tuple[int, int]:
+        """The row at a position, and how often all rows had their turn before."""
+        number, place = divmod(position, self.rows)
+        if number != self._round:
+            self._round = number
+            self._order = np.random.default_rng([self.seed, number]).permutation(self.rows)
+        return int(self._order[place]), number
+
+
+class StepBatches(Dataset):
+    """Batches by step number, of which a process of several takes its share."""
+
+    _dealt = slice(None)  # which slots of each part of a batch
+
+    def share(self, rank: int, processes: int) -> StepBatches:
+        """The same batches, of each part every `processes`-th example from the `rank`-th on."""
+        mine = copy.copy(self)
+        mine._dealt = slice(rank, None, processes)
+        return mine
+
+
+def positions(step: int, count: int) -> range:
+    """Where a step's `count` examples lie in their endless order."""
+    return range(step * count, (step + 1) * count)
 
 
 class StepData(LightningDataModule):
@@ -20,7 +58,7 @@ class StepData(LightningDataModule):
 
     def __init__(
         self,
-        batches: CropBatches | FrameBatches,
+        batches: StepBatches,
         val_loader: DataLoader,
         steps_per_round: int,
         first_round: int = 0,
@@ -63,9 +101,7 @@ class RoundSteps(Sampler[int]):
         return iter(range(start, start + self.steps_per_round))
 
 
-def step_loader(
-    batches: CropBatches | FrameBatches, steps_per_round: int, first_round: int, num_workers: int
-) -> DataLoader:
+def step_loader(batches: StepBatches, steps_per_round: int, first_round: int, num_workers: int) -> DataLoader:
     """A loader whose items are whole batches, in the order of steps."""
     return DataLoader(
         batches,

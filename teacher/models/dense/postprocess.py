@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from students.inference.boxes import BOX_THRESHOLD, MAX_CANDIDATES, NMS_IOU
+from data.boxes import BOX_THRESHOLD, MAX_CANDIDATES, NMS_IOU
 
 
 def detections(

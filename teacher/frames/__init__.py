@@ -1,0 +1,1 @@
+"""The teacher of frames: it finds ears in photographs, for a student detector to learn from"""
