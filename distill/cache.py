@@ -33,7 +33,9 @@ class Config:
     """Keep a teacher's feature maps (and, with --ear-detector, its predictions) on disk."""
 
     checkpoint: Path
-    """The teacher: best.ckpt of an EarVAE (teacher.train) or an EarDetector (teacher.finetune)."""
+    """The teacher: best.ckpt of an EarVAE (teacher.train), an EarDetector (teacher.finetune) or a teacher of
+    frames (teacher.frames).
+    """
     train_npy: tuple[Path, ...]
     """Manifest of the ears, or several, joined in this order; landmarks are not needed."""
     output_dir: Path = Path("runs/maps")

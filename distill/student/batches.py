@@ -19,6 +19,7 @@ from distill.student.teacher_targets import TeacherTargets, rows_within
 from distill.teacher_maps.numbered_crops import MIRRORED, PLAIN
 from distill.teacher_maps.store import KeptMaps
 
+UPRIGHT = 1e-4  # of a matrix: the largest share of y in x of views that are not turned
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
 
 
@@ -143,8 +144,11 @@ def matched_windows(item: dict[str, Any], manifest: Manifest, kept: KeptMaps) ->
     """The ears of a frame whose windows the student sees whole and large enough: rows, and windows (n, 4).
 
     item: of `data.dataset.Frames`. Windows are those that the teacher's crops showed, x1, y1, x2, y2 in px of
-    the student's frame, edges. An ear whose window leaves the frame would be matched with what is not there.
+    the student's frame, edges. An ear whose window leaves the frame would be matched with what is not there,
+    and one in a turned view with a map that is upright.
     """
+    if abs(item["matrix"][0, 1]) > UPRIGHT:
+        return [], torch.empty(0, 4)
     rows = item["rows"].numpy()
     boxes = crop_windows(manifest.boxes_xyxy[rows], kept.settings["view"]["margin"])
     windows = crops.apply_to_boxes(item["matrix"].numpy(), boxes)

@@ -66,6 +66,8 @@ def detector_data(
     if mix.others and pseudo_labelled is not None:
         frames = Frames(pseudo_labelled, image_px, drawn, seed + 1)
         second = FrameSource(frames, mix.others, ignored_below=distillation.ignored_below)
+        if kept is not None and (rows := rows_within(pseudo_labelled, train)) is not None:
+            second.kept, second.map_rows = kept, rows
     elif mix.others:
         second = FrameSource(
             Frames(train, image_px, drawn, seed + 1), mix.others, kept, np.arange(len(train))

@@ -29,8 +29,8 @@ class FrozenTeacher(nn.Module):
     given, no keys in anybody's state dict, and neither `train()` nor `requires_grad_()` of a module above
     reaches it; `.to()` does. Calls run without gradients.
 
-    teacher: an EarVAE or EarDetector; it is put into eval mode and its parameters out of training, here and
-    for good. image_px: side of the crops it takes; others are resized to it; None: any.
+    teacher: an EarVAE, EarDetector or FrameTeacher; it is put into eval mode and its parameters out of
+    training, here and for good. image_px: side of the crops it takes; others are resized to it; None: any.
     bf16: compute in bfloat16 where that is safe (autocast) and the processor has it.
     Raises UserError where a layer is asked for that it has not.
     """
@@ -44,13 +44,16 @@ class FrozenTeacher(nn.Module):
 
     @classmethod
     def load(cls, checkpoint: str | Path, kind: str | None = None, bf16: bool = False) -> "FrozenTeacher":
-        """The model of a teacher's checkpoint; kind: EarVAE or EarDetector, None for either.
+        """The model of a teacher's checkpoint; kind: as of `teacher.models.registry.load_model`.
 
         Raises UserError for a file that is missing, truncated or of another kind.
         """
         kind = kind or read_checkpoint(checkpoint)["hyper_parameters"]["kind"]
         model = load_model(checkpoint, kind)
-        image_px = model.image_size if kind == "EarDetector" else model.hparams["image_size"]
+        if kind == "FrameTeacher":
+            image_px = None  # crops of any size: it was trained on chips of frames
+        else:
+            image_px = model.image_size if kind == "EarDetector" else model.hparams["image_size"]
         return cls(model, image_px, bf16)
 
     @classmethod

@@ -27,7 +27,7 @@ class MapOptions:
 
     layer: str = "feat1"
     """Which map: backbone, feat1, feat2, feat3, dec8, dec16, dec32, ... (of an EarDetector also fused and its
-    heatmaps), or several joined by '+'.
+    heatmaps; of a teacher of frames stage8, stage16, stage32, fused), or several joined by '+'.
     """
     grid: int = 16
     """Side of the kept maps, cells; finer ones are averaged, coarser ones interpolated."""

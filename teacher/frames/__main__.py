@@ -38,7 +38,7 @@ class Config:
     """The network it stands on, one with maps at strides 8, 16 and 32."""
     freeze_layers: int | None = None
     """Stages of it that are not trained, from the input on; None: all."""
-    frame: FrameConfig = field(default_factory=lambda: FrameConfig(chips=0.85, chip_px=160, rotate_deg=30.0))
+    frame: FrameConfig = field(default_factory=lambda: FrameConfig(chips=0.95, chip_px=160, rotate_deg=30.0))
     """How frames are moved."""
     schedule: Flat[ScheduleOptions] = field(default_factory=ScheduleOptions)
     """Length and optimizer"""

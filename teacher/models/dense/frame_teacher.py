@@ -52,6 +52,14 @@ class FrameTeacher(DenseDetector):
             "backbone_options": dict(net.options),
         }
 
+    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) in [-1, 1] -> the maps that a student may be matched with: stage8, stage16 and stage32
+        of the network as it was pretrained, fused, what the detector made of them.
+        """
+        unit = (images + 1) / 2
+        stages = dict(zip((f"stage{stride}" for stride in STRIDES), self.pyramid.trunk(unit), strict=True))
+        return stages | {"fused": self.features(unit)}
+
     @property
     def backbone(self) -> TimmBackbone:
         """The network whose maps it reads."""
