@@ -32,6 +32,10 @@ class Config:
     """Manifest of the ears."""
     output_dir: Path = Path("runs/labels")
     """Folder of the manifest."""
+    readings: int = 2
+    """Readings of each ear, whose mean is its label: 2 as it is and mirrored, up to 14 also turned, in looser
+    and tighter boxes.
+    """
     GONE: ClassVar[Mapping[str, Gone]] = {
         "agreement_limit": Fixed(AGREEMENT_LIMIT, "no recipe needed another"),
         "batch_size": Ignored("it changes nothing but the time"),
@@ -47,12 +51,14 @@ def main(config: Config) -> Path:
     from data.manifest import write_manifest
     from distill.teacher_maps.frozen_teacher import FrozenTeacher
     from distill.teacher_maps.labelled_ears import pseudo_labelled_ears
+    from distill.teacher_maps.many_readings import require_readings
     from distill.teacher_maps.numbered_crops import read_ears
     from students.models.checkpoint import student_crops
 
+    require_readings(config.readings)
     landmarker, manifest = FrozenTeacher.load_landmarker(config.landmarker), read_ears(config.npy)
     manifest.crops.require_same(student_crops(config.landmarker), f"{config.npy}", f"{config.landmarker}")
-    labelled = pseudo_labelled_ears(landmarker, manifest, AGREEMENT_LIMIT)
+    labelled = pseudo_labelled_ears(landmarker, manifest, AGREEMENT_LIMIT, config.readings)
     write_provenance(config.output_dir, config)
     write_manifest(config.output_dir / PSEUDO_LABELLED, labelled)
     print(f"{len(labelled):,} ears, {(labelled.visibility > 0).mean():.1%} of their points labelled")

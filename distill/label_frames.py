@@ -1,6 +1,6 @@
 """Pseudo-labels of whole photographs: the boxes that a detector finds, as a manifest.
 
-    python -m distill.label_frames --detector runs/frame_teacher/best.ckpt --npy photographs.npy
+    python -m distill.label_frames --detector runs/frame_teacher/best.ckpt --photographs FOLDER
 
 What finds them is a teacher of frames, or a student detector that was trained on few labelled frames; the
 next one is trained on them (`distill.train --student detector --pseudo-labelled-npy`): STAC (Sohn et al.,
@@ -13,12 +13,15 @@ Writes `pseudo_labelled.npy` into the output folder, and with --twin `acceptance
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from configs.command import run_command
 from configs.errors import UserError
 from configs.files import write_json
+from configs.groups import Gone, Renamed
 from configs.provenance import write_provenance
 from distill.teacher_maps.options import ACCEPTANCE, PSEUDO_LABELLED
 
@@ -27,12 +30,12 @@ VERSION = 4  # 2: frames are seen in two sizes; 3: in three views; 4: teachers o
 
 @dataclass(frozen=True)
 class Config:
-    """Let a detector find the ears of photographs; boxes that they have already are not read."""
+    """Let a detector find the ears of photographs."""
 
     detector: Path
     """best.ckpt of teacher.frames, or student.pt of distill.train --student detector."""
-    npy: Path
-    """Manifest of the photographs."""
+    photographs: Path
+    """A folder of them, a .txt with one name a line, or a manifest, whose boxes are not read."""
     output_dir: Path = Path("runs/frame_labels")
     """Folder of the manifest."""
     landmarker: Path | None = None
@@ -45,6 +48,7 @@ class Config:
     """
     acceptance_npy: Path | None = None
     """Held-out labelled frames for that test."""
+    GONE: ClassVar[Mapping[str, Gone]] = {"npy": Renamed("photographs")}
 
     def __post_init__(self) -> None:
         """Raise UserError for a score that makes no sense, and for half a test."""
@@ -61,6 +65,7 @@ def main(config: Config) -> Path:
     where not one ear is found.
     """
     from data.manifest import read_manifest, write_manifest
+    from data.preparation.photographs import photographs_of
     from distill.teacher_maps.labelled_frames import (
         FrameLabeller,
         judge_frame_labeller,
@@ -76,11 +81,12 @@ def main(config: Config) -> Path:
         held_out = read_manifest(config.acceptance_npy)
         acceptance = judge_frame_labeller(labeller, config.twin, held_out, config.acceptance_npy)
         print(acceptance)
-    labelled, photographs = pseudo_labelled_frames(labeller, read_manifest(config.npy), config.score)
+    photographs, crops = photographs_of(config.photographs)
+    labelled = pseudo_labelled_frames(labeller, photographs, crops, config.score)
     if len(labelled) == 0:
         raise UserError(
-            f"{config.detector}: finds no ear with a score of {config.score} in {photographs:,} photographs "
-            f"of {config.npy}. Lower --score, or train it for longer."
+            f"{config.detector}: finds no ear with a score of {config.score} in {len(photographs):,} "
+            f"photographs of {config.photographs}. Lower --score, or train it for longer."
         )
     write_provenance(config.output_dir, config)
     write_manifest(config.output_dir / PSEUDO_LABELLED, labelled)
@@ -88,7 +94,7 @@ def main(config: Config) -> Path:
         result = asdict(acceptance) | {"admitted": acceptance.admitted}
         write_json(config.output_dir / ACCEPTANCE, result)
     empty = len(labelled.empty_images)
-    print(f"{len(labelled):,} boxes in {photographs:,} photographs, {empty:,} of them without any")
+    print(f"{len(labelled):,} boxes in {len(photographs):,} photographs, {empty:,} of them without any")
     return config.output_dir
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from configs.command import run_command
-from configs.errors import UserError
 from configs.groups import Flat, Gone, Ignored, Removed, Renamed
 from configs.provenance import write_provenance
 from distill.student.options import (
@@ -68,11 +67,6 @@ class Config:
         """Raise UserError for what does not go together."""
         require_at_least(self.trainer, 1, "devices")
         require_shareable(self.batch.batch_size, self.trainer.devices * nodes())
-        if self.distillation.pseudo_labelled_npy is not None and self.student == "landmarker":
-            raise UserError(
-                "pseudo_labelled_npy: of frames, for the detector. The landmarker takes predicted points "
-                "with the kept maps: distill.cache --ear-detector."
-            )
 
 
 def main(config: Config) -> Path:

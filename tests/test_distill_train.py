@@ -6,6 +6,7 @@ import torch
 from configs.build import configured, with_options
 from configs.errors import UserError
 from configs.files import read_json
+from data.manifest import read_manifest
 from distill import cache
 from distill.student.detector_data import detector_data
 from distill.student.fit import build_module
@@ -112,8 +113,17 @@ def test_a_detector_learns_from_frames_that_another_labelled(kept, tmp_path):
     assert (both["told"], both["teacher"]["layer"]) == (2, "feat1")
     every = read_json(main(_detector(kept, tmp_path / "every", **pseudo | {"labels": 0})) / "metrics.json")
     assert "told" not in every  # all have labels: nothing is left to pseudo-label
-    with pytest.raises(UserError, match="with the kept maps"):
-        _landmarker(kept, tmp_path, pseudo_labelled_npy=kept / "frames.npy")
+
+
+def test_a_landmarker_learns_from_ears_that_another_labelled(kept, tmp_path, capsys):
+    told = {"pseudo_labelled_npy": kept / "val.npy", "labels": 2}
+    folder = main(_landmarker(kept, tmp_path, maps=None, **told))
+    metrics = read_json(folder / "metrics.json")
+    assert metrics["told"] == len(read_manifest(kept / "val.npy"))
+    assert "train/prediction" in (folder / "metrics.csv").read_text()
+    assert "ears labelled by a landmarker" in capsys.readouterr().out
+    with pytest.raises(UserError, match="the landmarker takes one of them"):
+        main(_landmarker(kept, tmp_path, **told))
 
 
 def test_students_train_in_bf16(kept, tmp_path):

@@ -1,5 +1,8 @@
 """distill.label: a landmarker's points as a manifest."""
 
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,12 +10,12 @@ import torch
 from configs.errors import UserError
 from data.dataset import EarCrops
 from data.landmarks import load_scheme
-from data.manifest import read_manifest
+from data.manifest import Manifest, read_manifest
 from data.tensors import to_signed
 from distill import label
 from distill.label import Config, main
-from distill.teacher_maps import labelled_ears
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
+from distill.teacher_maps.many_readings import read_many
 from distill.teacher_maps.options import PSEUDO_LABELLED
 from distill.teacher_maps.pseudo_labels import predict_points
 from students.models.checkpoint import build_student, save_student
@@ -31,7 +34,6 @@ def folder(tmp_path_factory):
 
 def test_points_of_the_crop_come_out_on_the_photograph(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(label, "AGREEMENT_LIMIT", 10.0)
-    monkeypatch.setattr(labelled_ears, "BATCH_SIZE", 2)
     config = Config(folder / "student.pt", folder / "ears.npy", tmp_path)
     labelled = read_manifest(main(config) / PSEUDO_LABELLED)
     ears = read_manifest(folder / "ears.npy")
@@ -58,3 +60,51 @@ def test_another_student_is_refused(folder, tmp_path):
     save_student(tmp_path / "detector.pt", build_student("detector", {"width": 16}))
     with pytest.raises(UserError, match="landmarker"):
         main(Config(tmp_path / "detector.pt", folder / "ears.npy", tmp_path))
+
+
+def test_many_readings_of_a_landmarker_that_is_never_wrong_agree(tmp_path):
+    """Its points are bright spots, found in any view; the mean is where they are."""
+    ears = draw_spots(tmp_path)
+    points, spread = read_many(SpotLandmarker(), ears, 14)
+    np.testing.assert_allclose(points, ears.landmarks, atol=0.6)
+    assert spread.max() < 0.01
+
+
+def test_readings_that_differ_are_averaged_and_their_spread_is_told(tmp_path):
+    ears = draw_spots(tmp_path)
+    points, spread = read_many(SpotLandmarker(mirrored_shift=0.1), ears, 2)
+    side_px = 60 * 1.2  # of the window
+    # a shift to the right in the mirrored view is one to the left in the photograph
+    np.testing.assert_allclose(points[..., 0], ears.landmarks[..., 0] - 0.05 * side_px, atol=0.6)
+    assert spread == pytest.approx(0.05, abs=0.005)
+    with pytest.raises(UserError, match="readings=3: an even number from 2 to 14"):
+        read_many(SpotLandmarker(), ears, 3)
+
+
+class SpotLandmarker:
+    """Reads 17 points, all of which are the brightest spot; in mirrored views beside it."""
+
+    image_px = 128
+
+    def __init__(self, mirrored_shift=0.0):
+        self.shift = mirrored_shift
+
+    def read(self, images):
+        light = images.min(dim=1).values.add(1).div(2).clamp(min=0) ** 4
+        grid = (torch.arange(128) + 0.5) / 128
+        total = light.sum(dim=(1, 2))
+        x = (light.sum(dim=1) * grid).sum(dim=1) / total
+        y = (light.sum(dim=2) * grid).sum(dim=1) / total
+        x[len(x) // 2 :] += self.shift
+        points = torch.stack((x, y), dim=1)[:, None].expand(-1, 17, 2).clone()
+        return SimpleNamespace(points_unit=points)
+
+
+def draw_spots(folder):
+    rgb = np.zeros((200, 160, 3), np.uint8)
+    cv2.circle(rgb, (70, 90), 3, (255, 255, 255), -1)
+    cv2.imwrite(str(folder / "spot.png"), rgb)
+    landmarks = np.tile(np.array([70, 90], np.float32), (1, 17, 1))
+    return Manifest(
+        np.array([str(folder / "spot.png")]), np.array([[45, 60, 95, 120]], np.float32), landmarks
+    )

@@ -15,6 +15,7 @@ from data.dataset import EarCrops, Frames, sample_seed
 from data.loading.steps import EndlessOrder, StepBatches, positions
 from data.manifest import Manifest, scores_of
 from distill.student.plan import BatchMix
+from distill.student.pseudo_points import PseudoLabelledEars
 from distill.student.teacher_targets import TeacherTargets, rows_within
 from distill.teacher_maps.numbered_crops import MIRRORED, PLAIN
 from distill.teacher_maps.store import KeptMaps
@@ -32,7 +33,11 @@ class CropBatches(StepBatches):
     """
 
     def __init__(
-        self, labelled: EarCrops, mix: BatchMix, others: TeacherTargets | None = None, seed: int = 0
+        self,
+        labelled: EarCrops,
+        mix: BatchMix,
+        others: TeacherTargets | PseudoLabelledEars | None = None,
+        seed: int = 0,
     ) -> None:
         self.labelled, self.others, self.mix, self.seed = labelled, others, mix, seed
         self._labelled_order = EndlessOrder(len(labelled), seed)

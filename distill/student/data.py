@@ -23,7 +23,7 @@ VAL_BATCH = 32
 @dataclass(frozen=True)
 class TrainingData:
     """Batches by step and what they are made of, the held-out set as a loader, the kept maps (None for a
-    twin), and facts for metrics.json ("told": frames with pseudo-labels).
+    twin), and facts for metrics.json ("told": frames or ears with pseudo-labels).
     """
 
     batches: CropBatches | FrameBatches
@@ -73,7 +73,8 @@ def print_plan(student: str, data: TrainingData, steps: int, distillation: Disti
     """
     facts, mix = data.facts, data.mix
     sources = [] if data.kept is None else [f"maps of {data.kept.layer}"]
-    sources += [f"{facts['told']} frames labelled by a detector"] if "told" in facts else []
+    told_by = "frames labelled by a detector" if student == "detector" else "ears labelled by a landmarker"
+    sources += [f"{facts['told']} {told_by}"] if "told" in facts else []
     print(
         f"{student}: {facts['labels']} labelled, {facts['held_out']} held out, "
         f"{' and '.join(sources) or 'labels alone (the twin)'}; "

@@ -10,12 +10,13 @@ from configs.errors import UserError
 from data.dataset import EarCrops
 from data.labels import choose_labels
 from data.loading.datamodule import ear_loader
-from data.manifest import Manifest
+from data.manifest import Manifest, read_manifest
 from data.transforms import Geometry, Photometry
 from distill.student.batches import CropBatches
 from distill.student.data import VAL_BATCH, TrainingData, open_maps, require_mirrored_view
 from distill.student.options import AugmentationOptions, BatchOptions, DistillationOptions, LabelOptions
 from distill.student.plan import batch_mix
+from distill.student.pseudo_points import PseudoLabelledEars
 from distill.student.teacher_targets import TeacherTargets, rows_within
 from distill.teacher_maps.numbered_crops import CropNumbering, NumberedCrops, check_pixels, read_ears
 from distill.teacher_maps.store import KeptMaps
@@ -47,21 +48,28 @@ def landmarker_data(
     val_loader = ear_loader(EarCrops(chosen.held_out, image_px), VAL_BATCH, num_workers, seed, train=False)
     facts = {"labels": len(chosen.train), "held_out": len(chosen.held_out)}
     kept = others = None
-    if distillation.distill:
+    path = distillation.pseudo_labelled_npy
+    if distillation.distill and path is not None and distillation.maps is None:
+        read = read_manifest(path, num_landmarks=points)
+        others = PseudoLabelledEars(EarCrops(read, image_px, geometry=geometry, photometry=photometry))
+        facts["told"] = len(others)
+    elif distillation.distill:
+        if path is not None:
+            raise UserError(f"maps and pseudo_labelled_npy ({path}): the landmarker takes one of them.")
         kept = open_maps(distillation.maps, unlabelled)
         numbered = numbered_crops(kept, unlabelled, image_px)
         others = others_with_targets(kept, numbered, geometry, photometry, distillation)
         facts |= {"crops_with_maps": kept.crops, "views": kept.views}
     if others is not None and others.trust is not None:
         facts["trusted_share"] = others.trusted_share
-    among_them = others is not None and rows_within(chosen.train, unlabelled) is not None
+    among_them = others is not None and rows_within(chosen.train, others.crops.manifest) is not None
     mix = batch_mix(
         batch.batch_size,
         batch.labelled_share,
         others_have_targets=others is not None and others.has_targets,
         others_have_maps=others is not None and others.with_maps,
         labelled_have_maps=among_them,
-        labelled_part=len(chosen.train) / len(unlabelled) if among_them else 0.0,
+        labelled_part=len(chosen.train) / len(others) if among_them else 0.0,
         processes=processes,
     )
     return TrainingData(CropBatches(labelled, mix, others, seed), mix, val_loader, kept, facts)

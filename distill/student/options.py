@@ -47,8 +47,8 @@ class DistillationOptions:
     maps: Path | None = None
     """Maps kept by distill.cache: of the crops (landmarker), or of the ears of the frames (detector)."""
     pseudo_labelled_npy: Path | None = None
-    """Frames with the boxes that another detector found in them (distill.label_frames): the detector is
-    trained on those too, and needs no maps then.
+    """Frames with the boxes that were found in them (distill.label_frames), or ears with the points that were
+    read (distill.label): the student is trained on those too, and needs no maps then.
     """
     ignored_below: float = 0.5
     """Score below which such a box is ignored: it counts neither as an ear nor as background."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from configs.errors import UserError
 from data.coco_ap import coco_ap
+from data.crop_settings import CropSettings
 from data.manifest import Manifest
 from students.evaluation.box_finders import find_boxes, load_box_finder
 from students.evaluation.frame_detections import Frame, frames_of, photographs
@@ -19,6 +20,7 @@ from students.evaluation.point_readers import PointReader
 from students.evaluation.rescored_ears import ears_of
 from students.inference.rescoring import proposal_threshold
 
+NO_ROWS, NO_BOXES = np.empty(0, dtype=int), np.empty((0, 4), np.float32)
 Found = tuple[np.ndarray, np.ndarray]  # boxes (n, 4) px and scores (n,) of one photograph
 
 
@@ -40,30 +42,27 @@ class FrameLabeller:
 
 
 def pseudo_labelled_frames(
-    labeller: FrameLabeller, manifest: Manifest, least_score: float
-) -> tuple[Manifest, int]:
-    """The boxes found with `least_score` or more, and the photographs that show none, as a manifest; and how
-    many photographs there were. Boxes of `manifest` are not read.
-    """
+    labeller: FrameLabeller, photograph_paths: Sequence[str], crops: CropSettings, least_score: float
+) -> Manifest:
+    """The boxes found with `least_score` or more, and the photographs that show none, as a manifest."""
     paths: list[str] = []
     empty: list[str] = []
-    boxes: list[np.ndarray] = [np.empty((0, 4), np.float32)]
+    boxes: list[np.ndarray] = [NO_BOXES]
     all_scores: list[np.ndarray] = [np.empty(0, np.float32)]
-    frames = frames_of(manifest)
+    frames = [Frame(path, NO_ROWS, NO_BOXES) for path in photograph_paths]
     for frame, (found, scores) in _found(labeller, frames, least_score):
         paths += [frame.path] * len(scores)
         boxes.append(found)
         all_scores.append(scores)
         if not len(scores):
             empty.append(frame.path)
-    labelled = Manifest(
+    return Manifest(
         np.array(paths, dtype=str),
         np.concatenate(boxes),
         scores=np.concatenate(all_scores),
         empty_images=np.array(empty, dtype=str),
-        crops=manifest.crops,
+        crops=crops,
     )
-    return labelled, len(frames)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ def load_box_finder(path: str | Path) -> torch.nn.Module:
     """
     path = Path(path)
     if path.is_file() and "hyper_parameters" in read_torch(path):
-        return load_model(path, "FrameTeacher")
+        teacher = load_model(path, "FrameTeacher")
+        teacher.pyramid.trunk.run_frozen()
+        return teacher
     return load_student(path, "detector")
 
 

@@ -38,6 +38,12 @@ class FrameTeacherModule(BoxValidation):
         """The model to validate and to save: with averaged weights."""
         return self.averaged.module
 
+    def on_fit_start(self) -> None:
+        if self.model.is_frozen and self.device.type == "cpu":
+            trunk = self.model.pyramid.trunk
+            trunk.run_frozen()
+            self.best_model.pyramid.trunk.frozen_maps = trunk.frozen_maps  # the average of equal weights
+
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Tensor:
         images = to_unit(batch["image"]).contiguous(memory_format=torch.channels_last)
         (logits, boxes), features = self.model.forward_with_features(images)

@@ -12,6 +12,7 @@ from teacher.models.backbones.build import build_backbone
 from teacher.models.backbones.published import PUBLISHED
 from teacher.models.backbones.timm_net import TimmBackbone
 from teacher.models.dense.detector import FEATURE_STRIDE, DenseDetector
+from teacher.models.dense.frozen_maps import FrozenMaps
 from teacher.models.dense.pyramid import Pyramid
 
 STRIDES = [FEATURE_STRIDE, 16, 32]
@@ -61,6 +62,11 @@ class FrameTeacher(DenseDetector):
         return stages | {"fused": self.features(unit)}
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether nothing of the backbone is trained."""
+        return self.backbone.frozen_layers == len(self.backbone.blocks())
+
+    @property
     def backbone(self) -> TimmBackbone:
         """The network whose maps it reads."""
         return self.pyramid.trunk.backbone
@@ -69,13 +75,32 @@ class FrameTeacher(DenseDetector):
 class StageMaps(nn.Module):
     """A backbone as the trunk of a pyramid: images in [0, 1], of any size that its strides divide."""
 
+    frozen_maps: FrozenMaps | None = None  # what computes the maps on a CPU instead of torch
+
     def __init__(self, backbone: TimmBackbone) -> None:
         super().__init__()
         self.backbone = backbone
         self.channels = list(backbone.stage_channels)
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        if self.frozen_maps is not None and images.device.type == "cpu":
+            return self.frozen_maps(images)
         return self.backbone.maps_at_size(images * 2 - 1)
+
+    def run_frozen(self) -> None:
+        """From here on maps come quicker on a CPU, and without gradients; no weight may change."""
+        self.frozen_maps = FrozenMaps(_PlainMaps(self.backbone))
+
+
+class _PlainMaps(nn.Module):
+    """The maps as torch computes them."""
+
+    def __init__(self, backbone: TimmBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.backbone.maps_at_size(images * 2 - 1))
 
 
 def _require_hierarchy(backbone: str) -> None:
