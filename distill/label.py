@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from configs.command import run_command
+from configs.errors import UserError
 from configs.groups import Fixed, Gone, Ignored, Removed
 from configs.provenance import write_provenance
 from distill.teacher_maps.options import AGREEMENT_LIMIT, PSEUDO_LABELLED
+
+SURE_BOX = 0.6  # score of a box that a detector found: points read where there may be no ear teach nothing
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Config:
     landmarker: Path
     """student.pt of distill.train --student landmarker."""
     npy: Path
-    """Manifest of the ears."""
+    """Manifest of the ears; boxes that distill.label_frames found count from a score of 0.6 on."""
     output_dir: Path = Path("runs/labels")
     """Folder of the manifest."""
     readings: int = 2
@@ -48,7 +51,7 @@ def main(config: Config) -> Path:
     """Label the ears; returns the output folder. Raises UserError for ears that are cut otherwise than those
     the landmarker was trained on, and as manifests and students do.
     """
-    from data.manifest import write_manifest
+    from data.manifest import scores_of, write_manifest
     from distill.teacher_maps.frozen_teacher import FrozenTeacher
     from distill.teacher_maps.labelled_ears import pseudo_labelled_ears
     from distill.teacher_maps.many_readings import require_readings
@@ -57,6 +60,9 @@ def main(config: Config) -> Path:
 
     require_readings(config.readings)
     landmarker, manifest = FrozenTeacher.load_landmarker(config.landmarker), read_ears(config.npy)
+    manifest = manifest.select(scores_of(manifest) >= SURE_BOX)
+    if not len(manifest):
+        raise UserError(f"{config.npy}: no box in it has a score of {SURE_BOX} or more.")
     manifest.crops.require_same(student_crops(config.landmarker), f"{config.npy}", f"{config.landmarker}")
     labelled = pseudo_labelled_ears(landmarker, manifest, AGREEMENT_LIMIT, config.readings)
     write_provenance(config.output_dir, config)

@@ -1,5 +1,6 @@
 """distill.label: a landmarker's points as a manifest."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -10,7 +11,7 @@ import torch
 from configs.errors import UserError
 from data.dataset import EarCrops
 from data.landmarks import load_scheme
-from data.manifest import Manifest, read_manifest
+from data.manifest import Manifest, read_manifest, write_manifest
 from data.tensors import to_signed
 from distill import label
 from distill.label import Config, main
@@ -108,3 +109,15 @@ def draw_spots(folder):
     return Manifest(
         np.array([str(folder / "spot.png")]), np.array([[45, 60, 95, 120]], np.float32), landmarks
     )
+
+
+def test_ears_whose_boxes_are_unsure_are_left_out(folder, tmp_path):
+    ears = read_manifest(folder / "ears.npy")
+    unsure = replace(ears, scores=np.array([0.9, 0.5, 0.7, 0.2, 0.6], np.float32))
+    write_manifest(tmp_path / "found.npy", unsure)
+    config = Config(folder / "student.pt", tmp_path / "found.npy", tmp_path)
+    labelled = read_manifest(main(config) / PSEUDO_LABELLED)
+    np.testing.assert_array_equal(labelled.boxes_xyxy, ears.boxes_xyxy[[0, 2, 4]])
+    write_manifest(tmp_path / "none.npy", replace(ears, scores=np.full(5, 0.3, np.float32)))
+    with pytest.raises(UserError, match="no box in it has a score of 0.6 or more"):
+        main(Config(folder / "student.pt", tmp_path / "none.npy", tmp_path))

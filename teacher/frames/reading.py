@@ -12,7 +12,7 @@ from data.boxes import EVALUATION_SCORE, box_iou
 from teacher.models.dense.detector import DenseDetector
 from teacher.models.dense.postprocess import detections
 
-SIDES_PX = (256, 384, 512, 640)  # of the letterboxes in which a frame is read
+SIDES_PX = (320, 512)  # of the letterboxes in which a frame is read
 AGREE_IOU = 0.5  # of boxes of two readings that are taken for the same ear
 COUNTED_SHARE = 0.5  # of the readings, the best ones, whose mean is the score: not every size suits every ear
 
