@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from configs.build import configured
 from configs.errors import UserError
 from data import crops
 from data.augmentation import FrameConfig
 from data.manifest import Manifest, write_manifest
 from data.transforms import FrameAugmentation
+from distill import cache
+from distill.teacher_maps.store import KeptMaps
 from students.evaluation.box_finders import find_boxes, load_box_finder
 from teacher.checkpoint import save_weights
 from teacher.frames.__main__ import Config, main
@@ -19,6 +22,7 @@ from teacher.frames.module import FrameTeacherModule
 from teacher.frames.options import MachineOptions, ScheduleOptions
 from teacher.frames.reading import fused, read_frame
 from teacher.models.dense.frame_teacher import FrameTeacher
+from tests.drawn_ears import draw_ears
 from tests.tiny_students import rectangle_frame, tiny_detector
 
 EARS = [(20, 15, 50, 60), None, (40, 30, 66, 70), (10, 40, 30, 80)]
@@ -216,3 +220,15 @@ def test_weights_of_another_backbone_are_refused(teacher_file):
 
     with pytest.raises(UserError, match="stands on efficientnet_lite0, wanted is resnet50"):
         first_teacher("resnet50", None, teacher_file, with_weights=False)
+
+
+def test_its_maps_are_kept_like_any_teachers(teacher_file, tmp_path):
+    draw_ears(tmp_path, "frames", photographs=3, seed=0)
+    frames = tmp_path / "frames.npy"
+    options = {"checkpoint": teacher_file, "train_npy": frames, "grid": 8, "views": 2, "num_workers": 0}
+    for layer, channels in (("fused", 16), ("stage16", 112)):
+        folder = cache.main(configured(cache.Config, layer=layer, output_dir=tmp_path / layer, **options))
+        kept = KeptMaps(folder)
+        assert kept.read(0, 0).shape == (channels, 8, 8)
+    with pytest.raises(UserError, match="layer 'feat1' is not a map of this teacher; it has stage8"):
+        cache.main(configured(cache.Config, layer="feat1", output_dir=tmp_path / "none", **options))
