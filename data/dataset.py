@@ -19,6 +19,7 @@ from data import crops
 from data.images import image_size, read_image
 from data.loading.cache import PixelCache
 from data.manifest import Manifest
+from data.tensors import planes
 
 if TYPE_CHECKING:
     from data.landmarks import Scheme
@@ -100,8 +101,8 @@ class EarCrops:
         clean, points, matrix = self._clean_view(index, geometry_seed)
         image = clean if photometry_seed is None else self.photometry(clean, photometry_seed)
         item = {
-            "image": _to_tensor(image),
-            "target": _to_tensor(clean),
+            "image": planes(image),
+            "target": planes(clean),
             "matrix": torch.from_numpy(matrix),
             "box_xyxy": torch.from_numpy(self.manifest.boxes_xyxy[index].copy()),
             "index": index,
@@ -204,7 +205,7 @@ class Frames:
             image, boxes, flipped, rows = moved.image, moved.boxes_xyxy, moved.flipped, rows[moved.kept]
             matrix = crops.compose(moved.matrix, to_frame)
         return {
-            "image": _to_tensor(image),
+            "image": planes(image),
             "boxes_xyxy": torch.from_numpy(boxes),
             "rows": torch.from_numpy(rows),
             "matrix": torch.from_numpy(matrix),
@@ -278,8 +279,3 @@ class Photographs:
 def _fits(manifest: Manifest, scheme: Scheme) -> bool:
     """Whether the scheme is of as many points as the ears have."""
     return manifest.landmarks is not None and manifest.landmarks.shape[1] == len(scheme)
-
-
-def _to_tensor(image: np.ndarray) -> Any:
-    """(H, W, 3) -> (3, H, W) uint8 tensor of its own memory."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

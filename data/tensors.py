@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+def planes(rgb: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 -> (3, H, W) uint8 tensor of its own memory."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))
 
 
 def to_signed(images: Tensor) -> Tensor:

@@ -8,25 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from configs.errors import UserError
 from data import crops
 from data.images import read_image
 from data.manifest import Manifest
-from data.tensors import to_signed
+from data.tensors import planes, to_signed
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from students.evaluation.frame_detections import frames_of
 
-VIEWS = (
-    (0, 1.0),
-    (10, 1.0),
-    (-10, 1.0),
-    (0, 1.2),
-    (20, 1.0),
-    (-20, 1.0),
-    (0, 0.9),
-)  # degrees, size of the box
+# degrees, size of the box
+VIEWS = ((0, 1.0), (10, 1.0), (-10, 1.0), (0, 1.2), (20, 1.0), (-20, 1.0), (0, 0.9))
 MOST_READINGS = 2 * len(VIEWS)  # each view plain and mirrored
 
 
@@ -64,7 +56,7 @@ def _readings(
     side, margin, flip = landmarker.image_px, manifest.crops.margin, list(manifest.crops.scheme.flip)
     plain = crops.crop_matrix(box_xyxy, side, margin)
     matrices = [_view_matrix(plain, side, *view) for view in VIEWS[:views]]
-    images = to_signed(torch.stack([_planes(crops.crop(photograph, matrix, side)) for matrix in matrices]))
+    images = to_signed(torch.stack([planes(crops.crop(photograph, matrix, side)) for matrix in matrices]))
     read = landmarker.read(torch.cat((images, images.flip(-1)))).points_unit.numpy()
     read[views:, :, 0] = 1 - read[views:, :, 0]
     read[views:] = read[views:, flip]
@@ -78,7 +70,3 @@ def _view_matrix(plain: np.ndarray, side_px: int, degrees: float, size: float) -
     middle = np.full(2, (side_px - 1) / 2)
     zoom = np.array([[1 / size, 0, middle[0] * (1 - 1 / size)], [0, 1 / size, middle[1] * (1 - 1 / size)]])
     return crops.compose(crops.rotation_matrix(np.radians(degrees), middle), crops.compose(zoom, plain))
-
-
-def _planes(rgb: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))

@@ -9,6 +9,7 @@ import torch
 
 from data import crops
 from data.boxes import EVALUATION_SCORE, box_iou
+from data.tensors import planes, to_unit
 from teacher.models.dense.detector import DenseDetector
 from teacher.models.dense.postprocess import detections
 
@@ -28,9 +29,9 @@ def read_frame(
     readings = []
     for side_px in sides_px:
         matrix = crops.letterbox_matrix(*rgb.shape[:2], side_px)
-        plain = torch.from_numpy(crops.crop(rgb, matrix, side_px).transpose(2, 0, 1)).float() / 255
+        plain = planes(crops.crop(rgb, matrix, side_px))
         both = torch.stack((plain, plain.flip(-1)))
-        found = detections(*teacher(both), score_threshold=EVALUATION_SCORE)
+        found = detections(*teacher(to_unit(both)), score_threshold=EVALUATION_SCORE)
         ways = matrix, crops.compose(crops.flip_matrix(side_px), matrix)
         for (boxes, scores), way in zip(found, ways, strict=True):
             in_frame = crops.apply_to_boxes(crops.invert(way), boxes.numpy())
