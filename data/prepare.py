@@ -21,7 +21,10 @@ from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.landmarks import load_scheme
 from data.preparation.checks import MIN_BOX_PX, check_images, check_parts
+from data.preparation.own_split import with_own_split
+from data.preparation.parts import Part
 from data.preparation.reading import ibug_points, read_part, with_crop_settings, with_sources
+from data.preparation.same_photograph import same_photographs
 from data.preparation.splitting import SplitOptions, split_parts
 from data.preparation.writing import require_kept, write_sides
 
@@ -79,7 +82,7 @@ def main(config: Config) -> Path:
     drops, changes = Drops(), Drops()
     scheme = None if config.scheme is None else load_scheme(config.scheme)
     inputs = {"": config.input, "val": config.val_input, "test": config.test_input}
-    read = []
+    read: list[Part] = []
     for side, paths in inputs.items():
         for path in paths:
             part = read_part(path, side, config.format, config.reading, drops)
@@ -87,15 +90,20 @@ def main(config: Config) -> Path:
             manifest = with_crop_settings(manifest, config.margin, scheme, path)
             read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
             read[0].manifest.crops.require_same(manifest.crops, f"{config.input[0]}", f"{path}")
+    count = len(config.input)
+    read[:count] = with_own_split(read[:count], config.input)
     facts = check_images((path for part in read for path in part.image_paths), config.num_workers)
     parts = check_parts(read, facts, drops, changes)
     if not any(len(part.manifest) for part in parts):
         reasons = drops.table() or "  the inputs hold no ears"
         raise UserError(f"no usable ear in {', '.join(map(str, config.input))}:\n{reasons}")
-    sides = split_parts(parts, facts, config.source_pattern, config.split, drops)
+    photographs = same_photographs(facts)
+    print(photographs)
+    sides = split_parts(parts, facts, photographs, config.source_pattern, config.split, drops)
     outputs = write_sides(sides, config.output_dir)
     summary = {
         "read": sum(len(part.manifest) for part in read),
+        "photographs": photographs.to_json(),
         "outputs": outputs,
         "dropped": drops.to_json(),
         "changed": changes.to_json(),

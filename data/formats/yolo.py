@@ -31,6 +31,8 @@ def write(path: Path, manifest: Manifest) -> Path:
 def read_labels(path: Path, options: ReadOptions, drops: Drops, with_points: bool) -> Manifest:
     """Boxes, and key points when asked for; raises UserError naming file and line of what is not a label."""
     layout = read_layout(path)
+    for image in layout.listing.unlisted if layout.listing else ():
+        drops.add("image that no entry of data.yaml lists", str(image))
     chosen = chosen_categories(layout.names, options.category, path) if layout.names else None
     images: list[str] = []
     boxes: list[np.ndarray] = []

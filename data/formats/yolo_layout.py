@@ -9,16 +9,21 @@ from typing import Any
 import yaml
 
 from configs.errors import UserError
-from data.images import SUFFIXES, find_images
+from data.formats.yolo_split import SIDES, Listing, listed_images
+from data.images import find_images
 
 
 @dataclass(frozen=True)
 class Layout:
-    """images, sorted, absolute; names, class number -> name; points, (K, numbers a point) or None."""
+    """images, sorted, absolute; names, class number -> name; points, (K, numbers a point) or None.
+
+    listing: which entry of `data.yaml` each image is of; None where it has no entries.
+    """
 
     images: list[Path]
     names: dict[int, str]
     points: tuple[int, int] | None
+    listing: Listing | None
 
 
 def read_layout(path: Path) -> Layout:
@@ -35,7 +40,8 @@ def read_layout(path: Path) -> Layout:
         if not isinstance(description, dict):
             raise UserError(f"{description_file}: must be a mapping with train, val and names.")
     folder = path if path.is_dir() else path.parent
-    images = _listed_images(description, folder) or find_images(folder)
+    listing = listed_images(description, description_file) if set(SIDES) & set(description) else None
+    images = list(listing.sides) if listing is not None else find_images(folder)
     if not images:
         raise UserError(f"{path}: no image in this YOLO data set.")
     names = description.get("names") or {}
@@ -44,9 +50,8 @@ def read_layout(path: Path) -> Layout:
     if shape is not None and (not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3)):
         raise UserError(f"{description_file}: kpt_shape must be [points, 2 or 3], found {shape!r}.")
     points = tuple(shape) if shape else None
-    return Layout(
-        [image.absolute() for image in images], {int(key): str(name) for key, name in names.items()}, points
-    )
+    named = {int(key): str(name) for key, name in names.items()}
+    return Layout([image.absolute() for image in images], named, points, listing)
 
 
 def label_file(image: Path) -> Path:
@@ -82,25 +87,3 @@ def has_points(path: Path) -> bool:
 
 def _description_files(folder: Path) -> list[Path]:
     return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml"]
-
-
-def _listed_images(description: dict[str, Any], folder: Path) -> list[Path]:
-    """Images of the train, val and test entries: folders, text files of paths, or lists of those."""
-    root = folder / str(description.get("path") or "")
-    if not root.is_dir():
-        root = folder  # data sets are moved, and their `path` is not
-    found: list[Path] = []
-    for split in ("train", "val", "test"):
-        entries = description.get(split) or []
-        for entry in [entries] if isinstance(entries, str) else entries:
-            # Some exports write ../train/images into a data.yaml that lies above train/.
-            choices = (root / entry, folder / entry, folder / entry.replace("../", "", 1))
-            place = next((choice for choice in choices if choice.exists()), None)
-            if place is not None and place.is_dir():
-                found += find_images(place)
-            elif place is not None:
-                lines = place.read_text(encoding="utf-8").splitlines()
-                found += [
-                    place.parent / line.strip() for line in lines if line.strip().lower().endswith(SUFFIXES)
-                ]
-    return sorted(set(found))

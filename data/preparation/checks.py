@@ -24,12 +24,15 @@ SAME_BOX_PX = 1.0  # two boxes this alike on the same bytes are one annotation t
 
 
 class ImageFacts(NamedTuple):
-    """Of a decoded image: its upright size px and the digest of its bytes, or why it cannot be read."""
+    """Of a decoded image: its upright size px, the digest of its bytes and its looks (as of
+    `data.preparation.looks`), or why it cannot be read.
+    """
 
     height: int
     width: int
     digest: str
     error: str
+    looks: bytes = b""
 
 
 def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts]:
@@ -45,10 +48,14 @@ def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts
 
 def image_facts(path: str) -> ImageFacts:
     """Decode one image."""
+    from data.preparation.looks import looks_of
+
     try:
-        height, width = read_image(path).shape[:2]
+        rgb = read_image(path)
+        height, width = rgb.shape[:2]
         with open(path, "rb") as file:
-            return ImageFacts(height, width, hashlib.file_digest(file, "sha256").hexdigest(), "")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return ImageFacts(height, width, digest, "", looks_of(rgb))
     except (UserError, OSError) as error:
         return ImageFacts(0, 0, "", str(error))
 

@@ -14,6 +14,7 @@ from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.landmarks import Scheme
 from data.manifest import Manifest
+from data.preparation.own_split import listed_sides
 from data.preparation.parts import Part
 from data.preparation.sides import source_of_path
 
@@ -35,7 +36,8 @@ def read_part(path: Path, side: str, format_name: str, options: ReadOptions, dro
         f"{path}: {name}, {len(manifest):,} ears in {images:,} images, "
         f"{len(manifest.empty_images):,} images without ears"
     )
-    return Part(side, manifest, whole_frames=name != "crops")
+    own_sides = listed_sides(path) if name in ("yolo", "yolo-pose") else {}
+    return Part(side, manifest, whole_frames=name != "crops", own_sides=own_sides)
 
 
 def ibug_points(manifest: Manifest, where: Path) -> Manifest:
