@@ -20,7 +20,7 @@ from configs.provenance import write_provenance
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.landmarks import load_scheme
-from data.preparation.checks import MIN_BOX_PX, check_images, check_parts
+from data.preparation.checks import MIN_BOX_PX, check_images, check_parts, kept_from_detector
 from data.preparation.own_split import with_own_split
 from data.preparation.parts import Part
 from data.preparation.reading import ibug_points, read_part, with_crop_settings, with_sources
@@ -99,6 +99,7 @@ def main(config: Config) -> Path:
         raise UserError(f"no usable ear in {', '.join(map(str, config.input))}:\n{reasons}")
     photographs = same_photographs(facts)
     print(photographs)
+    not_for_detector = kept_from_detector(parts, facts)
     sides = split_parts(parts, facts, photographs, config.source_pattern, config.split, drops)
     outputs = write_sides(sides, config.output_dir)
     summary = {
@@ -107,15 +108,19 @@ def main(config: Config) -> Path:
         "outputs": outputs,
         "dropped": drops.to_json(),
         "changed": changes.to_json(),
+        "not_for_detector": not_for_detector.to_json(),
     }
-    _print_summary(outputs, drops, changes)
+    _print_summary(outputs, drops, changes, not_for_detector)
     write_json(config.output_dir / "prepare.json", summary)
     write_provenance(config.output_dir, config)
     return config.output_dir
 
 
-def _print_summary(outputs: dict[str, dict[str, int]], drops: Drops, changes: Drops) -> None:
-    for title, record in (("dropped", drops), ("changed", changes)):
+def _print_summary(
+    outputs: dict[str, dict[str, int]], drops: Drops, changes: Drops, not_for_detector: Drops
+) -> None:
+    records = {"dropped": drops, "changed": changes, "not for the detector": not_for_detector}
+    for title, record in records.items():
         print(f"{title}: {sum(record.counts.values()):,}")
         if record.counts:
             print(record.table())
