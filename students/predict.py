@@ -2,7 +2,8 @@
 
 Writes overlays/NAME_ears.jpg (or .mp4), predictions.json and, with --coco, coco.json below the output
 folder. An input that cannot be read is reported and left out, the rest goes on, and the exit code is 1.
-Inputs are never written to. Ctrl-C ends a camera.
+Files of a folder that are neither images nor videos are counted and named. Inputs are never written to.
+Ctrl-C ends a camera or a stream.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from configs.files import write_json
 from configs.groups import Gone, Removed, Renamed
 from students.inference.rescoring import EAR_THRESHOLD
 
+SHOWN_FILES = 5  # of those passed over; predictions.json names them all
+
 
 @dataclass(frozen=True)
 class Config:
     """Find ears and their points in images, folders, videos or a camera."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Images, folders of images, videos, or camera:0 for the first camera."""
+    """Images, videos, folders of both, streams (rtsp://..., http://...), or camera:0 for the first camera."""
     output_dir: Path = Path("runs/predict")
     """Folder for the results; new or empty, unless --overwrite."""
     run: Path | None = None
@@ -66,7 +69,7 @@ class Config:
 def main(config: Config) -> Path:
     """Predict every input. Exits with 1 when some could not be read."""
     from students.inference.files import predict_file
-    from students.inference.inputs import find_inputs
+    from students.inference.inputs import find_inputs, passed_over
     from students.inference.outputs import Outputs
     from students.inference.pipeline import open_pipeline
     from students.inference.records import coco_layout, summary
@@ -80,15 +83,23 @@ def main(config: Config) -> Path:
     skipped: list[dict[str, str]] = []
     for source in inputs:
         try:
-            records.append(predict_file(pipeline, source, outputs.overlay(source), curves))
+            record = predict_file(pipeline, source, outputs.overlay(source), curves)
         except UserError as error:
             print(f"skipped: {error}", file=sys.stderr)
-            skipped.append({"path": source.where, "reason": str(error)})
+            skipped.append({"path": source.shown, "reason": str(error)})
+            continue
+        records.append(record)
+        for note in record.get("notes", ()):
+            print(f"note: {source.shown}: {note}", file=sys.stderr)
+    others = [str(path) for path in passed_over(config.inputs, config.output_dir)]
     names = list(pipeline.landmark_names)
-    predictions = {"landmark_names": names, "inputs": records, "skipped": skipped}
+    predictions = {"landmark_names": names, "inputs": records, "skipped": skipped, "passed_over": others}
     write_json(outputs.predictions_json, predictions)
     if outputs.coco_json is not None:
         write_json(outputs.coco_json, coco_layout(records, names, curves))
+    if others:
+        shown = ", ".join(others[:SHOWN_FILES]) + (", ..." if len(others) > SHOWN_FILES else "")
+        print(f"passed over: {len(others)} files that are neither images nor videos: {shown}")
     print(summary(records, len(skipped)))
     if skipped:
         print(f"result: {config.output_dir}", flush=True)

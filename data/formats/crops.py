@@ -9,7 +9,8 @@ import numpy as np
 from configs.errors import UserError
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
-from data.images import find_images, image_size
+from data.image_kinds.formats import kind_of_file
+from data.images import files_below, find_images, image_size
 from data.manifest import Manifest
 
 
@@ -18,6 +19,9 @@ def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
     images = [path] if path.is_file() else find_images(path)
     if not images:
         raise UserError(f"{path}: no image in this folder.")
+    for file in files_below(path) if path.is_dir() else ():
+        if kind_of_file(file) != "image":
+            drops.add("file that is no image, passed over", str(file))
     rows = []
     for image in images:
         try:

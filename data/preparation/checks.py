@@ -15,7 +15,7 @@ from tqdm import tqdm
 from configs.errors import UserError
 from data.boxes import box_iou
 from data.formats.drops import Drops
-from data.images import read_image
+from data.images import read_image_and_notes
 from data.manifest import NOT_ANNOTATED, Manifest, row_faults
 from data.preparation.parts import Part
 
@@ -26,8 +26,8 @@ SAME_EAR_IOU = 0.3  # two people's boxes of one ear overlap by more
 
 
 class ImageFacts(NamedTuple):
-    """Of a decoded image: its upright size px, the digest of its bytes and its looks (as of
-    `data.preparation.looks`), or why it cannot be read.
+    """Of a decoded image: its upright size px, the digest of its bytes, its looks (as of
+    `data.preparation.looks`) and what was noticed when it was read, or why it cannot be.
     """
 
     height: int
@@ -35,6 +35,7 @@ class ImageFacts(NamedTuple):
     digest: str
     error: str
     looks: bytes = b""
+    notes: tuple[str, ...] = ()
 
 
 def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts]:
@@ -53,11 +54,11 @@ def image_facts(path: str) -> ImageFacts:
     from data.preparation.looks import looks_of
 
     try:
-        rgb = read_image(path)
+        rgb, notes = read_image_and_notes(path)
         height, width = rgb.shape[:2]
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return ImageFacts(height, width, digest, "", looks_of(rgb))
+        return ImageFacts(height, width, digest, "", looks_of(rgb), tuple(notes))
     except (UserError, OSError) as error:
         return ImageFacts(0, 0, "", str(error))
 
@@ -71,6 +72,9 @@ def check_parts(
     `spoilt_images` become those that show an ear without a box: its row was dropped, by the reader or here,
     or another copy of the image has one more.
     """
+    for path, fact in facts.items():
+        for note in fact.notes:
+            changes.add(f"image: {note}", path)
     checked = [check_annotations(part.manifest, facts, drops, changes) for part in parts]
     lost = frozenset().union(*(part.spoilt_images for part in parts), *(images for _, images in checked))
     digests = {facts[path].digest for path in lost if path in facts and not facts[path].error}
