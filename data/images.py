@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from configs.errors import UserError
-from configs.file_contents import likely_cause
 from data.image_kinds.cut_jpeg import whole_but_for_its_end
 from data.image_kinds.formats import HEIC_SUFFIXES, SUFFIXES, kind_of_file, pi_heif, pillow_formats
-from data.image_kinds.levels import GREY, deep_colour, is_deep_colour, to_rgb
+from data.image_kinds.levels import GREY, is_deep_colour, to_rgb
+from data.image_kinds.likely_cause import likely_cause
 
 __all__ = [
     "GREY",
@@ -88,6 +88,8 @@ def files_below(folder: str | os.PathLike) -> list[Path]:
 def _loaded(image: Image.Image, path: str | os.PathLike) -> tuple[Image.Image, list[str]]:
     """An opened image with its pixels, and what was noticed. Raises what Pillow raises."""
     if is_deep_colour(image):
+        from data.image_kinds.deep_colour import deep_colour
+
         shallow, notes = deep_colour(Path(path).read_bytes())
         shallow.getexif()[_EXIF_ORIENTATION] = image.getexif().get(_EXIF_ORIENTATION, 1)
         return shallow, notes

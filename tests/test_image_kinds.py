@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from configs.errors import UserError
-from configs.file_contents import likely_cause
 from data.image_kinds.formats import FORMATS, kind_of_file, pillow_formats
+from data.image_kinds.likely_cause import likely_cause
 from data.images import find_images, image_size, read_image, read_image_and_notes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -16,17 +15,6 @@ def is_deep_colour(image: Image.Image) -> bool:
     """Whether an opened image's file has 16 bits for each colour; Pillow would keep the upper 8 alone."""
     raw_modes = (tile[3] if isinstance(tile[3], str) else (tile[3] or ("",))[0] for tile in image.tile)
     return image.mode in ("RGB", "RGBA") and any(";16" in str(raw_mode) for raw_mode in raw_modes)
-
-
-def deep_colour(content: bytes) -> tuple[Image.Image, list[str]]:
-    """An RGB or RGBA image of 8 bits from a file of 16. ValueError for one that OpenCV cannot read either."""
-    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 3:
-        raise ValueError("its 16-bit colours cannot be decoded")
-    colours, notes = to_8_bit(values[..., 2::-1].astype(np.float64))
-    if values.shape[2] == 4:
-        colours = np.dstack([colours, (values[..., 3] / 257).round().astype(np.uint8)])
-    return Image.fromarray(np.ascontiguousarray(colours)), notes
 
 
 def to_8_bit(values: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from configs.errors import UserError
-from configs.file_contents import likely_cause
 from configs.files import full_disk_is_a_user_error
+from data.image_kinds.likely_cause import likely_cause
 from students.inference.inputs import Input
 
 DEFAULT_FRAMES_PER_S = 25.0  # for a camera or file that gives no rate
