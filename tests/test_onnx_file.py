@@ -1,14 +1,18 @@
-"""ONNX files that other tools changed are refused when they are opened, with the likely cause."""
+"""ONNX files and weights that other tools changed are refused when opened, with the likely cause."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from configs.errors import UserError
 from students.inference.onnx_file import open_model
 from students.inference.pipeline import PRETRAINED
+from students.models.checkpoint import load_student
+from teacher.checkpoint import read_torch
 
 LANDMARKER = PRETRAINED[1]
 
@@ -90,3 +94,23 @@ def test_what_is_no_model_of_ours_says_what_it_is(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(UserError, match=cause):
             open_model(path, "landmarker")
+
+
+@pytest.mark.parametrize("read", [load_student, read_torch])
+def test_weights_that_are_something_else_say_what(tmp_path: Path, read: Callable) -> None:
+    path = tmp_path / "a.pt"
+    for content, cause in {
+        b"version https://git-lfs.github.com/spec/v1\n": "Git LFS pointer",
+        b"<html>": "an HTML page",
+    }.items():
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=cause):
+            read(path)
+
+
+def test_a_student_of_nan_is_refused(tmp_path: Path) -> None:
+    content = torch.load(LANDMARKER.with_suffix(".pt"), weights_only=True)
+    next(iter(content["state_dict"].values()))[...] = float("nan")
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="holds NaN or infinity: its training diverged"):
+        load_student(tmp_path / "a.pt")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 _HEAD_BYTES = 1024
+_ZIP = b"PK\x03\x04"
 _BEGINNINGS = (
     (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself: `git lfs pull` fetches that"),
     (b"%!PS", "it is PostScript"),
     (b"%PDF", "it is a PDF"),
-    (b"PK\x03\x04", "it is a ZIP archive"),
+    (_ZIP, "it is a ZIP archive"),
     (b"\x1f\x8b", "it is a gzip archive"),
     (b"Rar!", "it is a RAR archive"),
     (b"7z\xbc\xaf", "it is a 7z archive"),
@@ -20,8 +21,10 @@ _BEGINNINGS = (
 )
 
 
-def likely_cause(path: str | os.PathLike) -> str:
+def likely_cause(path: str | os.PathLike, zip_is_right: bool = False) -> str:
     """Half a sentence that says what a file is, by its first bytes; "" where they say nothing.
+
+    zip_is_right: a ZIP archive is what is wanted, as torch writes weights.
 
     Raises OSError for a file that cannot be opened.
     """
@@ -30,7 +33,7 @@ def likely_cause(path: str | os.PathLike) -> str:
     if not head:
         return "the file is empty"
     for beginning, cause in _BEGINNINGS:
-        if head.startswith(beginning):
+        if head.startswith(beginning) and not (zip_is_right and beginning == _ZIP):
             return cause
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
