@@ -28,8 +28,9 @@ class Letterbox:
     min_box: float = 0.0
 
 
-def letterboxes(image_px: int) -> tuple[Letterbox, ...]:
-    """The letterboxes in which the detector sees a frame, of `image_px` and of half of that.
+def letterboxes(image_px: int, looks: str = "many") -> tuple[Letterbox, ...]:
+    """The letterboxes in which the detector sees a frame: "one" of `image_px`; "many" are that and two of
+    half of it.
 
     An ear that is large in the frame is found in the second, where it is as large as most of those that the
     detector was trained on. One that fills the frame, or is cut by its edge, is found in the third, which has
@@ -37,6 +38,8 @@ def letterboxes(image_px: int) -> tuple[Letterbox, ...]:
     by the landmarks, and a frame in two sizes"; docs/experiments/photographs.md, "Photographs cut close to
     the ear".
     """
+    if looks == "one":
+        return (Letterbox(image_px),)
     half_px = 32 * max(1, round(image_px / 64))
     return Letterbox(image_px), Letterbox(half_px), Letterbox(half_px, BORDERED_SHARE, BORDERED_MIN_BOX)
 
@@ -94,6 +97,11 @@ def boxes_in_frame(boxes_xyxy: np.ndarray, matrix: np.ndarray, frame_shape: tupl
 def points_in_frame(points_unit: np.ndarray, matrix: np.ndarray, image_px: int) -> np.ndarray:
     """Points (..., K, 2) in unit coordinates of a crop of S px -> frame px; u = (x_px + 0.5) / S."""
     return apply(invert(matrix), np.asarray(points_unit) * image_px - 0.5)
+
+
+def window_px(matrices: Sequence[np.ndarray], image_px: int) -> np.ndarray:
+    """(n,) sides in frame px of the windows that upright crops of image_px show; matrices: frame -> crop."""
+    return np.array([image_px / matrix[0, 0] for matrix in matrices], dtype=np.float32)
 
 
 def unmirrored(

@@ -1,0 +1,83 @@
+"""A landmarker's ONNX file as a reader of points: crops cut from photographs, points given back in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data.crops import MARGIN
+from data.landmarks import load_scheme
+from students.inference.letterbox import ear_crop, points_in_frame, unmirrored, window_px
+from students.inference.onnx_file import open_model
+from students.inference.reading import PredictedPoints, read_points
+
+OUTPUTS = ("points_unit", "confidence", "error_unit", "ear")  # the last two are missing in older files
+
+
+class OnnxLandmarker:
+    """The landmarker of a file of `students.export`.
+
+    names: of its points, in order; curves: the lines to draw between them, a name and indices each; margin:
+    border round a box in its crops; flip: how indices swap under mirroring, None where it is not known.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        """Raises UserError for a file that is missing or not a landmarker of ours."""
+        self._session, metadata = open_model(path, "landmarker", threads)
+        self._crop_px = int(metadata["image_px"])
+        self._one_by_one = isinstance(self._session.get_inputs()[0].shape[0], int)  # files without a batch
+        has = {output.name for output in self._session.get_outputs()}
+        self._outputs = [name for name in OUTPUTS if name in has]
+        self.margin = float(metadata.get("margin", MARGIN))
+        self.flip: list[int] | None = json.loads(metadata.get("flip", "null"))
+        self.names: tuple[str, ...] = tuple(json.loads(metadata["landmark_names"]))
+        curves = metadata.get("curves")
+        self.curves: dict[str, list[int]] = json.loads(curves) if curves else default_curves(len(self.names))
+
+    def read(self, rgb: np.ndarray, boxes_xyxy: np.ndarray, looks: str) -> PredictedPoints:
+        """The points of the ears in boxes (n, 4) px, n > 0, of one photograph (H, W, 3) uint8; looks: as of
+        `students.inference.reading.read_points`.
+        """
+        mirrors = self.flip is not None
+        return read_points(self._read_once, [rgb] * len(boxes_xyxy), boxes_xyxy, self.margin, looks, mirrors)
+
+    def _read_once(
+        self,
+        photographs: Sequence[np.ndarray],
+        boxes_xyxy: Sequence[np.ndarray],
+        margin: float,
+        mirrored: bool,
+    ) -> PredictedPoints:
+        pairs = zip(photographs, boxes_xyxy, strict=True)
+        planes, matrices = zip(
+            *(ear_crop(rgb, box, self._crop_px, margin) for rgb, box in pairs), strict=True
+        )
+        images = np.stack(planes)
+        if mirrored:
+            images = np.ascontiguousarray(images[..., ::-1])
+        points_unit, confidence, *scores = self._run(images)
+        if mirrored:
+            points_unit, confidence = unmirrored(points_unit, confidence, self.flip)
+            scores = [scores[0][:, self.flip], scores[1]] if scores else scores
+        points_px = np.stack([
+            points_in_frame(points, matrix, self._crop_px)
+            for points, matrix in zip(points_unit, matrices, strict=True)
+        ])  # fmt: skip
+        if not scores:
+            return PredictedPoints(points_px, confidence)
+        error_px = scores[0] * window_px(matrices, self._crop_px)[:, None]
+        return PredictedPoints(points_px, confidence, scores[1], error_px)
+
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+        batches = np.split(images, len(images)) if self._one_by_one else [images]
+        parts = [self._session.run(self._outputs, {"image": batch}) for batch in batches]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def default_curves(num_landmarks: int) -> dict[str, list[int]]:
+    """name -> indices it joins, of the project's 17 points; none for points of another number."""
+    scheme = load_scheme()
+    return scheme.curves if len(scheme) == num_landmarks else {}
