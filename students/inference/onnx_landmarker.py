@@ -20,16 +20,17 @@ OUTPUTS = ("points_unit", "confidence", "error_unit", "ear")  # the last two are
 class OnnxLandmarker:
     """The landmarker of a file of `students.export`.
 
-    names: of its points, in order; curves: the lines to draw between them, a name and indices each; margin:
-    border round a box in its crops; flip: how indices swap under mirroring, None where it is not known.
+    names: of its points, in order; curves: the lines to draw between them, a name and indices each; image_px
+    and margin: side of its crops, and their border round a box; flip: how indices swap under mirroring, None
+    where it is not known.
     """
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
         """Raises UserError for a file that is missing or not a landmarker of ours."""
-        self._session, metadata = open_model(path, "landmarker", threads)
-        self._crop_px = int(metadata["image_px"])
-        self._one_by_one = isinstance(self._session.get_inputs()[0].shape[0], int)  # files without a batch
-        has = {output.name for output in self._session.get_outputs()}
+        self.session, metadata = open_model(path, "landmarker", threads)
+        self.image_px = int(metadata["image_px"])
+        self._one_by_one = isinstance(self.session.get_inputs()[0].shape[0], int)  # files without a batch
+        has = {output.name for output in self.session.get_outputs()}
         self._outputs = [name for name in OUTPUTS if name in has]
         self.margin = float(metadata.get("margin", MARGIN))
         self.flip: list[int] | None = json.loads(metadata.get("flip", "null"))
@@ -53,7 +54,7 @@ class OnnxLandmarker:
     ) -> PredictedPoints:
         pairs = zip(photographs, boxes_xyxy, strict=True)
         planes, matrices = zip(
-            *(ear_crop(rgb, box, self._crop_px, margin) for rgb, box in pairs), strict=True
+            *(ear_crop(rgb, box, self.image_px, margin) for rgb, box in pairs), strict=True
         )
         images = np.stack(planes)
         if mirrored:
@@ -63,17 +64,17 @@ class OnnxLandmarker:
             points_unit, confidence = unmirrored(points_unit, confidence, self.flip)
             scores = [scores[0][:, self.flip], scores[1]] if scores else scores
         points_px = np.stack([
-            points_in_frame(points, matrix, self._crop_px)
+            points_in_frame(points, matrix, self.image_px)
             for points, matrix in zip(points_unit, matrices, strict=True)
         ])  # fmt: skip
         if not scores:
             return PredictedPoints(points_px, confidence)
-        error_px = scores[0] * window_px(matrices, self._crop_px)[:, None]
+        error_px = scores[0] * window_px(matrices, self.image_px)[:, None]
         return PredictedPoints(points_px, confidence, scores[1], error_px)
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
         batches = np.split(images, len(images)) if self._one_by_one else [images]
-        parts = [self._session.run(self._outputs, {"image": batch}) for batch in batches]
+        parts = [self.session.run(self._outputs, {"image": batch}) for batch in batches]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
 

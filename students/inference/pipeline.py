@@ -11,10 +11,8 @@ import numpy as np
 from configs.errors import UserError
 from data.boxes import BOX_THRESHOLD, NMS_IOU
 from data.landmarks import load_scheme
-from students.inference.boxes import detections_numpy, merged
 from students.inference.checks import checked_box, checked_image
-from students.inference.letterbox import found_in_frame, letterboxed, letterboxes
-from students.inference.onnx_file import open_model
+from students.inference.onnx_detector import OnnxDetector
 from students.inference.onnx_landmarker import OnnxLandmarker
 from students.inference.reading import LOOKS
 from students.inference.rescoring import (
@@ -66,15 +64,11 @@ class EarPipeline:
             raise UserError(f"looks={looks!r}: allowed are {' and '.join(LOOKS)}.")
         self.looks = looks
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
-        self._detector, detector = open_model(detector_onnx, "detector", threads)
-        self._landmarker = OnnxLandmarker(landmarker_onnx, threads)
-        if isinstance(side_px := self._detector.get_inputs()[0].shape[-1], int):
-            raise UserError(
-                f"{detector_onnx}: takes squares of {side_px} px alone, as students.export wrote it "
-                "before frames were seen in two sizes. Export its student.pt again."
-            )
-        self._frame_px = int(detector["image_px"])
-        self.landmark_names, self.curves = self._landmarker.names, self._landmarker.curves
+        self.detector, self.landmarker = (
+            OnnxDetector(detector_onnx, threads),
+            OnnxLandmarker(landmarker_onnx, threads),
+        )
+        self.landmark_names, self.curves = self.landmarker.names, self.landmarker.curves
 
     @classmethod
     def pretrained(cls, **options: Any) -> EarPipeline:
@@ -141,21 +135,15 @@ class EarPipeline:
         """
         rgb = checked_image(rgb)
         box = np.asarray(checked_box(box_xyxy, rgb.shape), dtype=np.float32)
-        return self._landmarker.read(rgb, box[None], self.looks).points_px[0]
+        return self.landmarker.read(rgb, box[None], self.looks).points_px[0]
 
     def _boxes(self, rgb: np.ndarray, score_threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        parts = []
-        for letterbox in letterboxes(self._frame_px, self.looks):
-            planes, matrix = letterboxed(rgb, letterbox)
-            boxes, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": planes[None]})
-            boxes, scores = detections_numpy(scores, boxes, score_threshold, self.nms_iou)
-            parts.append(found_in_frame(boxes, scores, matrix, letterbox, rgb.shape))
-        return merged(parts, self.nms_iou)
+        return self.detector.find(rgb, score_threshold, self.nms_iou, self.looks)
 
     def _ears(
         self, rgb: np.ndarray, boxes_xyxy: np.ndarray, box_scores: np.ndarray, must_overlap: bool = False
     ) -> list[Ear]:
-        read = self._landmarker.read(rgb, boxes_xyxy, self.looks)
+        read = self.landmarker.read(rgb, boxes_xyxy, self.looks)
         rescored = rescore_and_suppress(
             boxes_xyxy, box_scores, read.points_px, read.sureness, rgb.shape, self.nms_iou, must_overlap
         )
