@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from configs.command import PARENT_VARIABLE, command_name
+from configs.command import command_name
 from configs.files import write_atomic
 from configs.groups import options_of
+from configs.processes.lifetime import PARENT_VARIABLE
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _PACKAGES = (

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from configs.command import PARENT_VARIABLE
+from configs.processes.lifetime import PARENT_VARIABLE
 
 _PROGRESS_EVERY_S = 10.0  # of a progress bar's redrawn lines the log keeps one in this time
 _GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0}  # Lightning closes its files and stops its workers
