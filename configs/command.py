@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
+from configs.files import writing_below
 from configs.flags import changed_values, join_repeats, mapping_words, refuse_unknown_flags
 from configs.groups import say_once
 from configs.processes.lifetime import end_with_pipeline
@@ -48,7 +49,9 @@ def run_command(
     config = None
     try:
         config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module)
-        result = main(config)
+        output_dir = getattr(config, "output_dir", None)
+        with contextlib.nullcontext() if output_dir is None else writing_below(Path(output_dir)):
+            result = main(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -16,6 +16,7 @@ from typing import Any
 from configs.errors import UserError
 
 _BLOCK_BYTES = 2**24
+_output_dirs: list[Path] = []  # of the commands at work, `writing_below`
 # what numpy (an OSError without number) and torch (a RuntimeError) say when the disk takes only a part
 _SHORT_WRITE = re.compile(r"requested and \d+ written|PytorchStreamWriter failed writing|No space left", re.I)
 
@@ -63,8 +64,10 @@ def read_json(path: str | os.PathLike) -> Any:
 def full_disk_is_a_user_error(path: str | os.PathLike) -> Iterator[None]:
     """Turn the error of a full or read-only disk inside the block into a UserError: path and bytes free.
 
-    For writers that cannot go through `write_atomic`, such as checkpoints and video.
+    For writers that cannot go through `write_atomic`, such as checkpoints and video. Raises UserError too
+    where the way to `path` leads through a link below the output folder (`writing_below`).
     """
+    _refuse_links(Path(path))
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -79,6 +82,31 @@ def full_disk_is_a_user_error(path: str | os.PathLike) -> Iterator[None]:
                 f"{path}: cannot be written ({error.strerror}). Choose another output folder."
             ) from error
         raise
+
+
+@contextlib.contextmanager
+def writing_below(output_dir: Path) -> Iterator[None]:
+    """In this block nothing is written through a symbolic link that lies below `output_dir`.
+
+    The folder itself may be a link, as to another disk; one inside it may be a stranger's. A file that is a
+    link is replaced, what it names stays as it is.
+    """
+    _output_dirs.append(output_dir.absolute())
+    try:
+        yield
+    finally:
+        _output_dirs.pop()
+
+
+def _refuse_links(path: Path) -> None:
+    for folder in path.absolute().parents:
+        if folder in _output_dirs or not _output_dirs:
+            break
+        if folder.is_symlink() and any(folder.is_relative_to(top) for top in _output_dirs):
+            raise UserError(
+                f"{folder}: is a link to {os.readlink(folder)}, and nothing is written through links in an "
+                "output folder. Remove the link or choose another output folder."
+            )
 
 
 def reserve_blocks(path: Path) -> None:

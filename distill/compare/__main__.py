@@ -24,7 +24,7 @@ from configs.recipe import Recipe, load_recipe
 from distill.compare.options import Comparison
 from distill.compare.stages import student_stages, teacher_stages
 from distill.compare.table import best_map, write_results
-from distill.pipeline.plan import former_names
+from distill.pipeline.commands import former_names
 from distill.pipeline.runner import print_plan, run_pipeline
 
 INTERRUPTED = (130, 143)  # exit status after Ctrl-C and SIGTERM

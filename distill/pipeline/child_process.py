@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from configs.files import full_disk_is_a_user_error
 from configs.processes.lifetime import PARENT_VARIABLE
 
 _PROGRESS_EVERY_S = 10.0  # of a progress bar's redrawn lines the log keeps one in this time
@@ -40,7 +41,10 @@ class Child:
         shown: bool = True,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with full_disk_is_a_user_error(log_path):
+            log_path.parent.mkdir(parents=True, exist_ok=True)
+            if log_path.is_symlink():
+                log_path.unlink()
         self._shown, self._file = shown, log_path.open("ab" if append else "wb")
         self.log = _Log(self._file)
         self.log.line(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(command)}")
