@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
-from configs.files import writing_below
+from configs.files import write_error, writing_below
 from configs.flags import changed_values, join_repeats, mapping_words, refuse_unknown_flags
 from configs.groups import say_once
 from configs.processes.lifetime import end_with_pipeline
@@ -55,11 +55,11 @@ def run_command(
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (BrokenExecutor, RuntimeError) as error:
-        if not (isinstance(error, BrokenExecutor) or str(error).startswith("DataLoader worker (pid")):
+    except (OSError, RuntimeError) as error:
+        said = _in_words(error, config)
+        if said is None:
             raise
-        print(f"error: a worker process was ended from outside, perhaps because memory ran out ({error}). "
-              "Run the command again, with fewer --num-workers if that helps.", file=sys.stderr)  # fmt: skip
+        print(f"error: {said}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning turns Ctrl-C into sys.exit(1) while it handles the KeyboardInterrupt
@@ -202,6 +202,20 @@ def _user_errors_through_tyro() -> Iterator[None]:
                 raise cause from None
         sys.stderr.write(said.getvalue())
         raise
+
+
+def _in_words(error: OSError | RuntimeError, config: Any) -> str | None:
+    """What no code nearer to it has put into words: a disk that is full, a worker that the system ended."""
+    if isinstance(error, BrokenExecutor) or str(error).startswith("DataLoader worker (pid"):
+        return (
+            f"a worker process was ended from outside, perhaps because memory ran out ({error}). "
+            "Run the command again, with fewer --num-workers if that helps."
+        )
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    where = getattr(error, "filename", None) or getattr(config, "output_dir", None) or Path.cwd()
+    refused = write_error(error, Path(where))
+    return None if refused is None else str(refused)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from configs.files import write_atomic
+from configs.files import write_bytes
 from configs.processes.lifetime import end_with_parent
 from data.landmarks import NUM_LANDMARKS
 from data.manifest import Manifest, write_manifest
@@ -84,7 +84,7 @@ def _manifest(pictures: Sequence[tuple[Order, Labels]]) -> Manifest:
 
 def _write_image(path: Path, image: np.ndarray) -> None:
     packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-    write_atomic(path, lambda temporary: temporary.write_bytes(packed))
+    write_bytes(path, packed)
 
 
 def _prepare_worker() -> None:

@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from configs.files import write_atomic
+from configs.files import write_bytes
 from data.crop_settings import CropSettings
 from data.images import GREY
 from students.models.checkpoint import kind_of
@@ -41,7 +41,7 @@ def export_student(student: nn.Module, path: Path, crops: CropSettings | None = 
     _drop_traces(model)
     onnx.helper.set_model_props(model, _metadata(student, kind, crops or CropSettings()))
     onnx.checker.check_model(model)
-    return write_atomic(path, lambda temporary: onnx.save(model, temporary))
+    return write_bytes(path, model.SerializeToString())
 
 
 def exportable(student: nn.Module) -> nn.Module:
