@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from configs.files import write_atomic
+from configs.files import write_bytes
 from data.crop_settings import CropSettings
 from data.images import GREY
 from students.inference.onnx_landmarker import OUTPUTS as LANDMARKER_OUTPUTS
@@ -46,7 +46,7 @@ def export_student(student: nn.Module, path: Path, crops: CropSettings | None = 
     _drop_traces(model)
     onnx.helper.set_model_props(model, _metadata(student, kind, crops or CropSettings()))
     onnx.checker.check_model(model)
-    return write_atomic(path, lambda temporary: onnx.save(model, temporary))
+    return write_bytes(path, model.SerializeToString())
 
 
 def output_names(student: nn.Module) -> list[str]:
