@@ -59,18 +59,23 @@ def read_labels(path: Path, options: ReadOptions, notes: Notes, kind: str) -> Ma
             notes.changes.add("image without a label file, taken as without ears", str(image))
     lines = [line for _, listed in labels for line in listed]
     shape = layout.points or (point_shape(lines) if kind == "yolo-pose" else None)
-    used = {line.category for line in lines} | set(layout.names)
+    used = {line.category for line in lines if line.category >= 0} | set(layout.names)
     unnamed = len(used) == 1 and not layout.names
     pictures = []
     for image, listed in labels:
         picture = Picture(str(image), fractions=True)
         for line in listed:
+            if line.category < 0:  # of which class, nobody knows
+                notes.drops.add(line.fault, line.where)
+                notes.spoilt_images.add(str(image))
+                continue
             name = "" if unnamed else layout.names.get(line.category, f"class {line.category}")
             picture.ears.append(_ear(line, name, kind, shape, layout))
         pictures.append(picture)
     ears = [ear for picture in pictures for ear in picture.ears]
-    if ears and all(ear.fault for ear in ears):
-        raise UserError(f"{ears[0].where}: {ears[0].fault}.")
+    if lines and all(ear.fault for ear in ears):
+        first = ears[0] if ears else lines[0]
+        raise UserError(f"{first.where}: {first.fault}.")
     folder = path if path.is_dir() else path.parent
     classes = [] if unnamed else [layout.names.get(number, f"class {number}") for number in used]
     return manifest_of(pictures, path, options, notes, ImageFinder(folder), kind, classes)

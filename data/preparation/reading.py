@@ -12,6 +12,7 @@ from data.crop_settings import CropSettings
 from data.formats import detect_format, read_annotations
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
+from data.formats.rules.annotation_files import unread_files
 from data.formats.rules.notes import Notes
 from data.formats.rules.point_names import in_scheme_order
 from data.landmarks import Scheme
@@ -49,6 +50,8 @@ def read_part(
         )
     notes = Notes()
     manifest = read_annotations(path, name, options, notes)
+    for file in unread_files(path, name) if path.is_dir() else ():
+        notes.drops.add("file that may hold annotations, not read", str(file), wanted=True)
     images = len(set(manifest.image_paths.tolist()))
     print(
         f"{path}: {name}, {len(manifest):,} ears in {images:,} images, "

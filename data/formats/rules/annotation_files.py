@@ -27,6 +27,12 @@ _BY_SUFFIX = {".npy": "npy", ".yaml": "yolo", ".yml": "yolo", ".pts": "pts", ".d
 _SAMPLED = (".json", ".xml", ".csv", ".tsv")
 _SAMPLES = 3  # files of a suffix that are opened to see what a folder holds
 _LISTED = 5
+_YOLO = frozenset({".txt", ".yaml", ".yml", ".names", ".data"})
+_OWN_SUFFIXES = {
+    "yolo": _YOLO, "yolo-pose": _YOLO, "yolo-polygons": _YOLO, "voc": {".xml"}, "cvat": {".xml"},
+    "labelme": {".json"}, "deeplabcut": {".csv", ".h5"}, "pts": {".pts"},
+}  # fmt: skip
+_SINGLE = ("coco", "label-studio", "via", "csv", "predictions")  # formats of which a folder may hold one file
 
 
 def detect_format(path: Path) -> str:
@@ -86,6 +92,19 @@ def single_file(path: Path, format_name: str) -> Path:
         f"{path}: holds {len(found)} {format_name} files: {listed}; give the one to read, several with "
         "--input, those of a split with --val-input and --test-input."
     )
+
+
+def unread_files(folder: Path, format_name: str) -> list[Path]:
+    """Files below a folder that may hold annotations, but are none that a reader of this format opens."""
+    own = _OWN_SUFFIXES.get(format_name, frozenset())
+    one = single_file(folder, format_name) if format_name in _SINGLE else None
+    return [
+        file
+        for file in files_of(folder, ANNOTATION_SUFFIXES)
+        if file != one
+        and (one is not None or file.suffix.lower() not in own)
+        and not file.stem.lower().startswith(_TEXTS_ABOUT)
+    ]
 
 
 def json_dialect(content: Any, file: Path) -> str:

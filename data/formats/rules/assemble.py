@@ -21,6 +21,7 @@ from data.manifest import NOT_ANNOTATED, Manifest
 
 OTHER_CLASS = "annotation of another class"
 _ALWAYS_BOXLESS = ("pts", "deeplabcut")  # formats in which no ear has a box
+_WITHOUT_CLASSES = (*_ALWAYS_BOXLESS, "predictions")
 
 
 def manifest_of(
@@ -38,6 +39,8 @@ def manifest_of(
     Raises UserError where the classes, or the numbers of points, leave a doubt about the whole file.
     """
     chosen, pictures = _of_chosen_classes(pictures, path, options, notes, classes)
+    if chosen.line and not (chosen.names == {""} and format_name in _WITHOUT_CLASSES):
+        notes.lines.append(chosen.line)
     found = finder.find_all((picture.name, picture.stem) for picture in pictures)
     located = []
     for picture in pictures:
@@ -96,8 +99,6 @@ def _of_chosen_classes(
     if not counts and any(picture.loose for picture in pictures):
         counts[""] = 0
     chosen = choose_classes(counts, options.category, options.side, path)
-    if chosen.line:
-        notes.lines.append(chosen.line)
     read = chosen.names | chosen.other_side
     kept = []
     for picture in pictures:

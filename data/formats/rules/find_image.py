@@ -91,6 +91,8 @@ class ImageFinder:
     def _elsewhere(self, name: str, stem: str) -> Path | UserError:
         """By the end of its path, the longest that is there; else by the stem."""
         first = self._places[0] / (spellings(name)[-1] if name else stem)
+        if name and Path(name).is_absolute() and Path(name).parent.is_dir():
+            return Path(name)  # the folder is here, the picture is not
         if self._files is None:
             self._files = _files_below(self._searched)
         for spelling in (
