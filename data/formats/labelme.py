@@ -36,7 +36,6 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
         except UserError as error:
             notes.drop_file(file, error)
     folder = path if path.is_dir() else path.parent
-    notes.add_unannotated(folder, [picture.stem for picture in pictures] if path.is_dir() else None)
     finder = ImageFinder(folder, options.image_root, path if path.is_dir() else None)
     return manifest_of(pictures, path, options, notes, finder, "labelme")
 

@@ -15,6 +15,7 @@ from data.formats.options import ReadOptions
 from data.formats.rules.annotation_files import unread_files
 from data.formats.rules.notes import Notes
 from data.formats.rules.point_names import in_scheme_order
+from data.images import find_images
 from data.landmarks import Scheme
 from data.manifest import Manifest
 from data.preparation.parts import Part
@@ -50,8 +51,8 @@ def read_part(
         )
     notes = Notes()
     manifest = read_annotations(path, name, options, notes)
-    for file in unread_files(path, name) if path.is_dir() else ():
-        notes.drops.add("file that may hold annotations, not read", str(file), wanted=True)
+    if path.is_dir():
+        _list_unused(path, name, manifest, notes)
     images = len(set(manifest.image_paths.tolist()))
     print(
         f"{path}: {name}, {len(manifest):,} ears in {images:,} images, "
@@ -68,6 +69,17 @@ def read_part(
             manifest, notes.point_names, scheme or manifest.crops.scheme, path, changes
         )
     return Part(side, manifest, whole_frames=name != "crops", spoilt_images=frozenset(notes.spoilt_images))
+
+
+def _list_unused(folder: Path, format_name: str, manifest: Manifest, notes: Notes) -> None:
+    """What lies in the folder and is not read: other annotations, and images that no annotation is of."""
+    for file in unread_files(folder, format_name):
+        notes.drops.add("file that may hold annotations, not read", str(file), wanted=True)
+    known = {*manifest.image_paths.tolist(), *manifest.empty_images.tolist(), *notes.spoilt_images}
+    if format_name not in ("crops", "yolo", "yolo-pose", "yolo-polygons"):
+        for image in find_images(folder.absolute()):
+            if str(image) not in known:
+                notes.drops.add("image that no annotation names, not used", str(image), wanted=True)
 
 
 def ibug_points(manifest: Manifest, where: Path) -> Manifest:

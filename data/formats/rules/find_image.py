@@ -69,7 +69,7 @@ class ImageFinder:
     def _exact(self, name: str) -> Path | None:
         for spelling in spellings(name):
             for place in self._places:
-                path = place / spelling
+                path = Path(os.path.normpath(place / spelling))
                 if path.is_file():
                     return path
         return None
@@ -90,7 +90,7 @@ class ImageFinder:
 
     def _elsewhere(self, name: str, stem: str) -> Path | UserError:
         """By the end of its path, the longest that is there; else by the stem."""
-        first = self._places[0] / (spellings(name)[-1] if name else stem)
+        first = Path(os.path.normpath(self._places[0] / (spellings(name)[-1] if name else stem)))
         if name and Path(name).is_absolute() and Path(name).parent.is_dir():
             return Path(name)  # the folder is here, the picture is not
         if self._files is None:

@@ -53,7 +53,8 @@ def _sets_of(loose: Sequence[Point], boxed: Sequence[Ear]) -> list[Ear]:
     """Single points gathered: those of a group, those of a box, and the rest."""
     gathered: dict[object, list[Point]] = {}
     for point in loose:
-        key: object = point.group
+        same = tuple(n for n, ear in enumerate(boxed) if point.group and ear.group == point.group)
+        key: object = same or point.group
         if not key:
             around = tuple(n for n, ear in enumerate(boxed) if _inside(ear, [(point.x, point.y)]).all())
             key = around or ("outside",)
@@ -61,7 +62,7 @@ def _sets_of(loose: Sequence[Point], boxed: Sequence[Ear]) -> list[Ear]:
     outside = gathered.pop(("outside",), [])
     within = [key for key in gathered if isinstance(key, tuple) and len(key) == 1]
     if outside and len(within) == 1 and len(gathered) == 1:  # one ear, some of its points beyond its box
-        gathered[within[0]] = [point for point in loose if not point.group]
+        gathered[within[0]] += outside
     elif outside and not gathered and len(boxed) == 1 and not boxed[0].group:
         gathered[0,] = outside
     elif outside:
