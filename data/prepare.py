@@ -34,14 +34,14 @@ class Config:
     input: tuple[Path, ...] = ()
     """Files or folders with annotations or crops; several are joined."""
     format: Literal[
-        "auto", "npy", "coco", "yolo", "yolo-pose", "yolo-polygons", "voc", "cvat", "labelme", "label-studio",
-        "via", "deeplabcut", "csv", "pts", "crops", "predictions",
+        "auto", "npy", "coco", "yolo", "yolo-pose", "yolo-polygons", "voc", "cvat", "labelme",
+        "label-studio", "via", "deeplabcut", "csv", "pts", "crops", "predictions",
     ] = "auto"  # fmt: skip
     """Format of the inputs; auto finds it by their content, for each input by itself."""
     list_formats: bool = False
     """Show all formats with an example of each, and end."""
     strict: bool = False
-    """Anything that is broken, a file, an image or a row, is an error, instead of being dropped and listed."""
+    """Anything that is broken, a file, an image or a row, is an error, not dropped and listed."""
     val_input: tuple[Path, ...] = ()
     """Inputs that are the validation set as they are; then nothing else goes there."""
     test_input: tuple[Path, ...] = ()
@@ -85,7 +85,7 @@ class Config:
 
 
 def main(config: Config) -> Path | None:
-    """Read, check, split, write. Raises UserError when nothing usable is left, or with `strict` for a fault."""
+    """Read, check, split, write. UserError when nothing usable is left, or with `strict` for a fault."""
     if config.list_formats:
         print(listed_formats())
         return None
@@ -95,9 +95,7 @@ def main(config: Config) -> Path | None:
     read = []
     for side, paths in inputs.items():
         for path in paths:
-            part = read_part(
-                path, side, config.format, config.reading, config.points, scheme, drops, changes
-            )
+            part = read_part(path, side, config.format, config.reading, config.points, scheme, drops, changes)
             manifest = with_crop_settings(part.manifest, config.margin, scheme, path)
             read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
             read[0].manifest.crops.require_same(manifest.crops, f"{config.input[0]}", f"{path}")

@@ -19,7 +19,7 @@ from data.formats.rules.text import split_numbers
 from data.landmarks import Scheme, load_scheme
 from data.manifest import Manifest
 
-SIDEWAYS = {  # EXIF tag: where the upper left and the lower right corner of the upright picture lie in the file
+SIDEWAYS = {  # EXIF tag: where the upright picture's upper left and lower right corner lie in the file
     2: ((1, 0), (0, 1)), 3: ((1, 1), (0, 0)), 4: ((0, 1), (1, 0)), 5: ((0, 0), (1, 1)),
     6: ((0, 1), (1, 0)), 7: ((1, 1), (0, 0)), 8: ((1, 0), (0, 1)),
 }  # fmt: skip
@@ -147,7 +147,11 @@ def test_annotations_of_a_picture_before_its_exif_turn(tmp_path: Path, orientati
     [
         ((100, 80), [10, 20, 40, 60], ""),
         ((200, 160), [5, 10, 20, 30], "scaled to the picture, annotated at another size"),
-        ((1003, 801), [10 * 100 / 1003, 20 * 80 / 801, 40 * 100 / 1003, 60 * 80 / 801], "scaled to the picture"),
+        (
+            (1003, 801),
+            [10 * 100 / 1003, 20 * 80 / 801, 40 * 100 / 1003, 60 * 80 / 801],
+            "scaled to the picture",
+        ),
         ((80, 100), None, "annotated at 80 x 100 px, the picture has other proportions (100 x 80 px)"),
         ((100, 100), None, "annotated at 100 x 100 px"),
     ],
@@ -197,7 +201,9 @@ def test_names_that_count_give_the_order_and_foreign_names_are_refused() -> None
     assert unchanged.landmarks[0, :, 0].tolist() == [0, 1, 2]
     body = ("nose", "left_eye", "right_eye")
     three = Scheme(("tip", "lobe", "tragus apex"), {}, [0, 1, 2])
-    with pytest.raises(UserError, match=r"called nose, left_eye, right_eye; the scheme's are tip.*--points as-is"):
+    with pytest.raises(
+        UserError, match=r"called nose, left_eye, right_eye; the scheme's are tip.*--points as-is"
+    ):
         in_scheme_order(ears(3), body, three, "x", changes)
     with pytest.raises(UserError, match="Did you mean 'tragus apex'"):
         in_scheme_order(ears(3), ("tip", "lobe", "tragus apx"), three, "x", changes)
@@ -237,7 +243,11 @@ def yolo(folder: Path, *lines: str, description: str = "names: {0: ear}\n") -> P
         (["0 0,5 0,5 0,2 0,5"], "yolo", [[40, 20, 60, 60]]),
         (["0 .5 .5 .2 .5 .75"], "yolo", [[40, 20, 60, 60]]),  # with a confidence
         (["0 .1 .2 .4 .2 .4 .6 .1 .6"], "yolo-polygons", [[10, 16, 40, 48]]),  # an oriented box
-        (["0 .1 .2 .4 .3 .2 .6", "0 .1 .2 .4 .2 .4 .6 .2 .7"], "yolo-polygons", [[10, 16, 40, 48], [10, 16, 40, 56]]),
+        (
+            ["0 .1 .2 .4 .3 .2 .6", "0 .1 .2 .4 .2 .4 .6 .2 .7"],
+            "yolo-polygons",
+            [[10, 16, 40, 48], [10, 16, 40, 56]],
+        ),
         (["0 .1 .1 .9 .1 .9 .9", "0 .5 .5 .2 .5"], "yolo-polygons", [[10, 8, 90, 72], [40, 20, 60, 60]]),
         (["0 .5 .5 .2 .5 .45 .4 2 .55 .6 0"], "yolo-pose", [[40, 20, 60, 60]]),
         (["0 .5 .5 .2 .4 .41 .31 .59 .69"], "yolo-pose", [[40, 24, 60, 56]]),  # points from edge to edge
@@ -253,7 +263,11 @@ def test_doubtful_columns_of_yolo_are_refused_with_all_readings(tmp_path: Path) 
     folder = yolo(tmp_path, "0 .5 .5 .4 .4 .6 .52 .45 .55 .51 .6")
     with pytest.raises(UserError) as error:
         detect_format(folder)
-    for reading in ("a box and 2 points of x, y, visib", "a box and 3 points of x, y ", "a polygon of 5 corners"):
+    for reading in (
+        "a box and 2 points of x, y, visib",
+        "a box and 3 points of x, y ",
+        "a polygon of 5 corners",
+    ):
         assert reading in str(error.value)
     assert "--format yolo, yolo-pose or yolo-polygons" in str(error.value)
     assert len(read_annotations(folder, "yolo-polygons")) == 1
@@ -264,7 +278,9 @@ def test_confidences_become_scores_and_names_of_points_are_read(tmp_path: Path) 
     assert read.scores.tolist() == [0.75]
     description = "names: [ear]\nkpt_shape: [2, 3]\nkpt_names: {0: [lobe, tip]}\n"
     notes = Notes()
-    read_annotations(yolo(tmp_path / "b", "0 .5 .5 .2 .5 .5 .5 2 .5 .4 1", description=description), notes=notes)
+    read_annotations(
+        yolo(tmp_path / "b", "0 .5 .5 .2 .5 .5 .5 2 .5 .4 1", description=description), notes=notes
+    )
     assert notes.point_names == ("lobe", "tip")
 
 

@@ -22,7 +22,8 @@ from data.formats.rules.written_pictures import written_pictures
 from data.manifest import VISIBLE, Manifest, sources_of
 
 EXAMPLE = """{"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}],
- "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [100, 80, 60, 90], "keypoints": [110, 90, 2, ...]}],
+ "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [100, 80, 60, 90],
+                  "keypoints": [110, 90, 2, ...]}],
  "categories": [{"id": 1, "name": "ear", "keypoints": ["otobasion superius", ...]}]}"""
 
 
@@ -66,7 +67,7 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
 
 
 def write(path: Path, manifest: Manifest) -> Path:
-    """One category `ear`; images below the file's folder are named relative to it; the scheme names points."""
+    """One category `ear`; images below the file's folder are named relative to it."""
     images, number_of = [], {}
     for picture in written_pictures(manifest, path.absolute().parent):
         number_of[picture.path] = len(images) + 1

@@ -27,7 +27,7 @@ from data.manifest import HIDDEN, NOT_ANNOTATED, VISIBLE, Manifest
 
 EXAMPLE = """<annotations><image id="0" name="a.jpg" width="640" height="480">
 <box label="ear" xtl="100" ytl="80" xbr="160" ybr="170"/>
-<skeleton label="ear points"><points label="otobasion superius" points="110.5,90.5"/> ... </skeleton></image></annotations>"""
+<skeleton label="ear points"><points label="otobasion superius" points="110.5,90.5"/>...</skeleton></image>"""
 
 
 def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
@@ -64,9 +64,8 @@ def write(path: Path, manifest: Manifest) -> Path:
     names = names_and_edges(manifest)[0] if manifest.landmarks is not None else []
     parts = ['<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n']
     for place, picture in enumerate(written_pictures(manifest, path.absolute().parent)):
-        parts.append(
-            f'  <image id="{place}" name={quoteattr(picture.name)} width="{picture.width}" height="{picture.height}">\n'
-        )
+        size = f'width="{picture.width}" height="{picture.height}"'
+        parts.append(f'  <image id="{place}" name={quoteattr(picture.name)} {size}>\n')
         for row in picture.rows:
             parts.append(_written_ear(manifest, row, names))
         parts.append("  </image>\n")

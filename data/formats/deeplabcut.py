@@ -1,4 +1,4 @@
-"""DeepLabCut: `CollectedData_NAME.csv` with rows scorer, (individuals,) bodyparts, coords, then a row a picture.
+"""DeepLabCut: `CollectedData_NAME.csv`, rows scorer, (individuals,) bodyparts, coords, then one a picture.
 
 Points as they are written: pixel centres at integers. There is no box: it is the extent of the points.
 """
@@ -12,11 +12,12 @@ import numpy as np
 
 from configs.errors import UserError
 from data.formats.options import ReadOptions
-from data.formats.rules.annotation_files import csv_dialect, csv_rows, files_of
+from data.formats.rules.annotation_files import files_of
 from data.formats.rules.assemble import manifest_of
 from data.formats.rules.find_image import ImageFinder
 from data.formats.rules.notes import Notes
 from data.formats.rules.records import Ear, Picture
+from data.formats.rules.tables import csv_dialect, csv_rows
 from data.formats.rules.text import number, read_text
 from data.manifest import NOT_ANNOTATED, VISIBLE, Manifest
 
@@ -33,7 +34,7 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     for file in files_of(path, (".csv",)):
         try:
             text = read_text(file)
-            if csv_dialect(text) != "deeplabcut":
+            if csv_dialect(text, file) != "deeplabcut":
                 raise UserError(f"{file}: not DeepLabCut's.")
             pictures += _pictures(csv_rows(text), file, notes)
         except UserError as error:

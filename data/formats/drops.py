@@ -18,7 +18,7 @@ class Drops:
         self.wanted: set[str] = set()
 
     def add(self, reason: str, example: str, count: int = 1, wanted: bool = False) -> None:
-        """One more thing (or `count`) left out for `reason`; wanted: as it should be, such as other classes."""
+        """One more thing (or `count`) left out for `reason`; wanted: as it should be, as other classes."""
         self.counts[reason] = self.counts.get(reason, 0) + count
         if wanted:
             self.wanted.add(reason)

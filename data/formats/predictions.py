@@ -26,7 +26,7 @@ EXAMPLE = """{"landmark_names": ["otobasion superius", ...], "skipped": [],
 
 
 def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
-    """Boxes with their scores, and all points as visible. Frames of videos have no picture and are left out."""
+    """Boxes with their scores, and all points as visible. Frames of videos are no files and are left out."""
     file = single_file(path, "predictions")
     content = read_any_json(file)
     if json_dialect(content, file) != "predictions":

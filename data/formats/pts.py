@@ -32,7 +32,7 @@ _NOT_THERE = ((-1.0, -1.0), (0.0, 0.0))  # how some tools write a point that nob
 
 
 def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
-    """All `.pts` below a folder, or one; a broken one is left out. UserError for differing numbers of points."""
+    """All `.pts` below a folder, or one; broken ones are left out. UserError for differing numbers."""
     files = files_of(path, (".pts",))
     if not files:
         raise UserError(f"{path}: no .pts file in this folder.")

@@ -1,4 +1,4 @@
-"""VGG Image Annotator: a project's `.json`, its annotations as `.json` or `.csv`; whole pixels from the corner."""
+"""VGG Image Annotator: a project, or its annotations, as `.json` or `.csv`; whole pixels from the corner."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from configs.errors import UserError
 from data.formats.options import ReadOptions
-from data.formats.rules.annotation_files import csv_rows, json_dialect, single_file
+from data.formats.rules.annotation_files import json_dialect, single_file
 from data.formats.rules.assemble import manifest_of
 from data.formats.rules.find_image import ImageFinder
 from data.formats.rules.notes import Notes
 from data.formats.rules.records import Ear, Picture, Point
 from data.formats.rules.shapes import ellipse, extent
+from data.formats.rules.tables import csv_rows
 from data.formats.rules.text import number, read_any_json, read_text
 from data.manifest import VISIBLE, Manifest
 
@@ -102,8 +103,8 @@ def _class_key(records: Records, file: Path) -> str:
     if by_rank and by_rank[0].lower() in _CLASS_KEYS[:4]:
         return by_rank[0]
     raise UserError(
-        f"{file}: regions have the attributes {', '.join(sorted(keys))}; call the one that says what a region is "
-        "'class' in VIA, so that it is no guess."
+        f"{file}: regions have the attributes {', '.join(sorted(keys))}; call the one that says what a "
+        "region is 'class' in VIA, so that it is no guess."
     )
 
 

@@ -40,11 +40,10 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
 
 
 def _picture(root: Any, file: Path) -> Picture:
-    size = None
     try:
         size = number(root.findtext("size/width")), number(root.findtext("size/height"))
     except ValueError:
-        pass
+        size = None
     ears = [_ear(item, f"object {place} of {file}") for place, item in enumerate(root.findall("object"), 1)]
     name = (root.findtext("filename") or "").strip()
     if name and not Path(name).suffix:

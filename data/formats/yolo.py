@@ -153,7 +153,8 @@ def _ear(line: Label, name: str, kind: str, shape: tuple[int, int] | None, layou
 
 def _wrong_columns(count: int, kind: str, shape: tuple[int, int] | None) -> str:
     if kind == "yolo-pose" and shape is not None:
-        return f"{count - 4} numbers after the box, expected {shape[0]} points of {shape[1]} = {shape[0] * shape[1]}"
+        wanted = f"{shape[0]} points of {shape[1]} = {shape[0] * shape[1]}"
+        return f"{count - 4} numbers after the box, expected {wanted}"
     if kind == "yolo":
         return f"expected class and 4 numbers, found {count}; is it yolo-pose or yolo-polygons?"
     return f"{count} numbers after the class are neither a box nor {kind.removeprefix('yolo-')}"

@@ -15,7 +15,7 @@ from data.images import SUFFIXES, find_images
 
 @dataclass(frozen=True)
 class Layout:
-    """images, sorted, absolute; names, class number -> name; points, (K, numbers a point) or None; point_names."""
+    """images: sorted, absolute. names: class number -> name. points: (K, numbers a point)."""
 
     images: list[Path]
     names: dict[int, str]

@@ -46,7 +46,7 @@ def read_part(
     name = detect_format(path) if format_name == "auto" else format_name
     if name == "predictions" and format_name == "auto":
         raise UserError(
-            f"{path}: holds predictions, not annotations. Let people correct them (`python -m data.convert`), "
+            f"{path}: holds predictions, not annotations. Let people correct them (`python -m data.convert`) "
             "or take them as they are with --format predictions."
         )
     notes = Notes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,16 +11,18 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from configs.errors import UserError
+from data.formats.rules.tables import csv_dialect
 from data.formats.rules.text import read_any_json, read_text
 from data.formats.yolo_columns import kind_of
 from data.formats.yolo_layout import is_layout
 from data.images import find_images
 
 # Files that may say where ears are; a folder that holds one is not a folder of crops.
-ANNOTATION_SUFFIXES = frozenset(
-    ".ann .arrow .asf .csv .data .db .dat .h5 .hdf5 .json .jsonl .lst .mat .names .ndjson .npy .npz .parquet "
-    ".pickle .pkl .pts .record .sqlite .tfrecord .tps .tsv .txt .xls .xlsx .xml .yaml .yml".split()
-)
+ANNOTATION_SUFFIXES = frozenset({
+    ".ann", ".arrow", ".asf", ".csv", ".data", ".db", ".dat", ".h5", ".hdf5", ".json", ".jsonl", ".lst",
+    ".mat", ".names", ".ndjson", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".pts", ".record", ".sqlite",
+    ".tfrecord", ".tps", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml",
+})  # fmt: skip
 _TEXTS_ABOUT = ("readme", "license", "licence", "copying", "notice", "changelog", "requirements")
 _BY_SUFFIX = {".npy": "npy", ".yaml": "yolo", ".yml": "yolo", ".pts": "pts", ".data": "yolo"}
 _SAMPLED = (".json", ".xml", ".csv", ".tsv")
@@ -36,7 +37,7 @@ _SINGLE = ("coco", "label-studio", "via", "csv", "predictions")  # formats of wh
 
 
 def detect_format(path: Path) -> str:
-    """The format of a file by its content, of a folder by what lies there. UserError where that leaves a doubt."""
+    """The format of a file by its content, of a folder by what lies there. UserError for a doubt."""
     return _format_of_folder(path) if path.is_dir() else format_of_file(path)
 
 
@@ -50,9 +51,9 @@ def format_of_file(file: Path) -> str:
     if suffix == ".xml":
         return xml_dialect(file)
     if suffix in (".csv", ".tsv"):
-        return csv_dialect(read_text(file))
+        return csv_dialect(read_text(file), file)
     raise UserError(
-        f"{file}: a file of no known format; known are .json .xml .csv .pts .npy, YOLO's data.yaml, and folders. "
+        f"{file}: a file of no known format; known are .json .xml .csv .pts .npy, data.yaml, and folders. "
         "--list-formats shows them."
     )
 
@@ -73,7 +74,7 @@ def files_of(path: Path, suffixes: Iterable[str]) -> list[Path]:
 
 
 def single_file(path: Path, format_name: str) -> Path:
-    """The one file of this format in a folder, or the file itself. Raises UserError where there are several."""
+    """The one file of this format in a folder, or the file itself. Raises UserError for several."""
     if path.is_file():
         return path
     found = []
@@ -128,11 +129,11 @@ def json_dialect(content: Any, file: Path) -> str:
             return "label-studio"
         if "image_id" in first and ({"bbox", "keypoints"} & set(first)):
             raise UserError(
-                f"{file}: COCO results, predictions without the pictures' names; give the data set's own file."
+                f"{file}: COCO results, predictions without names of pictures; give the data set's own file."
             )
     shown = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
     raise UserError(
-        f"{file}: JSON of no known tool (it holds {shown or 'nothing'}); --list-formats shows those that are read."
+        f"{file}: JSON of no known tool (it holds {shown or 'nothing'}); --list-formats shows those read."
     )
 
 
@@ -181,23 +182,6 @@ def xml_dialect(file: Path) -> str:
     )
 
 
-def csv_dialect(text: str) -> str:
-    """ "deeplabcut", "via", or a plain table of boxes."""
-    first = text.lstrip("\ufeff").split("\n", 1)[0].lower()
-    if first.startswith("scorer"):
-        return "deeplabcut"
-    return "via" if "region_shape_attributes" in first else "csv"
-
-
-def csv_rows(text: str) -> list[list[str]]:
-    """The rows of a table whose cells are apart by comma, semicolon, tab or bar, whichever its first row has."""
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t|", key=first.count)
-    return [
-        [cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter) if row
-    ]
-
-
 def _format_of_folder(folder: Path) -> str:
     kinds: dict[str, Path] = {}
     unknown: list[tuple[Path, str]] = []
@@ -216,7 +200,7 @@ def _format_of_folder(folder: Path) -> str:
     if kinds:
         found = ", ".join(f"{kind} ({file.name})" for kind, file in kinds.items())
         raise UserError(
-            f"{folder}: holds annotations of several formats: {found}. Choose with --format, or give the file."
+            f"{folder}: holds annotations of several formats: {found}. Choose by --format, or give a file."
         )
     suspects = [
         file
@@ -227,7 +211,7 @@ def _format_of_folder(folder: Path) -> str:
         listed = ", ".join(str(file.relative_to(folder)) for file in suspects[:_LISTED])
         why = f" ({unknown[0][1]})" if unknown else ""
         raise UserError(
-            f"{folder}: holds {listed}, which may be annotations but are of no format that is known by it{why}. "
+            f"{folder}: holds {listed}, which may be annotations but are of no known format{why}. "
             "--list-formats shows what is read; --format crops takes every image as one ear."
         )
     if find_images(folder):

@@ -1,4 +1,4 @@
-"""From what a file says to a manifest: classes chosen, pictures found and looked at, points paired, faults listed."""
+"""From what a file says to a manifest: classes chosen, pictures found, points paired, faults listed."""
 
 from __future__ import annotations
 

@@ -11,11 +11,12 @@ from configs.errors import UserError, did_you_mean
 EAR_WORDS = frozenset({"ear", "ears", "pinna", "pinnae", "auricle", "auricles"})
 SIDE_WORDS = {"left": "left", "l": "left", "right": "right", "r": "right"}
 # Words that may stand beside `ear` without making another thing of it, as `tag`, `lobe` or `of corn` do.
-_BESIDE = frozenset(
-    "a the human person people man woman child adult baby face facial head outer external both visible "
-    "hidden occluded partial full whole side profile frontal lateral point points landmark landmarks "
-    "keypoint keypoints pose skeleton box boxes bbox class object label".split()
-) | set(SIDE_WORDS)
+_BESIDE = {
+    "a", "the", "human", "person", "people", "man", "woman", "child", "adult", "baby", "face", "facial",
+    "head", "outer", "external", "both", "visible", "hidden", "occluded", "partial", "full", "whole", "side",
+    "profile", "frontal", "lateral", "point", "points", "landmark", "landmarks", "keypoint", "keypoints",
+    "pose", "skeleton", "box", "boxes", "bbox", "class", "object", "label", *SIDE_WORDS,
+}  # fmt: skip
 NO_NAME = "(no name)"
 
 

@@ -111,15 +111,17 @@ class ImageFinder:
 
 
 def spellings(name: str) -> list[str]:
-    """The paths that a name may mean: as it is, and with `/` for Windows' `\\`, without drive, host, query."""
+    """The paths that a name may mean: as it is; with `/` for Windows' `\\`; without drive, host, query."""
     text = name.strip()
-    if "?d=" in text:  # Label Studio's local files
+    rooted = []
+    if "?d=" in text:  # Label Studio's local files, below a root of its own
         text = unquote(text.split("?d=", 1)[1])
+        rooted = ["/" + text.lstrip("/")]
     elif re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", text):
         text = unquote(urlsplit(text).path)
     text = text.replace("\\", "/")
     text = re.sub(r"^/?[A-Za-z]:/", "/", text)
-    return list(dict.fromkeys([name.strip(), text, text.lstrip("/") or text]))
+    return list(dict.fromkeys([name.strip(), *rooted, text, text.lstrip("/") or text]))
 
 
 def _without_upload(spelling: str) -> str:

@@ -14,8 +14,8 @@ from data.manifest import NOT_ANNOTATED
 def pair(ears: Sequence[Ear], loose: Sequence[Point]) -> list[Ear]:
     """One picture's ears with their points: those of the same group, else those that lie in the box.
 
-    ears: with a box, with points, or with both; loose: single points. Where there is no box, points are an ear
-    of their own; single points outside every box, and points in several, become an ear with a fault.
+    ears: with a box, with points, or with both; loose: single points. Where there is no box, points are
+    an ear of their own; single points outside every box, and points in several, become an ear with a fault.
     """
     boxed = [ear for ear in ears if ear.box_xyxy is not None or ear.fault]
     sets = [ear for ear in ears if ear.box_xyxy is None and not ear.fault]

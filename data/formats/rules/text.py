@@ -1,4 +1,4 @@
-"""Text and numbers out of files as tools of all systems write them: byte order marks, UTF-16, decimal commas."""
+"""Text and numbers as tools of all systems write them: byte order marks, UTF-16, decimal commas."""
 
 from __future__ import annotations
 

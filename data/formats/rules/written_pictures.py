@@ -22,7 +22,7 @@ class WrittenPicture:
 
 
 def written_pictures(manifest: Manifest, folder: Path) -> Iterator[WrittenPicture]:
-    """Each picture of a manifest once, those without ears too. Raises UserError for one that cannot be read."""
+    """Each picture of a manifest once, those without ears too. UserError for one that cannot be read."""
     rows_of: dict[str, list[int]] = {}
     for row, path in enumerate(map(str, manifest.image_paths)):
         rows_of.setdefault(path, []).append(row)
