@@ -218,7 +218,10 @@ def _keypoints(values: Any) -> np.ndarray | None:
         values = [value for triple in values for value in triple]
     if len(values) % 3:
         raise ValueError("not triples")
-    triples = np.array([number(value) for value in values]).reshape(-1, 3)
-    if not np.isin(triples[:, 2], range(VISIBLE + 1)).all():
+    plain = np.array(values)
+    if plain.dtype.kind not in "iuf":  # numbers as text, or something else
+        plain = np.array([number(value) for value in values])
+    triples = plain.astype(np.float64).reshape(-1, 3)
+    if not set(triples[:, 2].tolist()) <= set(range(VISIBLE + 1)):
         raise ValueError("visibility other than 0, 1, 2")
     return triples

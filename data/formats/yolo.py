@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +111,11 @@ def write_labels(folder: Path, manifest: Manifest, with_points: bool) -> Path:
 def unique_names(images: list[str]) -> list[str]:
     """A file name for each image, its folder's name in front where two would be alike but for the suffix."""
     stems = [Path(image).stem for image in images]
+    counts = Counter(stems)
     names: list[str] = []
     taken: set[str] = set()
     for image, stem in zip(images, stems, strict=True):
-        name = stem if stems.count(stem) == 1 else f"{Path(image).parent.name}_{stem}"
+        name = stem if counts[stem] == 1 else f"{Path(image).parent.name}_{stem}"
         while name in taken:
             name += "_"
         taken.add(name)

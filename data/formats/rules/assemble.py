@@ -149,10 +149,12 @@ def _fits(located: Sequence[tuple[str, Picture]], notes: Notes) -> list[Fit | Us
 def _fitted(ear: Ear, fitted: Fit) -> Ear:
     points, box = ear.points, ear.box_xyxy
     plain = fitted.scale == (1.0, 1.0) and not fitted.turned
+    if plain and box is not None:
+        return ear
     if points is not None and not plain:
         points = np.column_stack([fitted.points(points[:, :2]), points[:, 2]])
     if box is not None:
-        box = box if plain else fitted.boxes(box)
+        box = fitted.boxes(box)
     elif points is not None:
         box = box_round(points)
     return replace(ear, points=points, box_xyxy=box)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,15 @@ class Fit:
 def look_at(path: Path) -> Seen:
     """Of a picture's header. Raises UserError as `data.images.image_size`."""
     try:
-        with Image.open(path) as image:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # the next line says what is wrong with it
-        orientation = 1
-    height, width = image_size(path)
-    return Seen(width, height, orientation if orientation in range(1, 9) else 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata; the check of all images says what is wrong
+            with Image.open(path) as image:
+                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+                seen = Seen(*image.size, orientation if orientation in range(1, 9) else 1)
+                return Seen(*seen.raw, seen.orientation)
+    except Exception:  # what it is, the next line says
+        height, width = image_size(path)
+        return Seen(width, height)
 
 
 def turns_ignored(stated: Sequence[tuple[float, float] | None], seen: Sequence[Seen]) -> bool | None:
