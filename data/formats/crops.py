@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
-from data.formats.drops import Drops
 from data.formats.options import ReadOptions
+from data.formats.rules.notes import Notes
 from data.images import find_images, image_size
 from data.manifest import Manifest
 
+EXAMPLE = """ears/anna.jpg
+ears/bert.png
+ears/more/carl.jpg"""
 
-def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
+
+def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     """The whole image is the box. Raises UserError when there is no image."""
     images = [path] if path.is_file() else find_images(path)
     if not images:
@@ -23,7 +27,7 @@ def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
         try:
             height, width = image_size(image)
         except UserError as error:
-            drops.add_image(str(image), error)
+            notes.drops.add_image(str(image), error)
         else:
             rows.append((str(image.absolute()), (0, 0, width, height)))
     return Manifest(
