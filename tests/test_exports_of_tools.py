@@ -152,7 +152,8 @@ def test_a_table_from_excel(tmp_path: Path) -> None:
 def test_tables_of_fractions_and_without_a_header(tmp_path: Path) -> None:
     manifest, notes = read(tmp_path, "boxes_openimages.csv", "a.jpg")
     np.testing.assert_allclose(manifest.boxes_xyxy, [[10, 20, 40, 60]], atol=1e-5)
-    assert "fractions of the picture" in notes.lines[0]
+    assert notes.lines[0] == "columns that are not read: Source, Confidence, IsOccluded"
+    assert "fractions of the picture" in notes.lines[1]
     manifest, _ = read(tmp_path, "boxes_retinanet.csv", "photos/a.jpg", "photos/wall.jpg")
     assert manifest.boxes_xyxy.tolist() == [[10, 12, 40, 70]]
     assert names(manifest.empty_images) == ["wall.jpg"]
