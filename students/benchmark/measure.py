@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from students.benchmark.photographs import Photograph
-from students.inference.letterbox import ear_crop, letterboxed, letterboxes
+from students.inference.letterbox import letterboxed, letterboxes, seen_through
 from students.inference.pipeline import EarPipeline
 
 WARM_UP = 3
@@ -48,7 +48,9 @@ def all_parts(pipeline: EarPipeline, photograph: Photograph) -> Run:
         networks = detector.session.seconds + landmarker.session.seconds
         preparing = _seconds(lambda: [letterboxed(image, letterbox) for letterbox in boxes])
         crops = landmarker.session.images
-        preparing += crops * _seconds(lambda: ear_crop(image, box, landmarker.image_px, landmarker.margin))
+        preparing += crops * _seconds(
+            lambda: seen_through(image, landmarker.view.matrix(box), landmarker.view.image_px)
+        )
         return {
             "whole call": whole,
             "preparing": preparing,

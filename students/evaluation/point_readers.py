@@ -10,8 +10,14 @@ import torch
 from torch import Tensor
 
 from data.crop_settings import CropSettings
-from students.inference.letterbox import boxes_in_frame, ear_crop, points_in_frame, unmirrored, window_px
-from students.inference.reading import PredictedPoints, join_predictions, read_points
+from students.inference.letterbox import (
+    boxes_in_frame,
+    points_in_frame,
+    seen_through,
+    unmirrored,
+    window_px,
+)
+from students.inference.reading import CropView, PredictedPoints, join_predictions, read_points
 from students.models.checkpoint import load_student, student_crops
 from teacher.models.registry import load_model
 
@@ -40,6 +46,8 @@ class PointReader:
         known = self.crops.num_landmarks == self.num_landmarks
         self.names = list(self.crops.scheme.names) if known else None
         self.flip = self.crops.scheme.flip if known else None
+        shape = self.crops.scheme.mean_shape_unit if known else None
+        self.view = CropView(image_px, self.crops.margin, self.flip, shape)
 
     def read(
         self,
@@ -50,34 +58,22 @@ class PointReader:
         """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px; margin: of the given boxes, by default
         that of the training. As in `students.inference.pipeline`: `students.inference.reading.read_points`.
         """
-        mirrors = self.flip is not None
-        return read_points(
-            self._read_once, photographs, boxes_xyxy, self.crops.margin, self.looks, mirrors, margin
-        )
+        return read_points(self._read_once, self.view, photographs, boxes_xyxy, self.looks, margin)
 
     def _read_once(
-        self,
-        photographs: Sequence[np.ndarray],
-        boxes_xyxy: Sequence[np.ndarray],
-        margin: float,
-        mirrored: bool,
+        self, photographs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], mirrored: bool
     ) -> PredictedPoints:
         parts = []
         for start in range(0, len(photographs), BATCH_EARS):
             batch = slice(start, start + BATCH_EARS)
-            parts.append(self._read_batch(photographs[batch], boxes_xyxy[batch], margin, mirrored))
+            parts.append(self._read_batch(photographs[batch], matrices[batch], mirrored))
         return join_predictions(parts)
 
     def _read_batch(
-        self,
-        photographs: Sequence[np.ndarray],
-        boxes_xyxy: Sequence[np.ndarray],
-        margin: float,
-        mirrored: bool,
+        self, photographs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], mirrored: bool
     ) -> PredictedPoints:
-        pairs = zip(photographs, boxes_xyxy, strict=True)
-        crops, matrices = zip(*(ear_crop(rgb, box, self.image_px, margin) for rgb, box in pairs), strict=True)
-        images = torch.from_numpy(np.stack(crops))
+        pairs = zip(photographs, matrices, strict=True)
+        images = torch.from_numpy(np.stack([seen_through(rgb, m, self.image_px) for rgb, m in pairs]))
         points_unit, confidence, scores, edges_unit = self._forward(images.flip(-1) if mirrored else images)
         if mirrored:
             points_unit, confidence = unmirrored(points_unit, confidence, self.flip)

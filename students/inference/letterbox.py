@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert, letterbox_matrix
+from data.crops import MARGIN, apply, apply_to_ellipses, crop, crop_matrix, invert, letterbox_matrix
 
 BORDERED_SHARE = 0.6  # of the side of the letterbox with a border, which the frame takes
 BORDERED_MIN_BOX = 0.35  # of the frame's longer side: smaller boxes found in that letterbox do not count
@@ -76,7 +76,12 @@ def ear_crop(
     margin: border round the box on each side, a fraction of its longer side.
     """
     matrix = crop_matrix(box_xyxy, image_px, margin)
-    return as_planes(crop(rgb, matrix, image_px)), matrix
+    return seen_through(rgb, matrix, image_px), matrix
+
+
+def seen_through(rgb: np.ndarray, matrix: np.ndarray, image_px: int) -> np.ndarray:
+    """(H, W, 3) uint8 through a matrix (2, 3), frame -> crop px -> (3, S, S) float32 in [0, 1]."""
+    return as_planes(crop(rgb, matrix, image_px))
 
 
 def as_planes(rgb: np.ndarray) -> np.ndarray:
@@ -85,12 +90,13 @@ def as_planes(rgb: np.ndarray) -> np.ndarray:
 
 
 def boxes_in_frame(boxes_xyxy: np.ndarray, matrix: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
-    """Boxes (n, 4) px of a letterbox or crop -> frame px, clipped to the frame; some may come out empty.
+    """Boxes (n, 4) px of a letterbox or crop, which may be turned -> frame px, clipped to the frame; some may
+    come out empty.
 
     matrix: (2, 3), frame -> letterbox or crop px; frame_shape: (H, W, ...).
     """
     height, width = frame_shape[:2]
-    boxes = apply_to_boxes(invert(matrix), np.asarray(boxes_xyxy).reshape(-1, 4))
+    boxes = apply_to_ellipses(invert(matrix), np.asarray(boxes_xyxy).reshape(-1, 4))
     return boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
 
 
@@ -100,8 +106,9 @@ def points_in_frame(points_unit: np.ndarray, matrix: np.ndarray, image_px: int) 
 
 
 def window_px(matrices: Sequence[np.ndarray], image_px: int) -> np.ndarray:
-    """(n,) sides in frame px of the windows that upright crops of image_px show; matrices: frame -> crop."""
-    return np.array([image_px / matrix[0, 0] for matrix in matrices], dtype=np.float32)
+    """(n,) sides in frame px of the windows that crops of image_px show; matrices: (2, 3), frame -> crop."""
+    scales = [np.sqrt(abs(np.linalg.det(matrix[:, :2]))) for matrix in matrices]
+    return (image_px / np.array(scales)).astype(np.float32)
 
 
 def unmirrored(

@@ -86,6 +86,8 @@ def _metadata(student: nn.Module, kind: str, crops: CropSettings) -> dict[str, s
         metadata["landmark_names"] = json.dumps(list(scheme.names))
         metadata["flip"] = json.dumps(list(scheme.flip))
         metadata["curves"] = json.dumps(scheme.curves)
+        if scheme.mean_shape_unit is not None:
+            metadata["mean_shape_unit"] = json.dumps(scheme.mean_shape_unit.tolist())
     else:  # an older student.pt: nothing is known of its points
         metadata["landmark_names"] = json.dumps([f"point {index}" for index in range(student.num_landmarks)])
     return metadata | {"preprocessing": "square window: longer side of the box times 1 + 2 * margin"}
