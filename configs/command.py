@@ -12,25 +12,25 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import dataclasses
 import io
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from configs.build import build_partial, coerce, field_types, takes_dict
 from configs.errors import UserError
+from configs.files import write_error, writing_below
 from configs.flags import changed_values, join_repeats, mapping_words, refuse_unknown_flags
 from configs.groups import say_once
+from configs.processes.lifetime import end_with_pipeline
 from configs.recipe import load_recipe
 
 T = TypeVar("T")
-PARENT_VARIABLE = "PINNA_PIPELINE_PID"  # set by `distill.run`: its stages end with it
 
 
 def run_command(
@@ -45,13 +45,21 @@ def run_command(
     Returns what `main` returned. A UserError ends the process with 2 and one line on stderr, Ctrl-C with 130.
     """
     module = module or command_name(config_class)
-    _end_with_the_pipeline()
+    end_with_pipeline()
     config = None
     try:
         config = parse_config(config_class, sys.argv[1:] if argv is None else argv, module)
-        result = main(config)
+        output_dir = getattr(config, "output_dir", None)
+        with contextlib.nullcontext() if output_dir is None else writing_below(Path(output_dir)):
+            result = main(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (OSError, RuntimeError) as error:
+        said = _in_words(error, config)
+        if said is None:
+            raise
+        print(f"error: {said}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning turns Ctrl-C into sys.exit(1) while it handles the KeyboardInterrupt
@@ -196,6 +204,20 @@ def _user_errors_through_tyro() -> Iterator[None]:
         raise
 
 
+def _in_words(error: OSError | RuntimeError, config: Any) -> str | None:
+    """What no code nearer to it has put into words: a disk that is full, a worker that the system ended."""
+    if isinstance(error, BrokenExecutor) or str(error).startswith("DataLoader worker (pid"):
+        return (
+            f"a worker process was ended from outside, perhaps because memory ran out ({error}). "
+            "Run the command again, with fewer --num-workers if that helps."
+        )
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    where = getattr(error, "filename", None) or getattr(config, "output_dir", None) or Path.cwd()
+    refused = write_error(error, Path(where))
+    return None if refused is None else str(refused)
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error, what was being handled when it was raised, and so on."""
     cause: BaseException | None = error
@@ -235,17 +257,3 @@ def _how_to_go_on(config: Any, module: str) -> str:
     if config is not None and "resume" in field_types(type(config)):
         return "add `--resume auto` to the same command to go on from the last checkpoint."
     return f"run `python -m {module}` with the same flags to start again."
-
-
-def _end_with_the_pipeline() -> None:
-    """A stage must not outlive its pipeline: nothing would keep a second one out of its folder.
-
-    Linux only.
-    """
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent is None or sys.platform != "linux" or "LOCAL_RANK" in os.environ:
-        return
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it died before we asked
-        sys.exit(1)

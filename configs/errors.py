@@ -13,6 +13,13 @@ class UserError(ValueError):
     """
 
 
+class WriteError(UserError):
+    """A file that cannot be written: the disk is full, a limit reached, the folder read-only.
+
+    It concerns all that is still to be written, not one input of several.
+    """
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """A hint to append to an error: ` Did you mean 'epochs'?`, or `` when nothing is near.
 

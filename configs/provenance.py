@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from configs.command import PARENT_VARIABLE, command_name
-from configs.files import write_atomic
+from configs.command import command_name
+from configs.files import write_text
 from configs.groups import options_of
+from configs.processes.lifetime import PARENT_VARIABLE
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _PACKAGES = (
@@ -50,7 +51,7 @@ def write_provenance(output_dir: str | Path, config: Any) -> Path:
         "config": plain(config),
     }
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return write_atomic(Path(output_dir) / "run.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+    return write_text(Path(output_dir) / "run.yaml", text)
 
 
 def plain(value: Any) -> Any:

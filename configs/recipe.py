@@ -96,7 +96,7 @@ def recipe_from(content: Any, path: Path) -> Recipe:
     raw_stages = as_mapping(content.get("stages"), f"{path}, stages")
     if not raw_stages:
         raise UserError(f"{path}: no stages. A recipe has `stages:` with one entry a stage.")
-    name = str(content.get("name") or path.stem)
+    name = run_name(content, path)
     seed = content.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise UserError(f"{path}: seed = {seed!r} is not a whole number.")
@@ -206,6 +206,20 @@ def _stage(stage_name: Any, raw: Any, all_stages: Mapping, path: Path) -> Stage:
                 raise UserError(f"{where}, {key}: no stage {name!r}.{hint} Stages: {', '.join(all_stages)}.")
     needs = dict.fromkeys([*references(options), *named])
     return Stage(command, options, tuple(name for name in needs if name != RUN))
+
+
+def run_name(content: Mapping[str, Any], path: Path) -> str:
+    """The name of a run, which is also its folder's below runs/ unless run_dir says another.
+
+    The file's name where the recipe has none. Raises UserError for one that would lead elsewhere.
+    """
+    name = str(content.get("name") or path.stem)
+    if name.startswith(".") or any(sign in name for sign in "/\\\0"):
+        raise UserError(
+            f"{path}: name = {name!r} is no name of a folder: without / and not beginning with a dot. "
+            "Another place for the run is said with run_dir, or --run-dir."
+        )
+    return name
 
 
 def _in_order(stages: dict[str, Stage], path: Path) -> dict[str, Stage]:

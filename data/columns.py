@@ -10,6 +10,8 @@ import numpy as np
 
 from configs.errors import UserError
 
+_ROWS_AT_ONCE = 2**16
+
 
 def strings(values: object, name: str, count: int | None = None) -> np.ndarray:
     """`values` as (N,) str, not copied where they are. Raises UserError for others, or other than `count`."""
@@ -23,18 +25,19 @@ def strings(values: object, name: str, count: int | None = None) -> np.ndarray:
     ):
         raise UserError(f"{name} must hold strings, not {array.dtype}.")
     if array.dtype.kind != "U":
-        return np.array(array.tolist(), dtype=str)
+        array = np.array(array.tolist(), dtype=str)
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-    if array.dtype.itemsize and array.size and array.view(np.uint32).max() > sys.maxunicode:
-        raise UserError(f"{name} holds what is no character.")
+    if array.dtype.itemsize and array.size:
+        _refuse_no_characters(array, name)
     return array  # not copied: of a million paths each copy is 0.3 GB
 
 
 def numbers(values: object, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """`values` as float32 of `shape`, None for a side of any length. Raises UserError for others."""
     try:
-        array = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # too large a number becomes infinity, which is refused by its row
+            array = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name} is not an array of numbers ({error}).") from None
     if array.size == 0 and shape[0] == 0 and array.ndim != len(shape):
         array = array.reshape([side or 0 for side in shape])
@@ -58,3 +61,16 @@ def relative_below(paths: np.ndarray, folder: Path) -> np.ndarray:
     absolute = (os.path.abspath(path) for path in paths.tolist())
     stored = [path.removeprefix(start).replace(os.sep, "/") for path in absolute]
     return np.array(stored, dtype=str)
+
+
+def _refuse_no_characters(array: np.ndarray, name: str) -> None:
+    """Raise UserError for numbers that are no characters of a path: beyond Unicode, surrogates (but those by
+    which Python names bytes that are none), a NUL before the end.
+    """
+    for start in range(0, len(array), _ROWS_AT_ONCE):
+        codes = array[start : start + _ROWS_AT_ONCE].view(np.uint32).reshape(-1, array.dtype.itemsize // 4)
+        surrogate = (codes >= 0xD800) & (codes <= 0xDFFF) & ~((codes >= 0xDC80) & (codes <= 0xDCFF))
+        inner_nul = (codes[:, :-1] == 0) & (codes[:, 1:] != 0)
+        bad = ((codes > sys.maxunicode) | surrogate).any(axis=1) | inner_nul.any(axis=1)
+        if bad.any():
+            raise UserError(f"{name} holds what is no character, first in row {start + int(bad.argmax())}.")

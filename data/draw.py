@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from configs.files import write_atomic
+from configs.files import write_bytes
 from data.manifest import HIDDEN
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def write_picture(path: str | Path, rgb: np.ndarray) -> Path:
     done, encoded = cv2.imencode(Path(path).suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError(f"{path}: cannot encode a picture of shape {rgb.shape}")
-    return write_atomic(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
+    return write_bytes(path, encoded.tobytes())
 
 
 def _subpixel(points: np.ndarray) -> list[tuple[int, int]]:

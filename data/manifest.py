@@ -1,9 +1,9 @@
 """The manifest: one `.npy` file that says which ear lies where in which photograph.
 
 On disk it is a pickled dict (`image_paths`, `bboxes`, optional `landmarks`, `visibility`, `sources`,
-`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code, so reading
-goes through an unpickler that admits numpy arrays, strings, numbers, lists and dicts, and nothing else
-(`data.safe_pickle`).
+`scores`, `empty_image_paths`, `crops`), the layout users already have. A pickle can run any code and touch
+any memory, so it is read by code of our own that admits numpy arrays, strings, numbers, lists and dicts, and
+nothing else (`data.safe_pickle`).
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ def read_manifest(path: str | os.PathLike, num_landmarks: int | None = None, che
     if not isinstance(content, dict):
         found = type(content).__name__
         raise UserError(f"{path}: holds a {found}, expected a dict with {', '.join(KEYS[:2])}, ...")
+    if not all(isinstance(key, str) for key in content):
+        raise UserError(f"{path}: its keys must be text, such as {KEYS[0]!r}; found {list(content)[:8]}.")
     for key in KEYS[:2]:
         if key not in content:
             near = did_you_mean(key, map(str, content))
@@ -118,7 +120,12 @@ def read_manifest(path: str | os.PathLike, num_landmarks: int | None = None, che
 
 
 def write_manifest(path: str | os.PathLike, manifest: Manifest) -> Path:
-    """Write atomically. Paths below the manifest's folder are stored relative, so that it can be moved."""
+    """Write atomically. Paths below the manifest's folder are stored relative, so that it can be moved.
+
+    It is a pickle, of strings, numbers and numpy's arrays: users read it with
+    `np.load(path, allow_pickle=True).item()`, and numpy hands out a dict from nothing else. (The item of an
+    array of records is a tuple, and an `.npz` has no `item`.) `read_manifest` takes it without unpickling.
+    """
     path = Path(path)
     folder = path.absolute().parent
     content = {

@@ -17,13 +17,14 @@ from configs.errors import UserError
 from configs.files import write_json
 from configs.groups import Fixed, Flat, Gone, Removed, Renamed
 from configs.provenance import write_provenance
+from data.formats import listed_formats
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.landmarks import load_scheme
 from data.preparation.checks import MIN_BOX_PX, check_images, check_parts, kept_from_detector
 from data.preparation.own_split import with_own_split
 from data.preparation.parts import Part
-from data.preparation.reading import ibug_points, read_part, with_crop_settings, with_sources
+from data.preparation.reading import read_part, with_crop_settings, with_sources
 from data.preparation.same_photograph import same_photographs
 from data.preparation.splitting import SplitOptions, split_parts
 from data.preparation.writing import require_kept, write_sides
@@ -33,18 +34,27 @@ from data.preparation.writing import require_kept, write_sides
 class Config:
     """Check photographs and annotations, split them by source and write manifests."""
 
-    input: tuple[Path, ...]
+    input: tuple[Path, ...] = ()
     """Files or folders with annotations or crops; several are joined."""
-    format: Literal["auto", "npy", "coco", "yolo", "yolo-pose", "pts", "crops"] = "auto"
-    """Format of the inputs; auto finds it by suffix and content, for each input by itself."""
+    format: Literal[
+        "auto", "npy", "coco", "yolo", "yolo-pose", "yolo-polygons", "voc", "cvat", "labelme",
+        "label-studio", "via", "deeplabcut", "csv", "pts", "crops", "predictions",
+    ] = "auto"  # fmt: skip
+    """Format of the inputs; auto finds it by their content, for each input by itself."""
+    list_formats: bool = False
+    """Show all formats with an example of each, and end."""
+    strict: bool = False
+    """Anything that is broken, a file, an image or a row, is an error, not dropped and listed."""
     val_input: tuple[Path, ...] = ()
     """Inputs that are the validation set as they are; then nothing else goes there."""
     test_input: tuple[Path, ...] = ()
     """Inputs that are the test set as they are."""
     output_dir: Path = Path("data/preprocessed")
     """Folder for the manifests."""
-    points: Literal["as-is", "ibug55"] = "as-is"
-    """as-is: the points are the scheme's. ibug55: take the 17 out of the 55 of the iBUG ears."""
+    points: Literal["by-name", "as-is", "ibug55"] = "by-name"
+    """by-name: the points' names give their order, where the input has names. as-is: the points are the
+    scheme's, in its order, whatever they are called. ibug55: take the 17 out of the 55 of the iBUG ears.
+    """
     scheme: Path | None = None
     """Landmark description (names, curves, what mirroring swaps); without one, what an input manifest says,
     else the project's 17 points. All later stages take it from the manifests.
@@ -72,28 +82,33 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises UserError without an input, and for one that would be overwritten."""
-        if not self.input:
+        if not self.input and not self.list_formats:
             raise UserError("--input: give at least one file or folder.")
         require_kept((*self.input, *self.val_input, *self.test_input), self.output_dir)
 
 
-def main(config: Config) -> Path:
-    """Read, check, split, write. Raises UserError when nothing usable is left."""
+def main(config: Config) -> Path | None:
+    """Read, check, split, write. UserError when nothing usable is left, or with `strict` for a fault."""
+    if config.list_formats:
+        print(listed_formats())
+        return None
     drops, changes = Drops(), Drops()
     scheme = None if config.scheme is None else load_scheme(config.scheme)
     inputs = {"": config.input, "val": config.val_input, "test": config.test_input}
     read: list[Part] = []
     for side, paths in inputs.items():
         for path in paths:
-            part = read_part(path, side, config.format, config.reading, drops)
-            manifest = ibug_points(part.manifest, path) if config.points == "ibug55" else part.manifest
-            manifest = with_crop_settings(manifest, config.margin, scheme, path)
+            part = read_part(path, side, config.format, config.reading, config.points, scheme, drops, changes)
+            manifest = with_crop_settings(part.manifest, config.margin, scheme, path)
             read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
             read[0].manifest.crops.require_same(manifest.crops, f"{config.input[0]}", f"{path}")
     count = len(config.input)
     read[:count] = with_own_split(read[:count], config.input)
-    facts = check_images((path for part in read for path in part.image_paths), config.num_workers)
+    paths = (path for part in read for path in (*part.image_paths, *sorted(part.spoilt_images)))
+    facts = check_images(paths, config.num_workers)
     parts = check_parts(read, facts, drops, changes)
+    if config.strict and drops.faults().counts:
+        raise UserError(f"--strict, and something is broken; nothing was written:\n{drops.faults().table()}")
     if not any(len(part.manifest) for part in parts):
         reasons = drops.table() or "  the inputs hold no ears"
         raise UserError(f"no usable ear in {', '.join(map(str, config.input))}:\n{reasons}")

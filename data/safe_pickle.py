@@ -1,55 +1,41 @@
-"""Read a pickled object out of an `.npy` file without letting the pickle run code.
+"""Read the object in an `.npy` file, pickled or not, without letting the file run code or touch memory.
 
-A pickle names the functions that rebuild it; this unpickler knows the few by which numpy rebuilds arrays and
-scalars and refuses every other name before anything is called.
+The pickle is not handed to Python's unpickler, nor its arrays to numpy's: `data.unpickling` knows plain
+values and arrays of a few types, and allocates nothing that does not lie in the file.
 """
 
 from __future__ import annotations
 
-import codecs
+import math
 import os
-import pickle
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy._core import multiarray, numeric
 
 from configs.errors import UserError
+from data.unpickling.arrays import KNOWN, Finish
+from data.unpickling.machine import PickleMachine
 
-_DTYPES = {
-    name: getattr(np.dtypes, name)
-    for name in dir(np.dtypes)
-    if isinstance(getattr(np.dtypes, name), type) and issubclass(getattr(np.dtypes, name), np.dtype)
-}
-# The names in old and new pickles of numpy arrays: `numpy.core` became `numpy._core` in numpy 2.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): multiarray._reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): multiarray.scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): numeric._frombuffer for core in ("core", "_core")},
-    **{("numpy.dtypes", name): dtype for name, dtype in _DTYPES.items()},
-}
+_LONGEST_HEADER = 2**16  # bytes, from where the pickle or the values begin
+_PLAIN_KINDS = "biufUS"
 
 
 def load_object(path: str | os.PathLike) -> Any:
     """The one object pickled in the `.npy` file at `path` (a plain array comes back as it is).
 
     Raises UserError when the file is missing, is no whole `.npy` file, or holds any other object than numpy
-    arrays, strings, numbers, lists, tuples and dicts.
+    arrays of numbers and text, strings, numbers, lists, tuples and dicts.
     """
     path = Path(path)
     try:
+        # a pipe would be waited for, a device has no end
+        if not path.is_dir() and path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise UserError(f"{path}: is no regular file, expected an .npy manifest.")
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = np.lib.format.read_array_header_1_0 if version[0] == 1 else _read_header_2
-            _, _, dtype = read_header(file)
-            if not dtype.hasobject:
-                file.seek(0)
-                return np.load(file, allow_pickle=False)
-            loaded = _Unpickler(file, path).load()
+            loaded = _read(file, os.fstat(file.fileno()).st_size, str(path))
+            return loaded.item() if isinstance(loaded, np.ndarray) and loaded.shape == () else loaded
     except FileNotFoundError:
         raise UserError(f"{path}: no such manifest.") from None
     except IsADirectoryError:
@@ -57,27 +43,28 @@ def load_object(path: str | os.PathLike) -> Any:
     except UserError:
         raise
     except Exception as error:  # bytes that are no pickle can raise anything
-        what = f"{type(error).__name__}: {error}"
+        what = f"{type(error).__name__}: {error}"[:300]
         raise UserError(
             f"{path}: no readable .npy manifest ({what}). Is it cut off, or another kind?"
         ) from None
-    return loaded.item() if isinstance(loaded, np.ndarray) and loaded.shape == () else loaded
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: Any, path: Path) -> None:
-        super().__init__(file, encoding="latin1")
-        self._path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise UserError(
-                f"{self._path}: the pickle asks for {module}.{name}, which could run code; nothing was "
-                "loaded. A manifest may hold numpy arrays, strings, numbers, lists and dicts only."
-            ) from None
-
-
-def _read_header_2(file: Any) -> tuple:
-    return np.lib.format.read_array_header_2_0(file)
+def _read(file: BinaryIO, size_bytes: int, where: str) -> Any:
+    version = np.lib.format.read_magic(file)
+    header_at = file.tell()
+    width = 2 if version[0] == 1 else 4
+    header_bytes = int.from_bytes(file.read(width), "little")
+    if header_bytes > min(size_bytes, _LONGEST_HEADER):
+        raise ValueError(f"a header of {header_bytes:,} bytes")
+    file.seek(header_at)
+    read_header = np.lib.format.read_array_header_1_0 if width == 2 else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read_header(file)
+    if dtype.hasobject:
+        return Finish(size_bytes)(PickleMachine(file, size_bytes, KNOWN, where).run())
+    if dtype.kind not in _PLAIN_KINDS or min(shape, default=0) < 0:
+        raise ValueError(f"values of type {dtype}, shape {shape}")
+    declared, there = math.prod(shape) * dtype.itemsize, size_bytes - file.tell()
+    if declared > there or (dtype.itemsize == 0 and math.prod(shape)):
+        raise ValueError(f"its header declares {declared:,} bytes of values, {there:,} are there")
+    values = np.fromfile(file, dtype, math.prod(shape))
+    return values.reshape(shape, order="F" if fortran else "C")

@@ -89,9 +89,10 @@ def main(config: Config) -> Path:
         check_loss_weights(config.map_loss.loss_weights)
     seed_everything(trainer_options.seed, workers=True, verbose=False)
     labels = config.labels.labelled_npy, config.labels.val_npy, distillation.pseudo_labelled_npy
-    crops = shared_crops([*config.train_npy, *labels])
+    not_ears = config.labels.not_ears_npy
+    crops = shared_crops([*config.train_npy, *labels, *not_ears])
     student = first_student(  # first: the twin draws the same weights
-        config.student, config.student_options, config.init_checkpoint, crops
+        config.student, config.student_options, config.init_checkpoint, crops, bool(not_ears)
     )
     build_data = landmarker_data if config.student == "landmarker" else detector_data
     data = build_data(

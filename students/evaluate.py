@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from configs.command import run_command
 from configs.errors import UserError
@@ -56,6 +56,8 @@ class Config:
     """
     score_threshold: float = EAR_THRESHOLD
     """Ears with a lower score do not count as found end to end, 0 to 1."""
+    looks: Literal["one", "many"] = "many"
+    """How often a photograph and an ear are looked at, as in students.predict."""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "landmarks": Removed("the manifests say what the points are: data.prepare --scheme"),
@@ -107,7 +109,8 @@ def main(config: Config) -> Path:
     from students.evaluation.test_sets import read_test_ears, read_test_frames
 
     readers = {
-        name: load_point_reader(path, name == "ear_detector") for name, path in config.readers().items()
+        name: load_point_reader(path, name == "ear_detector", config.looks)
+        for name, path in config.readers().items()
     }
     detectors = {name: load_box_finder(path) for name, path in config.detectors().items()}
     metrics: dict[str, Any] = {}
@@ -116,7 +119,7 @@ def main(config: Config) -> Path:
         metrics, per_image = evaluate_crops(readers, read_test_ears(config.ears_npy, readers))
     if config.frames_npy is not None and detectors:
         frames = read_test_frames(config.frames_npy, readers)
-        of_frames, arrays = evaluate_frames(readers, detectors, frames, config.score_threshold)
+        of_frames, arrays = evaluate_frames(readers, detectors, frames, config.score_threshold, config.looks)
         for name, report in of_frames.items():
             metrics[name] = metrics.get(name, {}) | report
         per_image |= arrays
@@ -127,6 +130,7 @@ def main(config: Config) -> Path:
             metrics[name] = metrics.get(name, {}) | report
         per_image |= arrays
     metrics["settings"] = {
+        "looks": config.looks,
         "score_threshold": config.score_threshold,
         "box_threshold": BOX_THRESHOLD,
         "match_iou": MATCH_IOU,

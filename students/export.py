@@ -1,11 +1,13 @@
 """Write the students as ONNX files, check them against torch on real inputs, measure size and time.
 
-Writes detector.onnx and landmarker.onnx (float32, one file each, batch 1) and export.json. Both take
-`image`, (1, 3, S, S) float32 RGB in [0, 1]. The detector gives `boxes_xyxy` (M, 4) in pixels of its input
-and `scores` (M,), one for each cell of its map, before non-maximum suppression (`students.inference.boxes`),
-and takes squares of any multiple of 32, since a frame is seen in two sizes
-(`students.inference.letterbox.letterboxes`); the landmarker gives `points_unit` (1, K, 2) and `confidence`
-(1, K). What a user of the files has to know is in their metadata.
+Writes detector.onnx and landmarker.onnx (float32, one file each) and export.json. Both take `image`,
+(N, 3, S, S) float32 RGB in [0, 1]. The detector takes one frame, a square of any multiple of 32, since frames
+are seen in two sizes (`students.inference.letterbox.letterboxes`), and gives `boxes_xyxy` (M, 4) in pixels of
+it and `scores` (M,), one for each cell of its map, before non-maximum suppression
+(`students.inference.boxes`). The landmarker takes N crops and gives `points_unit` (N, K, 2), `confidence`
+(N, K) and, where it was trained to tell them, `error_unit` (N, K), the expected distance as a fraction of the
+crop's side, and `ear` (N,), the probability that there is one. What a user of the files has to know is in
+their metadata.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from configs.files import write_json
 from configs.groups import Fixed, Gone, Removed
 from configs.provenance import write_provenance
 
-VERSION = 3  # 2: a detector of frames of any size; what mirroring does to points; 3: three letterboxes
+VERSION = 4  # 2: a detector of frames of any size; 3: three letterboxes; 4: a landmarker of many crops
 MAX_ONNX_MB = 2.0
 MEASURED = "the same for all files, so that export.json compares"
 

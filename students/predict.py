@@ -3,7 +3,8 @@
 Writes overlays/NAME_ears.jpg (or .mp4), predictions.json and, with --coco, coco.json below the output
 folder. An input that cannot be read is reported and left out, the rest goes on, and the exit code is 1.
 Files of a folder that are neither images nor videos are counted and named. Inputs are never written to.
-Ctrl-C ends a camera or a stream.
+Ctrl-C ends a camera or a stream. predictions.json is saved as it goes: the same command goes on where it was
+cut off.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any, ClassVar
 import tyro
 
 from configs.command import run_command
-from configs.errors import UserError
+from configs.errors import UserError, WriteError
 from configs.files import write_json
 from configs.groups import Gone, Removed, Renamed
+from configs.provenance import plain
 from students.inference.rescoring import EAR_THRESHOLD
 
 SHOWN_FILES = 5  # of those passed over; predictions.json names them all
@@ -72,32 +74,39 @@ def main(config: Config) -> Path:
     from students.inference.inputs import find_inputs, passed_over
     from students.inference.outputs import Outputs
     from students.inference.pipeline import open_pipeline
+    from students.inference.progress import Progress
     from students.inference.records import coco_layout, summary
 
     outputs = Outputs(config.output_dir, config.overlays, config.coco)
     inputs = find_inputs(config.inputs, config.output_dir)
-    outputs.require_free(inputs, config.overwrite)
+    models = [path for path in (config.detector, config.landmarker) if path is not None]
+    models += config.run.glob("export/*.onnx") if config.run is not None else ()
+    progress = Progress(outputs.predictions_json, _made_with(plain(config), models))
+    outputs.require_free(inputs, config.overwrite or progress.goes_on)
     pipeline = open_pipeline(config.run, config.detector, config.landmarker, config.score_threshold)
     curves = pipeline.curves if config.scheme is None else pipeline.curves_of_scheme(config.scheme)
-    records: list[dict[str, Any]] = []
-    skipped: list[dict[str, str]] = []
-    for source in inputs:
-        try:
-            record = predict_file(pipeline, source, outputs.overlay(source), curves)
-        except UserError as error:
-            print(f"skipped: {error}", file=sys.stderr)
-            skipped.append({"path": source.shown, "reason": str(error)})
-            continue
-        records.append(record)
-        for note in record.get("notes", ()):
-            print(f"note: {source.shown}: {note}", file=sys.stderr)
-    others = [str(path) for path in passed_over(config.inputs, config.output_dir)]
-    names = list(pipeline.landmark_names)
-    predictions = {"landmark_names": names, "inputs": records, "skipped": skipped, "passed_over": others}
-    write_json(outputs.predictions_json, predictions)
+    names, records, skipped = list(pipeline.landmark_names), progress.records, progress.skipped
+    progress.passed_over = [str(path) for path in passed_over(config.inputs, config.output_dir)]
+    try:
+        for source in progress.begin(inputs, names):
+            try:
+                record = predict_file(pipeline, source, outputs.overlay(source), curves)
+            except WriteError:
+                raise
+            except UserError as error:
+                print(f"skipped: {error}", file=sys.stderr)
+                skipped.append({"path": source.shown, "reason": str(error)})
+                continue
+            progress.add(record)
+            for note in record.get("notes", ()):
+                print(f"note: {source.shown}: {note}", file=sys.stderr)
+    except BaseException:
+        progress.interrupted()
+        raise
     if outputs.coco_json is not None:
         write_json(outputs.coco_json, coco_layout(records, names, curves))
-    if others:
+    progress.finish()
+    if others := progress.passed_over:
         shown = ", ".join(others[:SHOWN_FILES]) + (", ..." if len(others) > SHOWN_FILES else "")
         print(f"passed over: {len(others)} files that are neither images nor videos: {shown}")
     print(summary(records, len(skipped)))
@@ -105,6 +114,15 @@ def main(config: Config) -> Path:
         print(f"result: {config.output_dir}", flush=True)
         sys.exit(1)
     return config.output_dir
+
+
+def _made_with(settings: dict[str, Any], models: list[Path]) -> dict[str, Any]:
+    """What a prediction depends on: settings, and size and time of change of the models' files."""
+    stats = [(str(path), path.stat()) for path in sorted(models) if path.is_file()]
+    left_out = ("inputs", "overwrite")
+    return {key: value for key, value in settings.items() if key not in left_out} | {
+        "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+    }
 
 
 if __name__ == "__main__":

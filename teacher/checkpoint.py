@@ -12,7 +12,7 @@ import pickle
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error, write_atomic
+from configs.files import write_atomic
 from data.crop_settings import CropSettings
 from data.image_kinds.likely_cause import likely_cause
 
@@ -153,8 +153,16 @@ def write_torch(path: str | Path, content: dict) -> Path:
         with temporary.open("wb") as file:
             torch.save(content, file)
 
-    with full_disk_is_a_user_error(path):
-        return write_atomic(path, write)
+    return write_atomic(path, write, sum(tensor.nbytes for tensor in _tensors(content)))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Those anywhere inside dicts, lists and tuples."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(item)
 
 
 def read_checkpoint(path: str | Path, kind: str | tuple[str, ...] | None = None) -> dict[str, Any]:

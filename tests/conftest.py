@@ -36,3 +36,11 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     )
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def fake_commands() -> None:
+    """Fake stages may stand in a recipe here."""
+    from distill.pipeline import commands
+
+    commands.STAGE_COMMANDS |= {"tests.fake_stage", "tests.fake_score"}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,3 +185,29 @@ def test_positional_and_renamed_fields_come_back_too() -> None:
     words = to_flags(config)
     assert words == ["r.yaml", "--dry-run", "--from", "a", "--set", "a.b=3", "c.d=[1]"]
     assert parse_config(distill.run.Config, words, "distill.run") == config
+
+
+def killed_worker(config: Config) -> None:
+    """A pool whose worker the system ends, as it does when memory runs out."""
+    with ProcessPoolExecutor(1) as pool:
+        pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
+
+
+def killed_loader(config: Config) -> None:
+    raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")  # torch's own words
+
+
+@pytest.mark.parametrize("lost", [killed_worker, killed_loader])
+def test_a_lost_worker_is_a_sentence(lost: Callable, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_command(Config, lost, "tests.fake_stage", ["--output-dir", "a"])
+    assert stop.value.code == 2
+    assert "error: a worker process was ended from outside" in capsys.readouterr().err
+
+
+def test_other_errors_of_a_run_stay_what_they_are() -> None:
+    def bug(config: Config) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_command(Config, bug, "tests.fake_stage", ["--output-dir", "a"])

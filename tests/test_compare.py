@@ -15,8 +15,9 @@ from configs.recipe import load_recipe, recipe_from
 from distill.compare import __main__ as compare
 from distill.compare.stages import student_stages, teacher_stages
 from distill.compare.table import COLUMNS, as_markdown, best_map, gather
+from distill.pipeline.commands import command_module
 from distill.pipeline.fingerprint import Fingerprints
-from distill.pipeline.plan import command_module, plan_stages
+from distill.pipeline.plan import plan_stages
 from tests import fake_stage
 from tests.drawn_ears import draw_ears
 from tests.tiny_backbones import TINY_BACKBONES, TINY_MARGIN

@@ -7,7 +7,7 @@ import pytest
 from data.crop_settings import CropSettings
 from data.manifest import Manifest
 from students.evaluation.consistency import EAR_PX, VIEW_PX, ear_view, evaluate_consistency, warps
-from students.evaluation.point_readers import PredictedPoints
+from students.inference.reading import PredictedPoints
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 

@@ -20,7 +20,8 @@ from students.evaluation.crops import evaluate_crops
 from students.evaluation.end_to_end import EndToEnd
 from students.evaluation.frame_detections import Frame, frames_of, match
 from students.evaluation.markdown_tables import markdown_table
-from students.evaluation.point_readers import PointReader, PredictedPoints
+from students.evaluation.point_readers import PointReader
+from students.inference.reading import PredictedPoints
 from students.inference.rescoring import extent_box
 from students.models.checkpoint import save_student
 from tests.tiny_students import rectangle_frame, tiny_files, tiny_landmarker
@@ -295,7 +296,7 @@ def test_a_mirrored_reading_is_turned_back_and_its_points_change_places():
     image, box = rectangle_frame(None, 100, 100), np.array([20.0, 20, 80, 80])
     reader = PointReader(_Spread(), 64, is_teacher=True, crops=CropSettings(scheme=SWAPPED))
     reading = reader.read([image], [box])
-    first = PointReader(_Spread(), 64, is_teacher=True)._read_once([image], [box], 0.1)
+    first = PointReader(_Spread(), 64, is_teacher=True, looks="one").read([image], [box])
     window = extent_box(first.points_px[0], box)
     side = 1.2 * (window[2:] - window[:2]).max()
     unit = (reading.points_px[0] + 0.5 - (window[:2] + window[2:]) / 2) / side + 0.5

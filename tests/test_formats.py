@@ -8,9 +8,16 @@ import pytest
 from PIL import Image
 
 from configs.errors import UserError
-from data.formats import FORMATS, detect_format, read_annotations, write_annotations
-from data.formats.drops import Drops
+from data.formats import (
+    FORMATS,
+    detect_format,
+    format_module,
+    listed_formats,
+    read_annotations,
+    write_annotations,
+)
 from data.formats.options import ReadOptions
+from data.formats.rules.notes import Notes
 from data.manifest import Manifest, write_manifest
 
 
@@ -77,7 +84,9 @@ def test_every_format_is_known_by_name_and_a_misspelt_one_is_guessed(tmp_path: P
         read_annotations(tmp_path, "yolopose")
     with pytest.raises(UserError, match="crops: can only be read"):
         write_annotations(tmp_path / "x", example(tmp_path), "crops")
-    assert set(FORMATS) == {"npy", "coco", "yolo", "yolo-pose", "pts", "crops"}
+    for name in FORMATS:
+        assert 1 <= len(format_module(name).EXAMPLE.strip().splitlines()) <= 4
+        assert f"{name}: " in listed_formats()
 
 
 def test_a_coco_file_by_hand(tmp_path: Path) -> None:
@@ -97,14 +106,14 @@ def test_a_coco_file_by_hand(tmp_path: Path) -> None:
         "categories": [{"id": 1, "name": "Beard"}, {"id": 2, "name": "left-ear"}],
     }
     (tmp_path / "coco.json").write_text(json.dumps(content))
-    drops = Drops()
-    read = read_annotations(tmp_path / "coco.json", drops=drops)
+    notes = Notes()
+    read = read_annotations(tmp_path / "coco.json", notes=notes)
     assert read.image_paths.tolist() == [str(tmp_path / "images" / "one.jpg")] * 2
     assert read.boxes_xyxy.tolist() == [[10, 20, 40, 60], [50, 20, 60, 30]]
     np.testing.assert_array_equal(read.landmarks[0], [[1, 2], [3.5, 4], [np.nan, np.nan]])
     assert read.visibility.tolist() == [[2, 1, 0], [0, 0, 0]]
     assert read.empty_images.tolist() == [str(tmp_path / "images" / "two.jpg")]
-    assert sorted(drops.counts.values()) == [1, 1, 1, 1]
+    assert sorted(notes.drops.counts.values()) == [1, 1, 1, 1]
     sourced = read_annotations(tmp_path / "coco.json", options=ReadOptions(source_key="person"))
     assert sourced.sources.tolist() == ["p1", "p1"]
     beards = read_annotations(tmp_path / "coco.json", options=ReadOptions(category="Beard"))
@@ -115,11 +124,9 @@ def test_a_coco_file_by_hand(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"annotations": None}, "'annotations' must be a list"),
-        ({"images": [{"id": 1}]}, r"images\[0\] has no 'file_name'"),
-        ({"categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]}, "no class 'named ear'"),
         (
-            {"annotations": [{"image_id": 1, "category_id": 1, "bbox": ["x", 0, 1, 1]}]},
-            "bbox must hold numbers",
+            {"categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]},
+            r"no class is named ear.*cat \(0\), dog \(0\).*--category",
         ),
     ],
 )
@@ -134,6 +141,26 @@ def test_broken_coco_is_explained(tmp_path: Path, change: dict, message: str) ->
         read_annotations(tmp_path / "coco.json")
 
 
+def test_broken_records_of_coco_are_left_out_and_listed(tmp_path: Path) -> None:
+    photograph(tmp_path / "a.jpg")
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2}],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "bbox": ["x", 0, 1, 1]},
+            {"image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 40]},
+        ],
+        "categories": [{"id": 1, "name": "ear"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    notes = Notes()
+    assert read_annotations(tmp_path / "coco.json", notes=notes).boxes_xyxy.tolist() == [[10, 20, 40, 60]]
+    assert notes.drops.counts == {
+        "image record without 'file_name'": 1,
+        "bbox that is not x, y, width, height": 1,
+    }
+    assert notes.spoilt_images == {str(tmp_path / "a.jpg")}
+
+
 def test_coco_with_differing_point_counts_names_the_annotations(tmp_path: Path) -> None:
     rows = [
         {"id": 1, "image_id": 1, "bbox": [0, 0, 9, 9], "keypoints": [1, 1, 2] * 17},
@@ -141,11 +168,13 @@ def test_coco_with_differing_point_counts_names_the_annotations(tmp_path: Path) 
     ]
     content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": rows}
     (tmp_path / "coco.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match="51 numbers in annotation 1, 48 numbers in annotation 2"):
+    with pytest.raises(UserError, match="found 17 in annotation 1 of .*, 16 in annotation 2"):
         read_annotations(tmp_path / "coco.json")
     (tmp_path / "list.json").write_text("[1, 2]")
-    with pytest.raises(UserError, match="not COCO"):
+    with pytest.raises(UserError, match="JSON of no known tool"):
         read_annotations(tmp_path / "list.json")
+    with pytest.raises(UserError, match="not COCO"):
+        read_annotations(tmp_path / "list.json", "coco")
     (tmp_path / "cut.json").write_text('{"images": [')
     with pytest.raises(UserError, match="not a JSON file"):
         read_annotations(tmp_path / "cut.json")
@@ -165,13 +194,13 @@ def test_a_yolo_folder_by_hand(tmp_path: Path) -> None:
     """Image of 100 x 80: centre (.5, .25), sides (.2, .5) is 40..60 by 0..40."""
     description = "train: ../train/images\nval: ../valid/images\nnames: [ear, nose]\n"
     folder = yolo_folder(tmp_path, "0 0.5 0.25 0.2 0.5\n1 0.1 0.1 0.1 0.1\n\n", description)
-    drops = Drops()
+    notes = Notes()
     for path in (folder, folder / "data.yaml"):
         assert detect_format(path) == "yolo"
-        read = read_annotations(path, drops=drops)
+        read = read_annotations(path, notes=notes)
         np.testing.assert_allclose(read.boxes_xyxy, [[40, 0, 60, 40]], atol=1e-5)
         assert [Path(image).name for image in read.empty_images] == ["none.jpg"]
-    assert drops.counts == {"annotation of another class": 2}
+    assert notes.drops.counts == {"annotation of another class": 2}
 
 
 def test_yolo_pose_by_hand(tmp_path: Path) -> None:
@@ -192,18 +221,14 @@ def test_yolo_pose_without_visibility(tmp_path: Path) -> None:
     ("label", "format_name", "message"),
     [
         ("0 0.5 x 0.2 0.5\n", "yolo", r"a\.txt line 1: not a YOLO label"),
-        ("0 .5 .5 .2 .5\n0 0.5 0.5 0.2\n", "yolo", r"a\.txt line 2: expected class and at least 4"),
+        ("0 0.5 0.5 0.2\n", "yolo", r"a\.txt line 1: expected class and at least 4"),
         (
             "0 .5 .5 .2 .5 .5 .5 2\n",
             "yolo",
             r"a\.txt line 1: expected class and 4 numbers, found 7.*yolo-pose",
         ),
-        (
-            "0 .5 .5 .2 .5 .5 .5 2\n0 .5 .5 .2 .5 .5 .5\n",
-            "yolo-pose",
-            r"line 2: 2 numbers after the box, expected 1",
-        ),
-        ("0 .5 .5 .2 .5 .5\n", "yolo-pose", "no box and points"),
+        ("0 .5 .5 .2 .5 .5\n", "yolo-pose", "no points behind any box"),
+        ("0 .5 .5 .2 .5 .5 .5 .5\n", "yolo-pose", "no box and points"),
     ],
 )
 def test_broken_yolo_labels_name_file_and_line(
@@ -211,6 +236,18 @@ def test_broken_yolo_labels_name_file_and_line(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read_annotations(yolo_folder(tmp_path, label), format_name)
+
+
+def test_a_broken_line_of_yolo_costs_one_line(tmp_path: Path) -> None:
+    label = "0 .5 .5 .2 .5 .5 .5 2\n0 .5 .5 .2 .5 .5 .5\n0 x .5 .2 .5 .5 .5 2\n0 .5 .5 .2 .5 .5 .5 1\n"
+    notes = Notes()
+    read = read_annotations(yolo_folder(tmp_path, label), "yolo-pose", notes=notes)
+    assert read.visibility.tolist() == [[2], [1]]
+    assert notes.drops.counts == {
+        "2 numbers after the box, expected 1 points of 3 = 3": 1,
+        "not a YOLO label": 1,
+    }
+    assert len(notes.spoilt_images) == 1
 
 
 def test_broken_yolo_descriptions(tmp_path: Path) -> None:
@@ -225,9 +262,9 @@ def test_broken_yolo_descriptions(tmp_path: Path) -> None:
 def test_an_unreadable_image_of_yolo_is_left_out_and_counted(tmp_path: Path) -> None:
     folder = yolo_folder(tmp_path, "0 .5 .5 .2 .5\n0 .2 .2 .1 .1\n")
     (folder / "train" / "images" / "a.jpg").write_bytes(b"")
-    drops = Drops()
-    assert len(read_annotations(folder, "yolo", drops=drops)) == 0
-    assert drops.counts == {"unreadable image: the file is empty.": 2}
+    notes = Notes()
+    assert len(read_annotations(folder, "yolo", notes=notes)) == 0
+    assert notes.drops.counts == {"unreadable image: the file is empty.": 2}
 
 
 def test_pts_by_hand(tmp_path: Path) -> None:
@@ -241,34 +278,54 @@ def test_pts_by_hand(tmp_path: Path) -> None:
     assert read.image_paths.tolist() == [str(tmp_path / "e.PNG")]
 
 
+def pts(count: int, change: tuple[str, str] = ("", "")) -> str:
+    lines = "".join(f"{number + 10} {2 * number + 10}\n" for number in range(count))
+    return f"version: 1\nn_points: {count}\n{{\n{lines}}}\n".replace(*change)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("3 points", r"not a \.pts file"),
-        ("version: 1\nn_points: 3\n{\n1 1\n}\n", "says n_points: 3 but holds 2 numbers"),
-        ("version: 1\nn_points: 1\n{\n1 x\n}\n", "could not convert"),
-        (
-            "version: 1\nn_points: 2\n{\n1 1\n2 2\n}\n",
-            r"must agree in the number of points, found 2 in .*1 in",
-        ),
+        ("3 points", "could not convert"),
+        ("version: 1\nno points\n", r"not a \.pts file"),
+        (pts(3, ("12 14\n", "")), "says n_points: 3 but holds 4 numbers"),
+        (pts(3, ("12 14\n", "12 x\n")), "could not convert"),
+        ("", "the file is empty"),
     ],
 )
-def test_broken_pts_are_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "a.pts").write_text(text)
-    (tmp_path / "b.pts").write_text("version: 1\nn_points: 1\n{\n1 1\n}\n")
-    with pytest.raises(UserError, match=message):
+def test_a_broken_pts_costs_one_file(tmp_path: Path, text: str, message: str) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.pts").write_text(text if name == "b" else pts(3))
+        photograph(tmp_path / f"{name}.jpg")
+    notes = Notes()
+    read = read_annotations(tmp_path, notes=notes)
+    assert [Path(path).name for path in read.image_paths] == ["a.jpg", "c.jpg"]
+    ((reason, count),) = notes.drops.counts.items()
+    assert message.replace("\\", "") in reason
+    assert count == 1
+    assert notes.spoilt_images == {str(tmp_path / "b.jpg")}
+
+
+def test_pts_of_differing_numbers_of_points(tmp_path: Path) -> None:
+    for name, count in (("a", 3), ("b", 4)):
+        (tmp_path / f"{name}.pts").write_text(pts(count))
+    with pytest.raises(UserError, match=r"must agree in the number of points, found 4 in .*b\.pts, 3 in .*a"):
         read_annotations(tmp_path)
+    (tmp_path / "c.pts").write_text(pts(3))
+    notes = Notes()
+    assert len(read_annotations(tmp_path, notes=notes)) == 2
+    assert notes.drops.counts == {"4 points where most have 3": 1}
 
 
 def test_a_folder_of_crops_is_one_ear_an_image(tmp_path: Path) -> None:
     photograph(tmp_path / "x" / "1.jpg", 30, 50)
     photograph(tmp_path / "y" / "2.jpg", 40, 40)
     (tmp_path / "y" / "broken.jpg").write_text("no")
-    drops = Drops()
+    notes = Notes()
     assert detect_format(tmp_path) == "crops"
-    read = read_annotations(tmp_path, drops=drops)
+    read = read_annotations(tmp_path, notes=notes)
     assert read.boxes_xyxy.tolist() == [[0, 0, 30, 50], [0, 0, 40, 40]]
-    assert sum(drops.counts.values()) == 1
+    assert sum(notes.drops.counts.values()) == 1
 
 
 def test_an_npy_with_other_boxes_root_and_sources(tmp_path: Path) -> None:
@@ -293,7 +350,7 @@ def test_what_is_no_data_set_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a file of no known format"):
         read_annotations(tmp_path / "notes.txt")
     (tmp_path / "train.json").write_text("{}")
-    with pytest.raises(UserError, match=r"holds train\.json; give the COCO file itself"):
+    with pytest.raises(UserError, match=r"holds notes\.txt, train\.json, which may be annotations"):
         read_annotations(tmp_path)
 
 

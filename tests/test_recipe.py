@@ -13,8 +13,9 @@ from configs.command import parse_config
 from configs.errors import UserError
 from configs.flags import to_flags
 from configs.recipe import Recipe, load_recipe, recipe_from, references, to_plain, with_overrides
+from distill.pipeline.commands import command_module
 from distill.pipeline.fingerprint import Fingerprints
-from distill.pipeline.plan import command_module, plan_stages
+from distill.pipeline.plan import plan_stages
 from distill.study.expand import expand
 from distill.study.recipe import load_study
 

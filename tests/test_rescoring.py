@@ -31,13 +31,12 @@ def test_an_ear_is_not_read_again_where_its_points_lie_elsewhere():
 
 
 def test_scores_by_hand():
-    confidence = np.array([[0.9, 0.7], [0.5, 0.1]])
-    np.testing.assert_allclose(ear_score(np.array([0.25, 0.81]), confidence), [0.4, 0.27])
+    np.testing.assert_allclose(ear_score(np.array([0.25, 0.81]), np.array([0.8, 0.3])), [0.4, 0.27])
 
 
 def test_no_box_below_the_proposals_threshold_can_become_an_ear():
     least = proposal_threshold(0.45)
-    sure = np.ones((1, 17))
+    sure = np.ones(1)
     assert ear_score(np.array([least]), sure)[0] == pytest.approx(0.45)
     assert ear_score(np.array([least - 0.01]), sure)[0] < 0.45
 
@@ -66,8 +65,8 @@ def test_two_proposals_that_turn_out_to_be_one_ear_are_one():
     points = np.stack(
         [points_over(20, 42, 60, 98), points_over(20, 42, 60, 98), points_over(200, 40, 240, 120)]
     )
-    confidence = np.array([[0.6, 0.6], [0.9, 0.9], [0.8, 0.8]])
-    found, scores, rows = rescore_and_suppress(boxes, np.array([0.64, 0.64, 0.49]), points, confidence, FRAME)
+    sureness = np.array([0.6, 0.9, 0.8])
+    found, scores, rows = rescore_and_suppress(boxes, np.array([0.64, 0.64, 0.49]), points, sureness, FRAME)
     assert rows.tolist() == [1, 2]
     np.testing.assert_allclose(scores, [0.72, 0.56])
     assert found.shape == (2, 4)
@@ -77,8 +76,7 @@ def test_an_ear_inside_an_ear_is_none():
     """The smaller box, a quarter of the larger, lies in it; the points of each fit their own box."""
     boxes = np.array([[20, 20, 60, 100], [30, 30, 50, 70]], np.float32)
     points = np.stack([points_over(20, 20, 60, 100), points_over(30, 30, 50, 70)])
-    confidence = np.array([[0.8, 0.8], [0.7, 0.7]])
-    _, _, rows = rescore_and_suppress(boxes, np.array([0.5, 0.6]), points, confidence, FRAME)
+    _, _, rows = rescore_and_suppress(boxes, np.array([0.5, 0.6]), points, np.array([0.8, 0.7]), FRAME)
     assert rows.tolist() == [0]
 
 
@@ -87,17 +85,15 @@ def test_the_frame_itself_is_an_ear_where_its_points_fit_it_and_are_sure_by_seve
     assert box.tolist() == [[0, 0, 300, 200]]
     for sure, is_ear in ((0.69, False), (0.71, True)):
         points = points_over(10, 10, 290, 190)[None]
-        _, scores, _ = rescore_and_suppress(
-            box, score, points, np.full((1, 2), sure), FRAME, must_overlap=True
-        )
+        _, scores, _ = rescore_and_suppress(box, score, points, np.array([sure]), FRAME, must_overlap=True)
         assert (scores >= EAR_THRESHOLD).tolist() == [is_ear]
     small = points_over(10, 10, 60, 80)[None]
-    assert len(rescore_and_suppress(box, score, small, np.ones((1, 2)), FRAME, must_overlap=True)[0]) == 0
+    assert len(rescore_and_suppress(box, score, small, np.ones(1), FRAME, must_overlap=True)[0]) == 0
 
 
 def test_no_proposals_give_no_ears():
     found, scores, rows = rescore_and_suppress(
-        np.empty((0, 4)), np.empty(0), np.empty((0, 17, 2)), np.empty((0, 17)), FRAME
+        np.empty((0, 4)), np.empty(0), np.empty((0, 17, 2)), np.empty(0), FRAME
     )
     assert (found.shape, len(scores), len(rows)) == ((0, 4), 0, 0)
 

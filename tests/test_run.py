@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from configs.build import field_types
 from configs.errors import UserError
 from configs.recipe import load_recipe, with_overrides
+from distill.pipeline.commands import STAGE_COMMANDS
 from distill.pipeline.runner import run_pipeline
 from distill.pipeline.schedule import threads_each
 from distill.run import Config, main
 from tests.fake_pipeline import FAKE, MEETING, RUN, STAGES, finished, finished_folder, plan, recipe, run, runs
+from tests.test_imports import COMMANDS, module_name
 
 
 def test_everything_once_then_nothing(recipe: Path, capsys: pytest.CaptureFixture) -> None:
@@ -136,17 +140,28 @@ def test_faults_are_found_before_anything_runs(recipe: Path, flags: dict, compla
     assert not runs()
 
 
-def test_commands_that_are_none(recipe: Path) -> None:
+def test_commands_that_are_none(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = recipe.read_text()
+    Path("lying_about.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
+    monkeypatch.syspath_prepend(".")
     for command, complaint in [
-        ("teacher.trian", "there is no command 'teacher.trian'"),
+        ("teacher.trian", "there is no command 'teacher.trian'.* Did you mean 'teacher.train'"),
         ("nothing.at.all", "there is no command"),
-        ("configs.errors", "has no dataclass `Config`"),
-        ("distill.run", "takes no output_dir"),
+        ("distill.run", "there is no command"),
+        ("lying_about", "there is no command 'lying_about'"),
     ]:
         recipe.write_text(text.replace(FAKE, command))
         with pytest.raises(UserError, match=complaint):
             run(recipe, dry_run=True)
+    assert not Path("imported").exists()  # it was not even looked into
+
+
+def test_every_command_with_an_output_folder_may_be_a_stage() -> None:
+    names = {module_name(path).removesuffix(".__main__"): module_name(path) for path in COMMANDS}
+    folders = {
+        name for name, module in names.items() if "output_dir" in field_types(import_module(module).Config)
+    }
+    assert STAGE_COMMANDS - {FAKE, "tests.fake_score"} == folders
 
 
 def test_a_path_into_the_run_without_a_reference(recipe: Path) -> None:

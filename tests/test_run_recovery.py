@@ -14,6 +14,14 @@ from configs.errors import UserError
 from distill.pipeline.publish import locked
 from tests.fake_pipeline import FAKE, RUN, finished, finished_folder, plan, recipe, run, runs
 
+RUN_WITH_FAKES = """
+from configs.command import run_command
+from distill.pipeline.commands import STAGE_COMMANDS
+from distill.run import Config, main
+STAGE_COMMANDS.add("tests.fake_stage")
+run_command(Config, main, "distill.run")
+"""
+
 
 def test_a_failing_stage_stops_the_pipeline(recipe: Path, capfd: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -114,7 +122,7 @@ def test_a_killed_pipeline_takes_its_stage_along(recipe: Path) -> None:
 
 def start_and_wait(recipe: Path) -> tuple[subprocess.Popen, int]:
     """A pipeline as a process of its own, once its stage `teacher` is at work; and the stage's process id."""
-    command = [sys.executable, "-m", "distill.run", str(recipe), "--set", "teacher.mode=wait"]
+    command = [sys.executable, "-c", RUN_WITH_FAKES, str(recipe), "--set", "teacher.mode=wait"]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -13,12 +13,14 @@ from configs.build import configured
 from configs.errors import UserError
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
+from data.formats.rules.notes import Notes
 from data.formats.yolo import read as read_yolo
 from data.images import read_image
 from data.manifest import read_manifest
 from data.preparation.checks import check_images
 from data.preparation.looks import looks_of, pairs_alike
 from data.preparation.own_split import with_own_split
+from data.preparation.parts import Part
 from data.preparation.photograph_names import photograph_names
 from data.preparation.reading import read_part
 from data.preparation.same_photograph import same_photographs
@@ -137,6 +139,10 @@ def sides_of(output: Path) -> dict[str, list[str]]:
     return found
 
 
+def read(path: Path) -> Part:
+    return read_part(path, "", "auto", ReadOptions(), "as-is", None, Drops(), Drops())
+
+
 def prepare(path: Path, output: Path, **options: object) -> dict[str, list[str]]:
     return sides_of(main(configured(Config, input=(path,), output_dir=output, num_workers=0, **options)))
 
@@ -173,23 +179,23 @@ def test_entries_that_lead_nowhere(tmp_path: Path, rendered: Path, capsys: pytes
         with pytest.raises(
             UserError, match=r"'val: validation/images' leads nowhere; images lie in valid/images"
         ):
-            read_yolo(given, ReadOptions(), Drops())
+            read_yolo(given, ReadOptions(), Notes())
     path.write_text("train: /content/e/train/images\nval: /content/e/valid/images\nnames: [ear]\n")
     with pytest.raises(UserError, match=r"lead nowhere; images lie in train/images, valid/images"):
-        read_yolo(path, ReadOptions(), Drops())
+        read_yolo(path, ReadOptions(), Notes())
     path.write_text("train: train/images\nnames: [ear]\n")
-    drops = Drops()
-    assert len(read_yolo(path, ReadOptions(), drops)) == 4
-    assert drops.counts == {"image that no entry of data.yaml lists": 2}
+    notes = Notes()
+    assert len(read_yolo(path, ReadOptions(), notes)) == 4
+    assert notes.drops.counts == {"image that no entry of data.yaml lists, not used": 2}
     shutil.rmtree(tmp_path / "set/valid")
     path.write_text("train: train/images\nval: ../valid/images\nnames: [ear]\n")  # as Roboflow, without any
-    assert len(read_part(path, "", "auto", ReadOptions(), drops).manifest) == 4
+    assert len(read(path).manifest) == 4
     assert "nothing lies where 'val: ../valid/images' leads" in capsys.readouterr().out
 
 
 def test_folders_and_inputs_named_like_sides_are_a_split(tmp_path: Path, rendered: Path) -> None:
     yolo_set(tmp_path / "set", rendered, {"train": 3, "valid": 1}).unlink()
-    part = read_part(tmp_path / "set", "", "auto", ReadOptions(), Drops())
+    part = read(tmp_path / "set")
     (split,) = with_own_split([part], [tmp_path / "set"])
     assert sorted(split.own_sides.values()) == ["train"] * 3 + ["val"]
     alone = replace(part, manifest=part.manifest.select(np.flatnonzero([True, True, True, False])))

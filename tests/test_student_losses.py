@@ -145,7 +145,7 @@ def test_the_landmarker_learns_a_batch_by_heart():
     optimizer = torch.optim.AdamW(student.parameters(), lr=5e-3)
     losses = []
     for _ in range(60):
-        loss = landmark_loss(student.forward_train(images), points_px, visibility, image_px=64)
+        loss = landmark_loss(student.forward_train(images).heatmaps, points_px, visibility, image_px=64)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,15 +1,19 @@
 """The two students: shapes, frames of reference, gradients, sizes, checkpoints."""
 
+import math
+
 import pytest
 import torch
 
 from configs.errors import UserError
 from students.models.checkpoint import build_student, load_student, save_student
 from students.models.detector import StudentDetector
+from students.models.ear_scores import FIRST_ERROR_UNIT, error_loss
 from students.models.landmarker import StudentLandmarker
 from students.models.trunk import TRUNKS, Trunk
 from teacher.models.cost import parameter_counts
 from teacher.models.dense.detector import boxes_from_distances, cell_centres_px
+from teacher.models.heatmaps import soft_argmax
 
 
 @pytest.mark.parametrize("name", TRUNKS)
@@ -41,7 +45,7 @@ def test_features_are_the_map_that_the_outputs_depend_on(kind):
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)  # ResNet starts its residuals at 0, which hides what they read
     images = torch.rand(2, 3, 128, 128)
-    outputs, features = student.forward_with_features(images)
+    outputs, features = trained_pass(student, images)
     assert features.shape == (2, student.channels, 128 // student.stride, 128 // student.stride)
     output = outputs[0].sum() + outputs[1].sum() if kind == "detector" else outputs.square().sum()
     (gradient,) = torch.autograd.grad(output, features, retain_graph=True)
@@ -55,21 +59,76 @@ def test_features_equal_those_of_the_joint_pass(kind):
     student = build_student(kind).eval()
     images = torch.rand(1, 3, 96, 96)
     with torch.no_grad():
-        outputs, features = student.forward_with_features(images)
+        outputs, features = trained_pass(student, images)
         torch.testing.assert_close(student.features(images), features)
-        alone = student.forward_train(images) if kind == "landmarker" else student(images)[0]
-        torch.testing.assert_close(alone, outputs if kind == "landmarker" else outputs[0])
+        read = soft_argmax(outputs) if kind == "landmarker" else outputs
+        torch.testing.assert_close(student(images), read)
+
+
+def trained_pass(student, images):
+    """What a student gives before anything is read from it, and its features."""
+    return (
+        student.forward_train(images)[:2]
+        if hasattr(student, "heatmap")
+        else student.forward_with_features(images)
+    )
 
 
 def test_landmarker_reads_points_from_its_heatmaps():
     student = StudentLandmarker(num_landmarks=5).eval()
     with torch.no_grad():
         points_unit, confidence = student(torch.rand(3, 3, 128, 128))
-        assert student.forward_train(torch.rand(1, 3, 128, 128)).shape == (1, 5, 32, 32)
+        assert student.forward_train(torch.rand(1, 3, 128, 128)).heatmaps.shape == (1, 5, 32, 32)
     assert points_unit.shape == (3, 5, 2)
     assert confidence.shape == (3, 5)
     assert ((points_unit > 0) & (points_unit < 1)).all()
     assert ((confidence >= 0) & (confidence <= 1)).all()
+
+
+def test_a_landmarker_with_scores_tells_errors_and_ears():
+    student = StudentLandmarker(num_landmarks=5, scores=True).eval()
+    with torch.no_grad():
+        points_unit, confidence, error_unit, ear = student(torch.rand(3, 3, 128, 128))
+    assert (points_unit.shape, confidence.shape, error_unit.shape, ear.shape) == (
+        (3, 5, 2),
+        (3, 5),
+        (3, 5),
+        (3,),
+    )
+    torch.testing.assert_close(error_unit, torch.full((3, 5), FIRST_ERROR_UNIT))
+    assert ((ear > 0) & (ear < 1)).all()
+
+
+def test_expected_errors_leave_the_points_alone_but_ear_or_not_does_not():
+    student = StudentLandmarker(num_landmarks=5, scores=True)
+    images = torch.rand(2, 3, 64, 64)
+    student.forward_train(images).log_error.sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in student.pyramid.parameters())
+    assert student.scores.error.weight.grad.any()
+    student.forward_train(images).ear_logit.sum().backward()
+    assert any(p.grad is not None and p.grad.any() for p in student.pyramid.parameters())
+
+
+def test_scores_are_added_to_a_landmarker_that_has_none_and_stay(tmp_path):
+    student = StudentLandmarker(num_landmarks=5).eval()
+    before = student(torch.zeros(1, 3, 64, 64))
+    student.add_scores()
+    after = load_student(save_student(tmp_path / "student.pt", student))(torch.zeros(1, 3, 64, 64))
+    assert len(after) == 4
+    torch.testing.assert_close(after[:2], before)
+
+
+def test_the_error_loss_is_least_at_the_mean_distance():
+    """By hand: log 0.5 + 0.25 / 0.5 for one of two points; the other does not count."""
+    log_error = torch.tensor([[0.5, 0.1]]).log()
+    counts = torch.tensor([[True, False]])
+    loss = error_loss(log_error, torch.tensor([[0.25, 9.0]]), counts)
+    assert loss.item() == pytest.approx(math.log(0.5) + 0.5)
+    distances = torch.tensor([[0.1, 0.2, 0.6]])
+    losses = [
+        error_loss(torch.full((1, 3), math.log(e)), distances, counts.new_ones(1, 3)) for e in (0.2, 0.3, 0.4)
+    ]
+    assert losses[1] < min(losses[0], losses[2])
 
 
 def test_detector_starts_sure_of_no_ear_and_with_middling_boxes():

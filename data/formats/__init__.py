@@ -1,8 +1,8 @@
 """Annotation formats in and out: `read_annotations` gives a Manifest from any of them, `write_annotations`
 makes one.
 
-A format is a module with `read(path, options, drops) -> Manifest` and, unless it can only be read,
-`write(path, manifest)`.
+A format is a module with `read(path, options, notes) -> Manifest`, an EXAMPLE of three lines and, unless it
+can only be read, `write(path, manifest)`. What all readers have to do alike stands in `data.formats.rules`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,28 @@ from pathlib import Path
 from types import ModuleType
 
 from configs.errors import UserError, did_you_mean
-from data.formats.drops import Drops
 from data.formats.options import ReadOptions
+from data.formats.rules.annotation_files import detect_format
+from data.formats.rules.notes import Notes
 from data.manifest import Manifest
 
 # name -> what it reads; the module of the same name (hyphens as underscores) does it
 FORMATS = {
     "npy": "an .npy manifest: image_paths, bboxes, optional landmarks, visibility, sources",
-    "coco": "a COCO .json with boxes, optional key points",
-    "yolo": "a folder with images/ and labels/, or its data.yaml: boxes",
+    "coco": "COCO .json: boxes, optional key points",
+    "yolo": "a folder with images/ and labels/, or its data.yaml: boxes; obj.names and classes.txt too",
     "yolo-pose": "the same with key points",
+    "yolo-polygons": "the same with polygons or oriented boxes: the boxes round them",
+    "voc": "Pascal VOC .xml, a file a picture: boxes",
+    "cvat": "CVAT for images .xml: boxes, points, skeletons",
+    "labelme": "LabelMe .json, a file a picture: rectangles, polygons, points",
+    "label-studio": "Label Studio .json: rectangles, key points, polygons",
+    "via": "VGG Image Annotator .json (or .csv): rectangles, polygons, points",
+    "deeplabcut": "DeepLabCut's CollectedData .csv: points",
+    "csv": "a table of boxes: picture, class, xmin, ymin, xmax, ymax",
     "pts": "a folder of images with a .pts file of points each",
     "crops": "a folder of images, each wholly one ear",
+    "predictions": "predictions.json of students.predict, to be corrected",
 }
 
 
@@ -32,19 +42,19 @@ def read_annotations(
     path: str | os.PathLike,
     format_name: str = "auto",
     options: ReadOptions | None = None,
-    drops: Drops | None = None,
+    notes: Notes | None = None,
 ) -> Manifest:
     """Every ear in a file or folder; impossible boxes and points come as they are (`data.preparation.checks`
     finds them).
 
-    What cannot be a row is left out and counted in `drops`. Raises UserError for a missing path, for a
-    unknown format, and for annotations that make no sense as a whole.
+    What cannot be a row, what was changed, and what the points are called goes into `notes`. Raises UserError
+    for a missing path, for a unknown format, and for annotations that make no sense as a whole.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")
     name = detect_format(path) if format_name == "auto" else format_name
-    return format_module(name).read(path, options or ReadOptions(), Drops() if drops is None else drops)
+    return format_module(name).read(path, options or ReadOptions(), Notes() if notes is None else notes)
 
 
 def write_annotations(path: str | os.PathLike, manifest: Manifest, format_name: str) -> Path:
@@ -61,32 +71,16 @@ def format_module(name: str) -> ModuleType:
         raise UserError(
             f"unknown format {name!r}, there are {', '.join(FORMATS)}.{did_you_mean(name, FORMATS)}"
         )
-    return importlib.import_module(f"data.formats.{name.replace('-', '_')}")
+    return importlib.import_module(f"data.formats.{_MODULES.get(name, name.replace('-', '_'))}")
 
 
-def detect_format(path: Path) -> str:
-    """The format of a file by its name, of a folder by its content. UserError where that does not help."""
-    from data.formats import yolo_layout
-    from data.images import find_images
+def listed_formats() -> str:
+    """All formats with an example of each."""
+    parts = []
+    for name, about in FORMATS.items():
+        example = format_module(name).EXAMPLE.strip().splitlines()
+        parts.append("\n".join([f"{name}: {about}", *(f"    {line}" for line in example)]))
+    return "\n\n".join(parts)
 
-    by_suffix = {".npy": "npy", ".json": "coco", ".yaml": "yolo", ".yml": "yolo", ".pts": "pts"}
-    if path.is_file():
-        if path.suffix.lower() not in by_suffix:
-            raise UserError(
-                f"{path}: a file of no known format; known are {', '.join(by_suffix)} and folders."
-            )
-        name = by_suffix[path.suffix.lower()]
-    elif yolo_layout.is_layout(path):
-        name = "yolo"
-    elif any(path.rglob("*.pts")):
-        name = "pts"
-    elif jsons := sorted(path.glob("*.json")):
-        listed = ", ".join(file.name for file in jsons[:5])
-        raise UserError(
-            f"{path}: holds {listed}; give the COCO file itself (several are allowed), or --format."
-        )
-    elif find_images(path):
-        return "crops"
-    else:
-        raise UserError(f"{path}: neither annotations nor images in this folder.")
-    return "yolo-pose" if name == "yolo" and yolo_layout.has_points(path) else name
+
+_MODULES = {"csv": "csv_boxes"}

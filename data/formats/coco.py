@@ -2,81 +2,81 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from configs.errors import UserError
-from configs.files import read_json, write_json
-from data.formats.drops import Drops
-from data.formats.options import ReadOptions, chosen_categories, locate_image
-from data.images import image_size
-from data.landmarks import Scheme, load_scheme
-from data.manifest import Manifest, sources_of
+from configs.files import write_json
+from data.formats.options import ReadOptions
+from data.formats.rules.annotation_files import single_file
+from data.formats.rules.assemble import manifest_of
+from data.formats.rules.find_image import ImageFinder
+from data.formats.rules.notes import Notes
+from data.formats.rules.point_names import names_and_edges
+from data.formats.rules.records import Ear, Picture
+from data.formats.rules.text import number, read_any_json
+from data.formats.rules.written_pictures import written_pictures
+from data.manifest import VISIBLE, Manifest, sources_of
+
+EXAMPLE = """{"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}],
+ "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [100, 80, 60, 90],
+                  "keypoints": [110, 90, 2, ...]}],
+ "categories": [{"id": 1, "name": "ear", "keypoints": ["otobasion superius", ...]}]}"""
 
 
-def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
+def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     """Boxes and, where any annotation has them, key points. Images without an ear become empty images.
 
-    Raises UserError for a file of another structure and for key points of differing number.
+    Raises UserError for a file of another structure, and for key points of which no number is that of most.
     """
-    content = read_json(path)
+    file = single_file(path, "coco")
+    content = read_any_json(file)
     if not isinstance(content, dict) or not {"images", "annotations"} <= set(content):
         raise UserError(
-            f"{path}: not COCO, which is a mapping with 'images', 'annotations' and 'categories'."
+            f"{file}: not COCO, which is a mapping with 'images', 'annotations' and 'categories'."
         )
-    images = {image["id"]: image for image in _records(content, "images", ("id", "file_name"), path)}
-    files = {key: _file(image, path, options) for key, image in images.items()}
-    names = {
-        record["id"]: str(record["name"]) for record in content.get("categories") or [] if "id" in record
-    }
-    chosen = chosen_categories(names, options.category, path) if names else None
-    rows, occupied = [], set()
-    for annotation in _records(content, "annotations", ("image_id",), path):
-        if chosen is not None and annotation.get("category_id") not in chosen:
-            drops.add("annotation of another class", f"annotation {annotation.get('id')} of {path}")
-        elif annotation["image_id"] not in images:
-            drops.add("annotation of an image not listed", f"annotation {annotation.get('id')} of {path}")
-        else:
-            occupied.add(annotation["image_id"])
-            if annotation.get("iscrowd"):
-                drops.add("crowd annotation (several ears in one)", files[annotation["image_id"]])
-            elif len(annotation.get("bbox") or ()) != 4:
-                drops.add("annotation without a box", files[annotation["image_id"]])
-            else:
-                rows.append(annotation)
-    boxes = _numbers([row["bbox"] for row in rows], (len(rows), 4), path, "bbox")
-    boxes[:, 2:] += boxes[:, :2]
-    landmarks, visibility = _keypoints(rows, path)
-    return Manifest(
-        image_paths=np.array([files[row["image_id"]] for row in rows], dtype=str),
-        boxes_xyxy=boxes,
-        landmarks=landmarks,
-        visibility=visibility,
-        sources=_sources(rows, images, options.source_key, path),
-        empty_images=np.array([file for key, file in files.items() if key not in occupied], dtype=str),
-    )
+    pictures = _pictures(_listed(content, "images", file), notes, file, options.source_key)
+    categories = _categories(content.get("categories"), notes, file)
+    annotations = [
+        annotation
+        for annotation in _listed(content, "annotations", file)
+        if _usable(annotation, pictures, notes, file)
+    ]
+    used = Counter(_key(annotation.get("category_id")) for annotation in annotations)
+    if categories and (strange := [key for key in used if key not in categories]):
+        notes.lines.append(f"categories that are not listed: {', '.join(strange)}")
+    unnamed = [key for key in {*used, *categories} if not categories.get(key, {}).get("name")]
+    single = len(unnamed) == 1 and len({*used, *categories}) == 1
+    labels = {key: str(record.get("name") or "") for key, record in categories.items()}
+    labels |= {key: "" if single else f"category {key}" for key in unnamed}
+    for annotation in annotations:
+        key = _key(annotation.get("category_id"))
+        names = categories.get(key, {}).get("keypoints")
+        image = _key(annotation["image_id"])
+        source = annotation.get(options.source_key, pictures[image].source) if options.source_key else ""
+        if options.source_key and source in (None, ""):
+            raise UserError(
+                f"{file}: no {options.source_key!r} in annotation {annotation.get('id')} or its image."
+            )
+        pictures[image].ears.append(_ear(annotation, labels[key], names, str(source), file))
+    finder = ImageFinder(file.absolute().parent, options.image_root, path if path.is_dir() else None)
+    return manifest_of(list(pictures.values()), file, options, notes, finder, "coco", labels.values())
 
 
-def write(path: Path, manifest: Manifest, scheme: Scheme | None = None) -> Path:
-    """One category `ear`; images below the file's folder are named relative to it; scheme names points."""
-    folder = path.absolute().parent
-    paths = list(dict.fromkeys([*map(str, manifest.image_paths), *map(str, manifest.empty_images)]))
-    number_of = {name: number for number, name in enumerate(paths, start=1)}
-    images = []
-    for name, number in number_of.items():
-        height, width = image_size(name)
-        file = Path(name)
-        shown = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else name
-        images.append({"id": number, "file_name": shown, "width": width, "height": height})
+def write(path: Path, manifest: Manifest) -> Path:
+    """One category `ear`; images below the file's folder are named relative to it."""
+    images, number_of = [], {}
+    for picture in written_pictures(manifest, path.absolute().parent):
+        number_of[picture.path] = len(images) + 1
+        size = {"width": picture.width, "height": picture.height}
+        images.append({"id": len(images) + 1, "file_name": picture.name, **size})
     category: dict[str, Any] = {"id": 1, "name": "ear", "supercategory": "person"}
     if manifest.landmarks is not None:
-        scheme = scheme or load_scheme()
-        count = manifest.landmarks.shape[1]
-        named = list(scheme.names) if len(scheme) == count else [f"point {index}" for index in range(count)]
-        edges = scheme.edges() if len(scheme) == count else []
-        category |= {"keypoints": named, "skeleton": [[start + 1, end + 1] for start, end in edges]}
+        names, edges = names_and_edges(manifest)
+        category |= {"keypoints": names, "skeleton": [[start + 1, end + 1] for start, end in edges]}
     annotations = [_annotation(manifest, row, number_of) for row in range(len(manifest))]
     return write_json(path, {"images": images, "annotations": annotations, "categories": [category]})
 
@@ -91,6 +91,8 @@ def _annotation(manifest: Manifest, row: int, number_of: dict[str, int]) -> dict
         "area": (x2 - x1) * (y2 - y1),
         "iscrowd": 0,
     }
+    if manifest.scores is not None:
+        annotation["score"] = round(float(manifest.scores[row]), 4)
     if manifest.sources is not None:
         annotation["source"] = str(sources_of(manifest)[row])
     if manifest.landmarks is not None:
@@ -102,53 +104,124 @@ def _annotation(manifest: Manifest, row: int, number_of: dict[str, int]) -> dict
     return annotation
 
 
-def _records(content: dict, name: str, needed: tuple[str, ...], path: Path) -> list[dict[str, Any]]:
+def _listed(content: dict, name: str, file: Path) -> list[Any]:
     records = content[name]
     if not isinstance(records, list):
-        raise UserError(f"{path}: '{name}' must be a list.")
-    for number, record in enumerate(records):
-        missing = [key for key in needed if not isinstance(record, dict) or key not in record]
-        if missing:
-            raise UserError(f"{path}: {name}[{number}] has no {missing[0]!r}.")
+        raise UserError(f"{file}: '{name}' must be a list.")
     return records
 
 
-def _file(image: dict[str, Any], path: Path, options: ReadOptions) -> str:
-    return str(locate_image(str(image["file_name"]), path.absolute().parent, options.image_root))
+def _key(value: Any) -> str:
+    """An identity as text: some tools write the same one as a number and as text."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _keypoints(rows: list[dict[str, Any]], path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """(N, K, 2) px and (N, K); None where no annotation has any. Rows without them are not annotated."""
-    lengths = {len(row["keypoints"]): row for row in rows if row.get("keypoints")}
-    if not lengths:
-        return None, None
-    if len(lengths) > 1 or next(iter(lengths)) % 3:
-        found = ", ".join(
-            f"{length} numbers in annotation {row.get('id')}" for length, row in lengths.items()
-        )
-        raise UserError(
-            f"{path}: keypoints must be x, y, v for the same number of points everywhere, found {found}."
-        )
-    (length,) = lengths
-    nothing = [0] * length
-    triples = _numbers(
-        [row.get("keypoints") or nothing for row in rows], (len(rows), length), path, "keypoints"
-    )
-    triples = triples.reshape(len(rows), -1, 3)
-    return triples[..., :2], triples[..., 2]
+def _pictures(records: list[Any], notes: Notes, file: Path, source_key: str = "") -> dict[str, Picture]:
+    """Identity -> picture; an identity that two pictures have is nobody's."""
+    pictures: dict[str, Picture] = {}
+    twice = set()
+    for place, record in enumerate(records):
+        where = f"images[{place}] of {file}"
+        if not isinstance(record, dict) or not isinstance(record.get("id"), int | str | float):
+            notes.drops.add("image record without a usable 'id'", where)
+        elif not isinstance(record.get("file_name"), str) or not record["file_name"].strip():
+            notes.drops.add("image record without 'file_name'", where)
+        else:
+            key = _key(record["id"])
+            picture = Picture(record["file_name"], size=_size(record), source=str(record.get(source_key, "")))
+            if key in pictures and pictures[key].name != picture.name:
+                twice.add(key)
+            pictures.setdefault(key, picture)
+    for key in twice:
+        notes.drops.add("two pictures of the same 'id'", f"id {key} of {file}")
+        del pictures[key]
+    return pictures
 
 
-def _numbers(values: list, shape: tuple[int, int], path: Path, name: str) -> np.ndarray:
+def _size(record: dict[str, Any]) -> tuple[float, float] | None:
     try:
-        return np.array(values, dtype=np.float32).reshape(shape)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: {name} must hold numbers ({error}).") from None
-
-
-def _sources(rows: list, images: dict, key: str, path: Path) -> np.ndarray | None:
-    if not key:
+        width, height = number(record.get("width")), number(record.get("height"))
+    except ValueError:
         return None
-    found = [row.get(key, images[row["image_id"]].get(key)) for row in rows]
-    if None in found:
-        raise UserError(f"{path}: no {key!r} in annotation {rows[found.index(None)].get('id')} or its image.")
-    return np.array([str(source) for source in found], dtype=str)
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _categories(records: Any, notes: Notes, file: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for place, record in enumerate(records if isinstance(records, list) else []):
+        if isinstance(record, dict) and "id" in record:
+            found[_key(record["id"])] = record
+        else:
+            notes.drops.add("category without 'id'", f"categories[{place}] of {file}")
+    return found
+
+
+def _usable(annotation: Any, pictures: dict[str, Picture], notes: Notes, file: Path) -> bool:
+    """Whether it says which picture it belongs to."""
+    if not isinstance(annotation, dict) or "image_id" not in annotation:
+        notes.drops.add("annotation without 'image_id'", f"{str(annotation)[:60]} in {file}")
+    elif _key(annotation["image_id"]) not in pictures:
+        notes.drops.add("annotation of an image not listed", f"annotation {annotation.get('id')} of {file}")
+    else:
+        return True
+    return False
+
+
+def _ear(annotation: dict[str, Any], label: str, names: Any, source: str, file: Path) -> Ear:
+    where = f"annotation {annotation.get('id')} of {file.name}"
+    fault = "crowd annotation (several ears in one)" if annotation.get("iscrowd") else ""
+    box, points = None, None
+    try:
+        points = _keypoints(annotation.get("keypoints"))
+    except ValueError:
+        fault = fault or "keypoints that are not x, y, v"
+    try:
+        box = _box(annotation)
+    except ValueError:
+        fault = fault or "bbox that is not x, y, width, height"
+    named = None
+    if points is not None and isinstance(names, list) and names:
+        named = tuple(map(str, names))
+        if len(named) != len(points):
+            fault = fault or f"{len(points)} keypoints where the category names {len(named)}"
+    return Ear(label, where, box, points, named, source=source, fault=fault)
+
+
+def _box(annotation: dict[str, Any]) -> list[float] | None:
+    """Edges; without a bbox those of the polygons, None without either."""
+    values = annotation.get("bbox")
+    if values is not None and not isinstance(values, list):
+        raise ValueError("not a list")
+    if values and any(value is not None for value in values):
+        if len(values) != 4:
+            raise ValueError("not four numbers")
+        x, y, width, height = map(number, values)
+        return [x, y, x + width, y + height]
+    polygons = annotation.get("segmentation")
+    if isinstance(polygons, list) and polygons and all(isinstance(polygon, list) for polygon in polygons):
+        corners = np.array([number(value) for polygon in polygons for value in polygon])
+        if len(corners) >= 6 and len(corners) % 2 == 0:
+            return [
+                *corners.reshape(-1, 2).min(axis=0).tolist(),
+                *corners.reshape(-1, 2).max(axis=0).tolist(),
+            ]
+    return None
+
+
+def _keypoints(values: Any) -> np.ndarray | None:
+    """(K, 3); None without, or where none is annotated. [[x, y, v], ...] are the same numbers."""
+    if not values:
+        return None
+    if not isinstance(values, list):
+        raise ValueError("not a list")
+    if all(isinstance(value, list) for value in values):
+        values = [value for triple in values for value in triple]
+    if len(values) % 3:
+        raise ValueError("not triples")
+    plain = np.array(values)
+    if plain.dtype.kind not in "iuf":  # numbers as text, or something else
+        plain = np.array([number(value) for value in values])
+    triples = plain.astype(np.float64).reshape(-1, 3)
+    if not set(triples[:, 2].tolist()) <= set(range(VISIBLE + 1)):
+        raise ValueError("visibility other than 0, 1, 2")
+    return triples

@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
-from data.formats.drops import Drops
-from data.formats.options import ReadOptions, locate_image
+from data.formats.options import ReadOptions
+from data.formats.rules.find_image import ImageFinder
+from data.formats.rules.notes import Notes
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.safe_pickle import load_object
 
+EXAMPLE = """np.save("ears.npy", {"image_paths": ["a.jpg"], "bboxes": [[100, 80, 160, 170]],
+                     "landmarks": [[[110, 90], ...]], "visibility": [[2, ...]], "sources": ["anna"]},
+        allow_pickle=True)"""
 
-def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
+
+def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     """Raises UserError for what is not a manifest at all."""
     manifest = read_manifest(path, check=False)
     if options.box_format == "xywh":
@@ -45,10 +50,9 @@ def write(path: Path, manifest: Manifest) -> Path:
 def _moved(paths: np.ndarray, manifest_path: Path, image_root: Path) -> np.ndarray:
     """Paths that were taken as below the manifest's folder, taken as below `image_root` instead."""
     folder = manifest_path.absolute().parent
+    finder = ImageFinder(folder, image_root)
     moved = [
-        locate_image(str(Path(path).relative_to(folder)), folder, image_root)
-        if Path(path).is_relative_to(folder)
-        else path
+        finder.find(str(Path(path).relative_to(folder))) if Path(path).is_relative_to(folder) else path
         for path in map(str, paths)
     ]
     return np.array([str(path) for path in moved], dtype=str)

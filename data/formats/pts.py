@@ -1,7 +1,7 @@
 """`.pts`: a text file with one ear's points beside an image of the same name, as the iBUG sets have them.
 
 Coordinates in the file count from 1 (as menpo reads and writes it). There is no box: it is the extent of the
-points; and no visibility: a point is there, or `nan`.
+points; and no visibility: a point is there, or `nan`, `-1 -1` or `0 0`.
 """
 
 from __future__ import annotations
@@ -13,50 +13,81 @@ import numpy as np
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error
-from data.formats.drops import Drops
 from data.formats.options import ReadOptions
+from data.formats.rules.annotation_files import ANNOTATION_SUFFIXES, files_of
+from data.formats.rules.assemble import manifest_of
+from data.formats.rules.find_image import ImageFinder
+from data.formats.rules.notes import Notes
+from data.formats.rules.records import Ear, Picture
+from data.formats.rules.text import read_text, split_numbers
 from data.formats.yolo import link_image
-from data.images import SUFFIXES
 from data.manifest import NOT_ANNOTATED, VISIBLE, Manifest
 
-_LAYOUT = re.compile(r"\s*version:\s*\S+\s+n_points:\s*(\d+)\s*\{(.*)\}\s*", re.DOTALL)
+EXAMPLE = """version: 1
+n_points: 17
+{ 110.5 90.5 ... }   (a point a line, counted from 1; a.pts beside a.jpg)"""
+
+_COUNT = re.compile(r"n_points\s*:\s*(\d+)", re.IGNORECASE)
+_NOT_THERE = ((-1.0, -1.0), (0.0, 0.0))  # how some tools write a point that nobody saw
 
 
-def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
-    """All `.pts` below a folder, or one. UserError for a broken file or differing numbers of points."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.pts"))
+def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
+    """All `.pts` below a folder, or one; broken ones are left out. UserError for differing numbers."""
+    files = files_of(path, (".pts",))
     if not files:
         raise UserError(f"{path}: no .pts file in this folder.")
-    points = [read_points(file) for file in files]
-    counts = {len(found): file for file, found in zip(files, points, strict=True)}
-    if len(counts) > 1:
-        found = ", ".join(f"{count} in {file}" for count, file in counts.items())
-        raise UserError(f"{path}: the files must agree in the number of points, found {found}.")
-    landmarks = np.stack(points)
-    known = np.isfinite(landmarks).all(axis=2)
-    return Manifest(
-        image_paths=np.array(
-            [str(_image_of(file.absolute(), options.image_root)) for file in files], dtype=str
-        ),
-        boxes_xyxy=_extents(landmarks, known),
-        landmarks=landmarks,
-        visibility=np.where(known, VISIBLE, NOT_ANNOTATED),
-    )
+    images = _images_of(files, options.image_root)
+    pictures = []
+    for file in files:
+        beside = images[file]
+        try:
+            if len(beside) > 1:
+                raise UserError(f"{file}: several pictures have its name.")
+            points = read_points(file, notes)
+        except UserError as error:
+            notes.drop_file(file, error)
+            notes.spoilt_images |= {str(image) for image in beside}
+            continue
+        known = np.isfinite(points).all(axis=1)
+        triples = np.column_stack([np.nan_to_num(points), np.where(known, VISIBLE, NOT_ANNOTATED)])
+        image = beside[0] if beside else (options.image_root or file.absolute().parent) / f"{file.stem}.jpg"
+        pictures.append(Picture(str(image), [Ear("", str(file), None, triples)]))
+    return manifest_of(pictures, path, options, notes, ImageFinder(path.absolute().parent), "pts")
 
 
-def read_points(file: Path) -> np.ndarray:
-    """(K, 2) px, pixel centres at integers from 0; NaN where not annotated."""
-    layout = _LAYOUT.fullmatch(file.read_text(encoding="utf-8", errors="replace"))
-    if layout is None:
-        raise UserError(f"{file}: not a .pts file, which is 'version: 1  n_points: N  {{ x y ... }}'.")
-    words = layout[2].split()
+def read_points(file: Path, notes: Notes) -> np.ndarray:
+    """(K, 2) px, pixel centres at integers from 0; NaN where not annotated.
+
+    Read are also files without a header, with comments, with commas between or within numbers. Raises
+    UserError for what is no such file, or holds another number of points than it says.
+    """
+    lines = [re.split(r"//|#", line, maxsplit=1)[0].strip() for line in read_text(file).splitlines()]
+    text = "\n".join(lines)
+    if not text.strip():
+        raise UserError(f"{file}: the file is empty.")
+    count = _COUNT.search(text)
+    _, opened, body = text.partition("{")
+    if not opened:
+        if count or ":" in text:
+            raise UserError(f"{file}: not a .pts file, which is 'version: 1  n_points: N  {{ x y ... }}'.")
+        body = text
+        notes.changes.add(".pts without a header, its coordinates taken to count from 1", str(file))
+    body, closed, _ = body.partition("}")
+    if opened and not closed:
+        notes.changes.add(".pts without the closing brace", str(file))
+    words = [word for line in body.splitlines() for word in split_numbers(line)]
     try:
         numbers = np.array([float(word) for word in words])
     except ValueError as error:
         raise UserError(f"{file}: {error}.") from None
-    if len(numbers) != 2 * int(layout[1]) or not len(numbers):
-        raise UserError(f"{file}: says n_points: {layout[1]} but holds {len(numbers)} numbers.")
-    return numbers.reshape(-1, 2) - 1
+    if len(numbers) % 2 or not len(numbers) or (count and len(numbers) != 2 * int(count[1])):
+        said = f"says n_points: {count[1]} but " if count else ""
+        raise UserError(f"{file}: {said}holds {len(numbers)} numbers.")
+    points = numbers.reshape(-1, 2)
+    absent = [tuple(point) in _NOT_THERE for point in points.tolist()]
+    if any(absent):
+        notes.changes.add("point written as -1 -1 or 0 0, taken as not annotated", str(file), sum(absent))
+    return np.where(np.array(absent)[:, None], np.nan, points - 1)
 
 
 def write(path: Path, manifest: Manifest) -> Path:
@@ -76,15 +107,12 @@ def write(path: Path, manifest: Manifest) -> Path:
     return path
 
 
-def _image_of(file: Path, image_root: Path | None) -> Path:
-    folder = image_root or file.parent
-    choices = [folder / (file.stem + suffix) for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
-    return next((choice for choice in choices if choice.is_file()), choices[0])
-
-
-def _extents(landmarks: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(N, 4) boxes round the known points; NaN where there are none."""
-    high = np.where(known[..., None], landmarks, -np.inf).max(axis=1)
-    low = np.where(known[..., None], landmarks, np.inf).min(axis=1)
-    boxes = np.concatenate([low, high], axis=1) + 0.5  # points to the scale of boxes, see data.crops
-    return np.where(known.any(axis=1)[:, None], boxes, np.nan)
+def _images_of(files: list[Path], image_root: Path | None) -> dict[Path, list[Path]]:
+    """file -> what lies beside it under its name, other annotations left out."""
+    beside: dict[Path, dict[str, list[Path]]] = {}
+    for folder in {image_root or file.absolute().parent for file in files}:
+        named = beside[folder] = {}
+        for other in sorted(folder.iterdir()):
+            if other.suffix.lower() not in ANNOTATION_SUFFIXES and other.is_file():
+                named.setdefault(other.stem, []).append(other)
+    return {file: beside[image_root or file.absolute().parent].get(file.stem, []) for file in files}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,28 @@ import yaml
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic
-from data.formats.drops import Drops
-from data.formats.options import ReadOptions, chosen_categories
-from data.formats.yolo_layout import label_file, read_layout
+from data.formats.options import ReadOptions
+from data.formats.rules.assemble import manifest_of
+from data.formats.rules.find_image import ImageFinder
+from data.formats.rules.notes import Notes
+from data.formats.rules.point_names import names_and_edges
+from data.formats.rules.records import Ear, Picture
+from data.formats.rules.shapes import extent
+from data.formats.yolo_sets.columns import Label, label_lines, point_shape
+from data.formats.yolo_sets.layout import Layout, label_file, read_layout
 from data.images import image_size
 from data.manifest import Manifest
 
+EXAMPLE = """data.yaml: names: {0: ear}
+images/a.jpg
+labels/a.txt: 0 0.2031 0.2604 0.0938 0.1875"""
 
-def read(path: Path, options: ReadOptions, drops: Drops) -> Manifest:
-    """Boxes. Images with an empty label file, or with none, hold no ear."""
-    return read_labels(path, options, drops, with_points=False)
+
+def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
+    """Boxes, with their scores where a line has a fifth number. Images with an empty label file, or with
+    none, hold no ear.
+    """
+    return read_labels(path, options, notes, "yolo")
 
 
 def write(path: Path, manifest: Manifest) -> Path:
@@ -28,48 +41,47 @@ def write(path: Path, manifest: Manifest) -> Path:
     return write_labels(path, manifest, with_points=False)
 
 
-def read_labels(path: Path, options: ReadOptions, drops: Drops, with_points: bool) -> Manifest:
-    """Boxes, and key points when asked for; raises UserError naming file and line of what is not a label."""
+def read_labels(path: Path, options: ReadOptions, notes: Notes, kind: str) -> Manifest:
+    """The labels of a data set as `kind`: "yolo", "yolo-pose" or "yolo-polygons".
+
+    Lines of other columns are left out. Raises UserError, naming file and line, where all lines are.
+    """
     layout = read_layout(path)
     for image in layout.listing.unlisted if layout.listing else ():
-        drops.add("image that no entry of data.yaml lists", str(image))
-    chosen = chosen_categories(layout.names, options.category, path) if layout.names else None
-    images: list[str] = []
-    boxes: list[np.ndarray] = []
-    points: list[np.ndarray] = []
-    empty: list[str] = []
-    shape = layout.points
+        notes.drops.add("image that no entry of data.yaml lists, not used", str(image), wanted=True)
+    labels: list[tuple[Path, list[Label]]] = []
     for image in layout.images:
-        lines = _label_lines(label_file(image), chosen, drops)
-        if not lines:
-            empty.append(str(image))
-            continue
+        file = label_file(image)
         try:
-            height, width = image_size(image)
+            labels.append((image, label_lines(file) if file.is_file() else []))
         except UserError as error:
-            drops.add_image(str(image), error, len(lines))
+            notes.drop_file(file, error)
+            notes.spoilt_images.add(str(image))
             continue
-        for where, numbers in lines:
-            if with_points:
-                shape = shape or _point_shape(numbers, where)
-                points.append(_points(numbers, shape, where, width, height))
-            elif len(numbers) != 4:
-                raise UserError(
-                    f"{where}: expected class and 4 numbers, found {len(numbers)}; is it yolo-pose?"
-                )
-            centre, sides = numbers[:2], numbers[2:4]
-            images.append(str(image))
-            boxes.append(
-                np.concatenate([centre - sides / 2, centre + sides / 2]) * [width, height, width, height]
-            )
-    landmarks = np.stack(points) if points else None
-    return Manifest(
-        image_paths=np.array(images, dtype=str),
-        boxes_xyxy=np.array(boxes).reshape(-1, 4),
-        landmarks=None if landmarks is None else landmarks[..., :2],
-        visibility=None if landmarks is None else landmarks[..., 2],
-        empty_images=np.array(empty, dtype=str),
-    )
+        if not file.is_file():
+            notes.changes.add("image without a label file, taken as without ears", str(image))
+    lines = [line for _, listed in labels for line in listed]
+    shape = layout.points or (point_shape(lines) if kind == "yolo-pose" else None)
+    used = {line.category for line in lines if line.category >= 0} | set(layout.names)
+    unnamed = len(used) == 1 and not layout.names
+    pictures = []
+    for image, listed in labels:
+        picture = Picture(str(image), fractions=True)
+        for line in listed:
+            if line.category < 0:  # of which class, nobody knows
+                notes.drops.add(line.fault, line.where)
+                notes.spoilt_images.add(str(image))
+                continue
+            name = "" if unnamed else layout.names.get(line.category, f"class {line.category}")
+            picture.ears.append(_ear(line, name, kind, shape, layout))
+        pictures.append(picture)
+    ears = [ear for picture in pictures for ear in picture.ears]
+    if lines and all(ear.fault for ear in ears):
+        first = ears[0] if ears else lines[0]
+        raise UserError(f"{first.where}: {first.fault}.")
+    folder = path if path.is_dir() else path.parent
+    classes = [] if unnamed else [layout.names.get(number, f"class {number}") for number in used]
+    return manifest_of(pictures, path, options, notes, ImageFinder(folder), kind, classes)
 
 
 def write_labels(folder: Path, manifest: Manifest, with_points: bool) -> Path:
@@ -92,6 +104,7 @@ def write_labels(folder: Path, manifest: Manifest, with_points: bool) -> Path:
     description = {"train": "images", "val": "images", "names": {0: "ear"}}
     if with_points:
         description["kpt_shape"] = [manifest.landmarks.shape[1], 3]
+        description["kpt_names"] = {0: names_and_edges(manifest)[0]}
     text = yaml.safe_dump(description, sort_keys=False)
     write_atomic(folder / "data.yaml", lambda path: path.write_text(text, encoding="utf-8"))
     return folder
@@ -100,10 +113,11 @@ def write_labels(folder: Path, manifest: Manifest, with_points: bool) -> Path:
 def unique_names(images: list[str]) -> list[str]:
     """A file name for each image, its folder's name in front where two would be alike but for the suffix."""
     stems = [Path(image).stem for image in images]
+    counts = Counter(stems)
     names: list[str] = []
     taken: set[str] = set()
     for image, stem in zip(images, stems, strict=True):
-        name = stem if stems.count(stem) == 1 else f"{Path(image).parent.name}_{stem}"
+        name = stem if counts[stem] == 1 else f"{Path(image).parent.name}_{stem}"
         while name in taken:
             name += "_"
         taken.add(name)
@@ -120,51 +134,34 @@ def link_image(image: Path, link: Path) -> None:
         shutil.copyfile(image, link)
 
 
-def _label_lines(file: Path, chosen: set[int] | None, drops: Drops) -> list[tuple[str, np.ndarray]]:
-    """(where, numbers after the class) of each ear in a label file, which need not exist."""
-    if not file.is_file():
-        return []
-    lines = []
-    for number, text in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if not text.strip():
-            continue
-        where = f"{file} line {number}"
-        try:
-            values = [float(word) for word in text.split()]
-            category = int(values[0])
-        except (ValueError, OverflowError):
-            raise UserError(f"{where}: not a YOLO label: {text.strip()[:60]!r}.") from None
-        if len(values) < 5:
-            raise UserError(f"{where}: expected class and at least 4 numbers, found {len(values)} words.")
-        if chosen is not None and category not in chosen:
-            drops.add("annotation of another class", where)
-        else:
-            lines.append((where, np.array(values[1:])))
-    return lines
+def _ear(line: Label, name: str, kind: str, shape: tuple[int, int] | None, layout: Layout) -> Ear:
+    """A label in fractions of the picture; points minus a half, so that they are pixel centres in pixels."""
+    values, count = line.numbers, len(line.numbers)
+    if line.fault:
+        return Ear(name, line.where, None, fault=line.fault)
+    if kind == "yolo-polygons" and count >= 6 and count % 2 == 0:
+        return Ear(name, line.where, extent(values.reshape(-1, 2)))
+    x, y, width, height = values[:4]
+    box = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    score = float(values[-1]) if count == 5 or (shape and count == 5 + shape[0] * shape[1]) else None
+    if count in (4, 5) and (score is None or 0 <= score <= 1):
+        return Ear(name, line.where, box, score=score)
+    if kind == "yolo-pose" and shape is not None and count - (score is not None) == 4 + shape[0] * shape[1]:
+        points = values[4 : 4 + shape[0] * shape[1]].reshape(shape)
+        seen = points[:, 2] if shape[1] == 3 else 2.0 * (points != 0).any(axis=1)  # (0, 0): not annotated
+        if np.isin(seen, (0, 1, 2)).all():
+            triples = np.column_stack([points[:, :2] - 0.5, seen])
+            return Ear(name, line.where, box, triples, layout.point_names, score=score)
+    return Ear(name, line.where, None, fault=_wrong_columns(count, kind, shape))
 
 
-def _point_shape(numbers: np.ndarray, where: str) -> tuple[int, int]:
-    """(K, 2 or 3) inferred from the first label, for a data.yaml without kpt_shape."""
-    count = len(numbers) - 4
-    if count > 0 and count % 3 == 0 and np.isin(numbers[6::3], (0, 1, 2)).all():
-        return count // 3, 3
-    if count > 0 and count % 2 == 0:
-        return count // 2, 2
-    raise UserError(f"{where}: {len(numbers)} numbers are no box and points; set kpt_shape in data.yaml.")
-
-
-def _points(numbers: np.ndarray, shape: tuple[int, int], where: str, width: int, height: int) -> np.ndarray:
-    """(K, 3): x, y px (pixel centres at integers) and visibility."""
-    count, words = shape
-    if len(numbers) != 4 + count * words:
-        raise UserError(
-            f"{where}: {len(numbers) - 4} numbers after the box, "
-            f"expected {count} points of {words} = {count * words}."
-        )
-    values = numbers[4:].reshape(count, words)
-    if words == 2:  # without visibility, the corner (0, 0) stands for what is not annotated
-        values = np.column_stack([values, 2.0 * (values != 0).any(axis=1)])
-    return values * [width, height, 1] - [0.5, 0.5, 0]
+def _wrong_columns(count: int, kind: str, shape: tuple[int, int] | None) -> str:
+    if kind == "yolo-pose" and shape is not None:
+        wanted = f"{shape[0]} points of {shape[1]} = {shape[0] * shape[1]}"
+        return f"{count - 4} numbers after the box, expected {wanted}"
+    if kind == "yolo":
+        return f"expected class and 4 numbers, found {count}; is it yolo-pose or yolo-polygons?"
+    return f"{count} numbers after the class are neither a box nor {kind.removeprefix('yolo-')}"
 
 
 def _line(manifest: Manifest, row: int, width: int, height: int, with_points: bool) -> str:

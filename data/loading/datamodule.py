@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -20,6 +19,7 @@ from data.landmarks import Scheme
 from data.loading.pairs import PairedCrops
 from data.loading.repeated import RepeatedCrops
 from data.loading.sampler import EpochSampler
+from data.loading.workers import prepare_worker
 from data.manifest import Manifest, join_manifests, read_manifest, require_landmarks
 from data.transforms import Geometry, Photometry
 
@@ -124,13 +124,8 @@ def ear_loader(
         sampler=EpochSampler(dataset, seed=seed) if train else None,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        worker_init_fn=one_thread,
+        worker_init_fn=prepare_worker,
         drop_last=train and len(dataset) >= batch_size,
         pin_memory=torch.cuda.is_available(),
         collate_fn=collate_fn,
     )
-
-
-def one_thread(_worker: int) -> None:
-    """Workers are the parallelism; OpenCV's own threads on top of them only fight."""
-    cv2.setNumThreads(0)

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from data.loading.datamodule import one_thread
+from data.loading.workers import prepare_worker
 
 
 class EndlessOrder:
@@ -109,6 +109,6 @@ def step_loader(batches: StepBatches, steps_per_round: int, first_round: int, nu
         sampler=RoundSteps(steps_per_round, first_round),
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        worker_init_fn=one_thread,
+        worker_init_fn=prepare_worker,
         pin_memory=torch.cuda.is_available(),
     )

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from configs.errors import UserError
+from configs.processes.lifetime import end_with_parent
 from data.boxes import box_iou
 from data.formats.drops import Drops
 from data.images import read_image_and_notes
@@ -44,7 +45,7 @@ def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts
     bar = {"total": len(unique), "desc": "checking images", "unit": "image", "disable": not unique}
     if num_workers < 1 or len(unique) < 32:
         return dict(zip(unique, tqdm(map(image_facts, unique), **bar), strict=True))
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(num_workers, get_context("spawn"), initializer=end_with_parent) as pool:
         facts = list(tqdm(pool.map(image_facts, unique, chunksize=8), **bar))
     return dict(zip(unique, facts, strict=True))
 

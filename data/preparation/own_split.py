@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from data.formats.yolo_layout import read_layout
+from data.formats.yolo_sets.layout import read_layout
 from data.preparation.parts import Part
 
 _SIDE_OF_WORD = {

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from configs.files import write_atomic
+from configs.files import write_bytes
+from configs.processes.lifetime import end_with_parent
 from data.landmarks import NUM_LANDMARKS
 from data.manifest import Manifest, write_manifest
 from data.render.orders import SPLITS, Kind, Order
@@ -37,7 +38,7 @@ def render_all(orders: Sequence[Order], num_workers: int, title: str) -> list[La
     if num_workers <= 0 or len(orders) < 8:
         return [fulfil(order) for order in tqdm(orders, **progress)]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=_prepare_worker) as pool:
         return list(tqdm(pool.map(fulfil, orders, chunksize=8), **progress))
 
 
@@ -83,8 +84,9 @@ def _manifest(pictures: Sequence[tuple[Order, Labels]]) -> Manifest:
 
 def _write_image(path: Path, image: np.ndarray) -> None:
     packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-    write_atomic(path, lambda temporary: temporary.write_bytes(packed))
+    write_bytes(path, packed)
 
 
-def _one_thread() -> None:
+def _prepare_worker() -> None:
+    end_with_parent()
     cv2.setNumThreads(1)

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from configs.command import run_command
 from configs.errors import UserError, did_you_mean
-from configs.files import write_atomic, write_json
+from configs.files import write_json, write_text
 from configs.groups import Fixed, Gone
 from configs.provenance import git_revision, versions
 from distill.bench.apart import apart
@@ -66,7 +66,7 @@ def main(config: Config) -> Path:
                 rows.append(row)
     table = markdown(rows, machine)
     print(f"\n{table}")
-    write_atomic(config.output_dir / "bench.md", lambda path: path.write_text(f"{table}\n", encoding="utf-8"))
+    write_text(config.output_dir / "bench.md", f"{table}\n")
     origin = {"quick": config.quick, "git_revision": git_revision(), "versions": versions()}
     content = {**origin, "machine": machine, "rows": [row.as_dict() for row in rows]}
     return write_json(config.output_dir / "bench.json", content)

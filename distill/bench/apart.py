@@ -5,12 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import statistics
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from configs.processes.lifetime import end_with_parent
 
 # Imported once, in the process that all others are forked from; it computes nothing itself.
 PRELOADED = [
@@ -28,8 +29,8 @@ def apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str,
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_watched, function, arguments, os.getpid()).result()
+    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
+        return pool.submit(_watched, function, arguments).result()
 
 
 def timed(step: Callable[[], Any], repeats: int, warm_up: int = 1, least_s: float = 0) -> float:
@@ -68,12 +69,9 @@ def device_name() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _watched(
-    function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...], benchmark: int
-) -> dict[str, Any]:
+def _watched(function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> dict[str, Any]:
     import torch
 
-    threading.Thread(target=_end_with, args=(benchmark,), daemon=True).start()
     torch.manual_seed(0)
     before = _memory_bytes("VmRSS")
     result = function(*arguments)
@@ -82,13 +80,6 @@ def _watched(
     else:
         peak = _memory_bytes("VmHWM") - before
     return {**result, "peak_mb": peak / 1e6}
-
-
-def _end_with(process: int) -> None:
-    """A measurement that nobody waits for any more must not slow down the next."""
-    while Path(f"/proc/{process}").exists():
-        time.sleep(1)
-    os._exit(1)
 
 
 def _wait_for_device() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.build import configured
-from distill.pipeline.plan import command_module
+from distill.pipeline.commands import command_module
 
 
 def run_here(command: str, **options: Any) -> Path:

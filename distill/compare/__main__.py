@@ -17,14 +17,14 @@ import yaml
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.files import read_json, write_atomic
+from configs.files import read_json, write_text
 from configs.groups import Flat
 from configs.provenance import write_provenance
 from configs.recipe import Recipe, load_recipe
 from distill.compare.options import Comparison
 from distill.compare.stages import student_stages, teacher_stages
 from distill.compare.table import best_map, write_results
-from distill.pipeline.plan import former_names
+from distill.pipeline.commands import former_names
 from distill.pipeline.runner import print_plan, run_pipeline
 
 INTERRUPTED = (130, 143)  # exit status after Ctrl-C and SIGTERM
@@ -75,9 +75,7 @@ def _write_recipe(folder: Path, seed: int, stages: dict[str, Any]) -> Recipe:
     """The stages as a recipe, also as a file."""
     content = {"run_dir": str(folder / "stages"), "seed": seed, "stages": stages}
     text = yaml.safe_dump(content, sort_keys=False)
-    path = write_atomic(
-        folder / "recipe.yaml", lambda temporary: temporary.write_text(text, encoding="utf-8")
-    )
+    path = write_text(folder / "recipe.yaml", text)
     return load_recipe(path)
 
 

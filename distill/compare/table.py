@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.files import read_json, write_atomic
+from configs.files import read_json, write_text
 from distill.compare.stages import TWIN
 
 ENCODER_MAPS = ("backbone", "feat1", "feat2", "feat3")  # those that can be distilled without the decoder
@@ -38,9 +38,9 @@ def write_results(output_dir: Path, teachers: Sequence[str]) -> None:
     stages = output_dir / "stages"
     rows = {name: gather(stages, name) for name in teachers}
     rows[TWIN] = {"student_nme": student_nme(stages, TWIN)}
-    write_atomic(output_dir / "table.csv", lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
+    write_text(output_dir / "table.csv", as_csv(rows))
     text = as_markdown(rows)
-    write_atomic(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(output_dir / "table.md", text)
     print(text)
     write_picture(output_dir / "table.png", table_picture(rows))
     write_picture(output_dir / "eigenears.png", eigenears_picture(stages, teachers))

@@ -14,8 +14,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
-from configs.command import PARENT_VARIABLE
+from configs.files import full_disk_is_a_user_error, write_error
+from configs.processes.lifetime import PARENT_VARIABLE
 
 _PROGRESS_EVERY_S = 10.0  # of a progress bar's redrawn lines the log keeps one in this time
 _GRACE_S = {signal.SIGINT: 30.0, signal.SIGTERM: 10.0}  # Lightning closes its files and stops its workers
@@ -40,9 +42,12 @@ class Child:
         shown: bool = True,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        self._shown, self._file = shown, log_path.open("ab" if append else "wb")
-        self.log = _Log(self._file)
+        with full_disk_is_a_user_error(log_path):
+            log_path.parent.mkdir(parents=True, exist_ok=True)
+            if log_path.is_symlink():
+                log_path.unlink()
+            self._file = log_path.open("ab" if append else "wb", buffering=0)
+        self._shown, self.log = shown, _Log(self._file, log_path)
         self.log.line(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(command)}")
         self._process = subprocess.Popen(
             command,
@@ -138,30 +143,39 @@ def signals_as_exceptions() -> Iterator[None]:
 class _Log:
     """A log that keeps lines, and of a redrawn progress line (`\\r`) the last state and one now and then."""
 
-    def __init__(self, file) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self._is_full = False
         self._rest = b""
         self._shown_at = time.monotonic()
 
     def line(self, text: str) -> None:
-        self._file.write(text.encode() + b"\n")
-        self._file.flush()
+        self._put(text.encode() + b"\n")
 
     def write(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
         for line in lines:
-            self._file.write(_last_state(line) + b"\n")
+            self._put(_last_state(line) + b"\n")
         *redrawn, self._rest = self._rest.split(b"\r")
         if redrawn and redrawn[-1].strip() and time.monotonic() - self._shown_at > _PROGRESS_EVERY_S:
-            self._file.write(redrawn[-1] + b"\n")
+            self._put(redrawn[-1] + b"\n")
             self._shown_at = time.monotonic()
         elif redrawn and not self._rest.strip():
             self._rest = redrawn[-1] + b"\r"  # a bar that ends in \r: keep its last state
-        self._file.flush()
 
     def close(self) -> None:
         if self._rest.strip():
-            self._file.write(_last_state(self._rest) + b"\n")
+            self._put(_last_state(self._rest) + b"\n")
+
+    def _put(self, line: bytes) -> None:
+        """A log that cannot grow is no reason to end what is logged."""
+        if self._is_full:
+            return
+        try:
+            self._file.write(line)
+        except OSError as error:
+            self._is_full = True
+            print(f"note: {write_error(error, self._path) or error}", file=sys.stderr, flush=True)
 
 
 def _last_state(line: bytes) -> bytes:

@@ -9,8 +9,6 @@ results change says so by raising `VERSION` in its module (1 where it has none).
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +17,15 @@ from typing import Any, TypeVar
 from configs.build import build, build_partial, field_types
 from configs.errors import UserError, did_you_mean
 from configs.files import read_json
-from configs.groups import options_of, say_once
+from configs.groups import options_of
 from configs.provenance import WORK
 from configs.recipe import RUN, Recipe, references
+from distill.pipeline.commands import command_module, todays_command
 from distill.pipeline.fingerprint import Fingerprints
 from distill.pipeline.settings import changed_settings, settings_of
 
 T = TypeVar("T")
 RECORD = "stage.json"
-# commands that have another name now: an old recipe's stage still runs, an old output still counts
-MOVED_COMMANDS = {"teacher.compare": "distill.compare"}
 
 
 @dataclass
@@ -108,44 +105,11 @@ def missing_upstream_paths(plan: StagePlan) -> list[str]:
     return complaints
 
 
-def command_module(command: str, where: str = "") -> Any:
-    """The imported module of a command (`data.render` may be a package run by its `__main__`).
-
-    One that has another name now is found, and a note on stderr says so. Raises UserError when there is no
-    such module or it is not a command.
-    """
-    if command in MOVED_COMMANDS:
-        say_once(f"note: {command} is called {MOVED_COMMANDS[command]} now.", where)
-        command = MOVED_COMMANDS[command]
-    try:
-        spec = importlib.util.find_spec(command)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None:
-        raise UserError(f"{where}: there is no command {command!r}; `python -m {command}` must work.")
-    module = importlib.import_module(f"{command}.__main__" if spec.submodule_search_locations else command)
-    if not dataclasses.is_dataclass(getattr(module, "Config", None)):
-        raise UserError(f"{where}: {command} is no stage command, it has no dataclass `Config`.")
-    return module
-
-
-def todays_command(command: str) -> str:
-    """The name that a command has now."""
-    return MOVED_COMMANDS.get(command, command)
-
-
-def former_names(command: str) -> tuple[str, ...]:
-    """The names that a command had before."""
-    return tuple(old for old, new in MOVED_COMMANDS.items() if new == command)
-
-
 def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StagePlan:
     where, stage = recipe.where(name), recipe.stages[name]
     command = todays_command(stage.command)
     module = command_module(stage.command, where)
     fields = field_types(module.Config)
-    if "output_dir" not in fields:
-        raise UserError(f"{where}: {command} takes no output_dir, so it cannot be a stage.")
     for key in ("output_dir", "resume"):
         if key in recipe.stage_options(name, ()):
             raise UserError(f"{where}: {key} is set by the pipeline; take it out of the recipe.")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error, read_json, write_json
+from configs.files import full_disk_is_a_user_error, read_json, write_json, writing_below
 from configs.provenance import WORK
 from configs.recipe import Recipe
 from distill.pipeline.plan import RECORD, StagePlan, read_record
@@ -27,20 +27,21 @@ def locked(run_dir: Path) -> Iterator[None]:
     """Keep every other run out of `run_dir`. Raises UserError when one is at work there."""
     from filelock import FileLock, Timeout
 
-    with full_disk_is_a_user_error(run_dir):
-        (run_dir / WORK).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run_dir / WORK / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"{run_dir}: another run is at work in this folder. "
-            "Wait until it has ended, or take another folder with --run-dir DIR."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    with writing_below(run_dir):
+        with full_disk_is_a_user_error(run_dir / WORK / "lock"):
+            (run_dir / WORK).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(run_dir / WORK / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"{run_dir}: another run is at work in this folder. "
+                "Wait until it has ended, or take another folder with --run-dir DIR."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def prepare(plan: StagePlan, identity: dict[str, Any]) -> bool:
@@ -53,7 +54,7 @@ def prepare(plan: StagePlan, identity: dict[str, Any]) -> bool:
     with full_disk_is_a_user_error(plan.work_dir):
         if not goes_on:
             begun.unlink(missing_ok=True)
-            shutil.rmtree(plan.work_dir, ignore_errors=True)
+            _remove(plan.work_dir)
         plan.work_dir.mkdir(parents=True, exist_ok=True)
     write_json(begun, identity)
     return goes_on
@@ -62,7 +63,7 @@ def prepare(plan: StagePlan, identity: dict[str, Any]) -> bool:
 def resumes(plan: StagePlan, identity: dict[str, Any]) -> bool:
     """Whether an earlier try of the same thing was cut off and can be resumed."""
     begun = _begun_path(plan.work_dir)
-    if not (plan.resumable and plan.work_dir.is_dir() and begun.exists()):
+    if not (plan.resumable and plan.work_dir.is_dir() and begun.exists()) or plan.work_dir.is_symlink():
         return False
     return read_json(begun) == identity
 
@@ -90,12 +91,20 @@ def _put_in_place(work_dir: Path, output_dir: Path) -> None:
     old = work_dir.with_name(work_dir.name + _OLD)
     if read_record(work_dir) is not None:  # the record is written last: the work is whole
         if output_dir.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
             output_dir.rename(old)
         work_dir.rename(output_dir)
         _begun_path(work_dir).unlink(missing_ok=True)
     if output_dir.exists():
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Of a link (an output that lies on another disk) only the link goes."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def adopt(plan: StagePlan, identity: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import yaml
 
 from configs.errors import UserError
-from configs.files import write_atomic
+from configs.files import write_text
 from configs.provenance import WORK
 from configs.recipe import Recipe, to_plain
 from distill.pipeline.fingerprint import Fingerprints
@@ -32,7 +32,7 @@ def run_pipeline(
         plans = _plans_for_work(recipe, chosen)
         _refuse_gaps(plans, chosen)
         text = yaml.safe_dump(to_plain(recipe), sort_keys=False, allow_unicode=True)
-        write_atomic(recipe.run_dir / "recipe.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(recipe.run_dir / "recipe.yaml", text)
         return run_stages(recipe, plans, chosen, force, jobs, keep_going)
 
 

@@ -90,6 +90,10 @@ class _Schedule:
             except KeyboardInterrupt as interrupt:
                 stop = interrupt
                 end([work.child for work in self.working.values()], stop)
+            except BaseException:  # such as a disk without room for a record
+                for work in self.working.values():
+                    work.child.close()
+                raise
         if stop is not None:  # outside of the handler: the exit is not the interrupt's consequence
             self._say_interrupted()
             sys.exit(143 if isinstance(stop, Terminated) else 130)

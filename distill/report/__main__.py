@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from configs.command import run_command
 from configs.errors import UserError, did_you_mean
-from configs.files import write_atomic
+from configs.files import write_text
 from configs.groups import Fixed, Gone, Removed, Renamed
 from configs.provenance import write_provenance
 from distill.report.roles import COMMANDS, REPORT
@@ -70,9 +70,7 @@ def main(config: Config) -> Path:
     found = figures(inputs)
     page = render(inputs, found)
     output_dir = config.output_dir or config.run / REPORT
-    path = write_atomic(
-        output_dir / "index.html", lambda temporary: temporary.write_text(page, encoding="utf-8")
-    )
+    path = write_text(output_dir / "index.html", page)
     write_provenance(output_dir, config)
     merge_into(config.run / METRICS, found)
     for absent in inputs.damaged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import re
@@ -138,7 +139,12 @@ def _plain_log_ticks(axes: Axes) -> None:
 
 
 def _svg(axes: Axes, identity: str, description: str) -> str:
-    """The figure of `axes` as an <svg> element fit to stand inside a page with others."""
+    """The figure of `axes` as an <svg> element fit to stand inside a page with others.
+
+    identity: may hold words of a file, of which only what cannot end an attribute gets into the markup.
+    """
+    if not re.fullmatch(r"[\w.-]+", identity):
+        identity = f"chart-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     sink = io.StringIO()
     # text as text, in the page's font; a fixed salt gives the same names to the same shapes every time
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": identity}):

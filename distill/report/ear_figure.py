@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,13 +37,14 @@ def ear_figure(errors: np.ndarray, scheme: Scheme, shape_unit: np.ndarray, paint
     diagonal = drawn_diagonal(shape_unit)
     width, height = points.max(axis=0) + MARGIN
     parts = [
-        f'<svg class="ear" role="img" aria-label="{label}" viewBox="0 0 {width:.0f} {height:.0f}">',
+        f'<svg class="ear" role="img" aria-label="{html.escape(label)}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}">',
         *_drawing(points, scheme),
     ]
     for index, (point, error) in enumerate(zip(points, errors, strict=True)):
         x, y = point
         shown = "not annotated" if np.isnan(error) else f"{error:.4f}"
-        parts.append(f"<g><title>{index} {scheme.names[index]}: {shown}</title>")
+        parts.append(f"<g><title>{index} {html.escape(scheme.names[index])}: {shown}</title>")
         if not np.isnan(error):
             radius = error * diagonal
             parts.append(

@@ -21,6 +21,7 @@ from distill.teacher_maps.numbered_crops import MIRRORED, PLAIN
 from distill.teacher_maps.store import KeptMaps
 
 UPRIGHT = 1e-4  # of a matrix: the largest share of y in x of views that are not turned
+NOT_EARS_SHARE = 0.25  # of a batch's ears, added to them: the points keep the steps that they had
 MIN_WINDOW_PX = 24  # of an ear's window in the student's frame, three cells at stride 8: the least to match
 
 
@@ -29,7 +30,8 @@ class CropBatches(StepBatches):
 
     labelled: with geometry and photometry, drawn anew each time. others: ears without labels, with the
     teacher's predictions and maps, drawn anew likewise; where maps of the labelled ears were kept too, these
-    come with them. The twin has labelled ones alone. `mix`: how many of each.
+    come with them. The twin has labelled ones alone. `mix`: how many of each. not_ears: crops that show none,
+    of which each batch has NOT_EARS_SHARE of its size on top.
     """
 
     def __init__(
@@ -38,13 +40,16 @@ class CropBatches(StepBatches):
         mix: BatchMix,
         others: TeacherTargets | PseudoLabelledEars | None = None,
         seed: int = 0,
+        not_ears: EarCrops | None = None,
     ) -> None:
         self.labelled, self.others, self.mix, self.seed = labelled, others, mix, seed
+        self.not_ears = not_ears
+        self._not_ears_order = EndlessOrder(len(not_ears), seed + 2) if not_ears else None
         self._labelled_order = EndlessOrder(len(labelled), seed)
         self._others_order = EndlessOrder(len(others), seed + 1) if others else None
         self._rows_in_others = rows_within(labelled.manifest, others.crops.manifest) if others else None
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
+    def __getitem__(self, step: int) -> dict[str, Any]:
         slots = list(enumerate(positions(step, self.mix.labelled)))[self._dealt]
         items = [self._labelled_item(step, slot, place) for slot, place in slots]
         images = [item["image"] for item in items]
@@ -59,7 +64,16 @@ class CropBatches(StepBatches):
         mapped = [item for item in items if "maps" in item]
         if mapped:
             batch |= {name: _stacked(mapped, name) for name in ("maps", "map_matrix")}
+        if self.not_ears:
+            count = round(NOT_EARS_SHARE * self.mix.batch_size)
+            slots = list(enumerate(positions(step, count)))[self._dealt]
+            images += [self._without_ear(step, slot, place) for slot, place in slots]
+            batch["not_ears"] = len(slots)
         return {"image": torch.stack(images), **batch}
+
+    def _without_ear(self, step: int, slot: int, position: int) -> Tensor:
+        row, _ = self._not_ears_order(position)
+        return self.not_ears.view(row, *self._seeds(step, slot, "no ear geometry", "no ear light"))["image"]
 
     def _labelled_item(self, step: int, slot: int, position: int) -> dict[str, Tensor]:
         row, _ = self._labelled_order(position)

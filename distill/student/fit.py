@@ -29,13 +29,30 @@ from teacher.training.trainer import find_resume
 
 
 def first_student(
-    kind: str, student_options: Mapping[str, Any], init_checkpoint: Path | None, crops: CropSettings
+    kind: str,
+    student_options: Mapping[str, Any],
+    init_checkpoint: Path | None,
+    crops: CropSettings,
+    scores: bool = False,
 ) -> nn.Module:
     """The student before its first step: random weights, or those of a student.pt.
 
     kind: landmarker or detector; student_options: arguments of its class; crops: of the ears to train on.
-    Raises UserError where init_checkpoint is of other sizes, or a landmarker of other crops.
+    scores: a landmarker gets `students.models.ear_scores.EarScores` where it has none.
+    Raises UserError where init_checkpoint is of other sizes, or a landmarker of other crops, and for a
+    detector with scores.
     """
+    if scores and kind != "landmarker":
+        raise UserError("not_ears_npy: the landmarker learns from these; a detector has its frames.")
+    student = _first_student(kind, student_options, init_checkpoint, crops)
+    if scores:
+        student.add_scores()
+    return student
+
+
+def _first_student(
+    kind: str, student_options: Mapping[str, Any], init_checkpoint: Path | None, crops: CropSettings
+) -> nn.Module:
     options = dict(student_options)
     if kind == "landmarker":
         options.setdefault("num_landmarks", crops.num_landmarks)

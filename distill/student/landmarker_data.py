@@ -10,7 +10,7 @@ from configs.errors import UserError
 from data.dataset import EarCrops
 from data.labels import choose_labels
 from data.loading.datamodule import ear_loader
-from data.manifest import Manifest, read_manifest
+from data.manifest import Manifest, join_manifests, read_manifest
 from data.transforms import Geometry, Photometry
 from distill.student.batches import CropBatches
 from distill.student.data import VAL_BATCH, TrainingData, open_maps, require_mirrored_view
@@ -72,7 +72,12 @@ def landmarker_data(
         labelled_part=len(chosen.train) / len(others) if among_them else 0.0,
         processes=processes,
     )
-    return TrainingData(CropBatches(labelled, mix, others, seed), mix, val_loader, kept, facts)
+    not_ears = None
+    if labels.not_ears_npy:
+        read = join_manifests([read_manifest(path) for path in labels.not_ears_npy])
+        not_ears = EarCrops(read, image_px, geometry=geometry, photometry=photometry)
+        facts["not_ears"] = len(not_ears)
+    return TrainingData(CropBatches(labelled, mix, others, seed, not_ears), mix, val_loader, kept, facts)
 
 
 def numbered_crops(kept: KeptMaps, ears: Manifest, image_px: int) -> NumberedCrops:

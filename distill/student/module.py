@@ -9,19 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from data.crop_settings import CropSettings
-from data.manifest import VISIBLE
+from data.manifest import NOT_ANNOTATED, VISIBLE
 from data.metrics import nme
 from data.tensors import to_unit
 from distill.student.alignment import align_ears, carried_back
 from distill.student.map_losses import faded
 from distill.student.map_matching import HeatmapMatcher, MapMatcher
 from students.models.checkpoint import kind_of
+from students.models.ear_scores import ear_loss, error_loss
+from students.models.landmarker import LandmarkerMaps
 from students.models.losses import landmark_loss
 from teacher.models.dense.losses import detection_loss
+from teacher.models.heatmaps import soft_argmax
 from teacher.training.averaging import averaged_model
 from teacher.training.box_validation import BoxValidation
 from teacher.training.optimizer import ScheduledModule, build_optimizer, parameter_groups
 from teacher.training.options import LOGGED_EVERY, WEIGHT_DECAY
+
+EAR_WEIGHT = 0.3  # of ear or not beside the points, whose loss is some ten times as large
 
 
 class StudentModule(ScheduledModule):
@@ -91,22 +96,27 @@ class StudentModule(ScheduledModule):
 class LandmarkerModule(StudentModule):
     """Losses of labelled points, of predicted points on crops without labels, and of kept maps.
 
-    A batch (`distill.student.batches.CropBatches`): image (L + U, 3, H, W) uint8: L labelled crops with
+    A batch (`distill.student.batches.CropBatches`): image (L + U + N, 3, H, W) uint8: L labelled crops with
     points_px (L, K, 2) and visibility (L, K); U crops without labels, with a labeller's predicted_px (U, K,
-    2) and trust (U, K), where it was admitted; and, where maps are used, the teacher's maps (M, C, g, g) of
-    the last M crops, the U or all, with map_matrix (M, 2, 3) from the crops that it saw to these.
+    2) and trust (U, K), where it was admitted; N crops that show no ear, not_ears of them. And, where maps
+    are used, the teacher's maps (M, C, g, g) of the last M ears, the U or all, with map_matrix (M, 2, 3) from
+    the crops that it saw to these.
     """
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         image_px, labelled = batch["image"].shape[-1], len(batch["points_px"])
-        logits, features = self.student.forward_with_features(to_unit(batch["image"]))
+        seen = self.student.forward_train(to_unit(batch["image"]))
+        ears = len(batch["image"]) - batch.get("not_ears", 0)
+        logits, features = seen.heatmaps[:ears], seen.features[:ears]
         loss = landmark_loss(logits[:labelled], batch["points_px"], batch["visibility"], image_px)
         self.log_terms({"label": loss}, labelled)
+        if seen.ear_logit is not None:
+            loss = loss + self._scores_loss(seen, batch, ears)
         if "maps" in batch:
             maps = batch["maps"]
             mapped = (logits if isinstance(self.matcher, HeatmapMatcher) else features)[-len(maps) :]
-            carried, seen = carried_back(mapped, batch["map_matrix"], image_px, maps.shape[-1])
-            loss = loss + self.map_loss(carried, maps, seen)
+            carried, covered = carried_back(mapped, batch["map_matrix"], image_px, maps.shape[-1])
+            loss = loss + self.map_loss(carried, maps, covered)
         if "predicted_px" in batch:
             visibility = torch.full_like(batch["trust"], VISIBLE)
             predicted = landmark_loss(
@@ -118,6 +128,19 @@ class LandmarkerModule(StudentModule):
             loss = loss + self.prediction_weight * share * predicted
         self.log_terms({"loss": loss}, 1)
         return loss
+
+    def _scores_loss(self, seen: LandmarkerMaps, batch: dict[str, Any], ears: int) -> Tensor:
+        """Of ear or not over the whole batch, and of the expected errors over the labelled points."""
+        is_ear = (torch.arange(len(seen.ear_logit), device=seen.ear_logit.device) < ears).float()
+        labelled, image_px = len(batch["points_px"]), batch["image"].shape[-1]
+        points_unit, _ = soft_argmax(seen.heatmaps[:labelled].detach())
+        distance = (points_unit - (batch["points_px"] + 0.5) / image_px).norm(dim=-1)
+        terms = {
+            "ear": ear_loss(seen.ear_logit, is_ear),
+            "error": error_loss(seen.log_error[:labelled], distance, batch["visibility"] > NOT_ANNOTATED),
+        }
+        self.log_terms(terms, labelled)
+        return EAR_WEIGHT * terms["ear"] + terms["error"]
 
     def on_validation_epoch_start(self) -> None:
         self._errors: list[np.ndarray] = []
@@ -171,7 +194,7 @@ class DetectorModule(StudentModule, BoxValidation):
 @torch.no_grad()
 def predicted_points_px(landmarker: nn.Module, images: Tensor) -> Tensor:
     """images: (B, 3, H, W) uint8 crops -> points (B, K, 2) in their px."""
-    points_unit, _ = landmarker(to_unit(images))
+    points_unit = landmarker(to_unit(images))[0]
     return points_unit * images.shape[-1] - 0.5
 
 

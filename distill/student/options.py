@@ -31,6 +31,10 @@ class LabelOptions:
     """How many labels to use, ears or frames: a count from 1 on, a fraction below 1, 0 for all."""
     val_npy: Path | None = None
     """Held-out labelled ones; for the landmarker, without one, a part of the labelled is held out."""
+    not_ears_npy: tuple[Path, ...] = ()
+    """Boxes that a detector takes for ears and that are none (distill.hard_negatives): the landmarker learns
+    to tell them from ears, and how far off its points may be.
+    """
 
     def __post_init__(self) -> None:
         """Raise UserError for a number of labels that makes no sense."""

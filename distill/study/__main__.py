@@ -19,7 +19,7 @@ import tyro
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.files import write_atomic, write_json
+from configs.files import write_json, write_text
 from configs.provenance import git_revision
 from configs.recipe import Recipe
 from distill.pipeline.plan import plan_stages
@@ -88,7 +88,7 @@ def report(study: Study, recipe: Recipe, cells: list[Cell]) -> Path:
     page = study_page(content)
     print(page)
     _draw(study.run_dir, content)
-    return write_atomic(study.run_dir / "study.md", lambda path: path.write_text(page, encoding="utf-8"))
+    return write_text(study.run_dir / "study.md", page)
 
 
 def _draw(folder: Path, content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from configs.files import read_json, write_atomic
+from configs.files import read_json, write_text
 from distill.pipeline.plan import StagePlan
 from distill.study.expand import Cell
 
@@ -58,4 +58,4 @@ def write_compact(path: Path, content: dict[str, Any]) -> Path:
     """JSON with a line for each key at the top, for arrays that nobody reads by eye; atomically."""
     lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in content.items()]
     text = "{\n" + ",\n".join(lines) + "\n}\n"
-    return write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return write_text(path, text)

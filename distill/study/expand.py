@@ -9,7 +9,7 @@ from typing import Any
 from configs.build import field_types
 from configs.errors import UserError, did_you_mean
 from configs.recipe import RUN, Recipe, recipe_from, references, substitute
-from distill.pipeline.plan import command_module
+from distill.pipeline.commands import command_module
 from distill.study.recipe import SET_BY_THE_STUDY, TESTED_ON, Study, Template, budget_word
 
 SCORE = "distill.study.score"

@@ -29,8 +29,8 @@ from typing import Any
 
 from configs.build import field_types
 from configs.errors import UserError, did_you_mean
-from configs.recipe import RUN, as_mapping, read_yaml, references
-from distill.pipeline.plan import command_module
+from configs.recipe import RUN, as_mapping, read_yaml, references, run_name
+from distill.pipeline.commands import command_module
 
 ALL = "all"
 # what a model is tested on, by its key under `test`
@@ -79,7 +79,7 @@ def study_from(content: Any, path: Path, run_dir: Path | None = None) -> Study:
     """Check what a recipe file holds (already read). run_dir: instead of the recipe's."""
     keys = ("name", "run_dir", "seeds", "shared", "prepared", "models", "test")
     content = as_mapping(content, str(path), allowed=keys)
-    name = str(content.get("name") or path.stem)
+    name = run_name(content, path)
     raw_models = as_mapping(content.get("models"), f"{path}, models", allowed=tuple(TESTED_ON))
     if not raw_models:
         raise UserError(f"{path}: no models. Name some of {', '.join(TESTED_ON)} under `models:`.")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from data.loading.datamodule import one_thread
+from data.loading.workers import prepare_worker
 from data.tensors import to_signed
 from distill.teacher_maps.frozen_teacher import FrozenTeacher
 from distill.teacher_maps.numbered_crops import NumberedCrops, crc32_of
@@ -71,7 +71,7 @@ class MapComputer:
             _AllViews(self.numbered, rows, views),
             max(1, batch_size // views),
             num_workers=num_workers,
-            worker_init_fn=one_thread,
+            worker_init_fn=prepare_worker,
         )
         waiting, parts = list(shards), []
         for images, crc32, matrices in tqdm(loader, desc="maps", unit="batch"):

@@ -171,7 +171,7 @@ class LandmarkerReader(nn.Module):
 
     def read(self, images: Tensor) -> LandmarkerReading:
         """images: (B, 3, H, W) in [-1, 1]."""
-        return LandmarkerReading(*self.landmarker((images + 1) / 2))
+        return LandmarkerReading(*self.landmarker((images + 1) / 2)[:2])
 
 
 def _joined(features: Mapping[str, Tensor], names: list[str], grid: int) -> Tensor:

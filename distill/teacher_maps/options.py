@@ -17,6 +17,7 @@ BATCH_SIZE = 32  # views at once; more changes the time a little and no result
 CROPS_A_SHARD = 256  # 50 MB of 4 views of 96 channels: few files, and little is lost when a run is cut off
 AGREEMENT_LIMIT = 0.05  # of the crop's side; where two readings lie further apart, a point is not used
 PSEUDO_LABELLED = "pseudo_labelled.npy"  # the manifest that distill.label and distill.label_frames write
+NOT_EARS = "not_ears.npy"  # the manifest that distill.hard_negatives writes
 ACCEPTANCE = "acceptance.json"  # beside it: whether what labelled the frames was better than the twin
 ACCEPTANCE_NME = 0.05  # largest of an admitted labeller; --acceptance-metrics is the stricter test
 

@@ -172,7 +172,7 @@ class MapWriter:
                 f"in crops {self.rows(shard)}. Take another layer, or see whether the teacher diverged."
             )
         maps = self.folder / _name(shard, "shard", "npy")
-        write_atomic(maps, lambda path: np.save(path, kept.maps, allow_pickle=False))
+        write_atomic(maps, lambda path: np.save(path, kept.maps, allow_pickle=False), kept.maps.nbytes)
         predictions = None
         if kept.predictions is not None:
             arrays = dict(kept.predictions)

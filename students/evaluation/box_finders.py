@@ -33,17 +33,17 @@ def load_box_finder(path: str | Path) -> torch.nn.Module:
 
 
 def find_boxes(
-    detector: torch.nn.Module, images: Sequence[np.ndarray]
+    detector: torch.nn.Module, images: Sequence[np.ndarray], looks: str = "many"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """B photographs -> B pairs of boxes (n, 4), px of the photograph, and scores (n,), best first.
 
-    A student sees each in its letterboxes, as in `students.inference.pipeline`; a teacher of frames reads it
-    as `teacher.frames.reading.read_frame`. All with a score of at least EVALUATION_SCORE.
+    A student sees each in one letterbox or many, as in `students.inference.pipeline`; a teacher of frames
+    reads it as `teacher.frames.reading.read_frame`. All with a score of at least EVALUATION_SCORE.
     """
     if isinstance(detector, FrameTeacher):
         return [read_frame(detector, rgb) for rgb in images]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in images]
-    for letterbox in letterboxes(detector.image_px):
+    for letterbox in letterboxes(detector.image_px, looks):
         planes, matrices = zip(*(letterboxed(rgb, letterbox) for rgb in images), strict=True)
         with torch.inference_mode():
             found = detections(

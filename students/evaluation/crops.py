@@ -12,7 +12,8 @@ from data.manifest import Manifest
 from data.metrics import landmark_report, nme
 from students.evaluation.box_tightness import BOX_MARGINS, tightness_report
 from students.evaluation.frame_detections import frames_of, photographs
-from students.evaluation.point_readers import PointReader, PredictedPoints, join_predictions
+from students.evaluation.point_readers import PointReader
+from students.inference.reading import PredictedPoints, join_predictions
 
 
 def evaluate_crops(

@@ -29,12 +29,13 @@ def evaluate_frames(
     detectors: Mapping[str, torch.nn.Module],
     manifest: Manifest,
     score_threshold: float,
+    looks: str,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is measured of each model, by its name (a reader's under end_to_end), and arrays frames_* and
     end_to_end_* for per_image.npz.
 
     readers: by keys of DETECTOR_FOR; detectors: at least one; manifest: with at least one ear;
-    score_threshold: of ears found end to end.
+    score_threshold: of ears found end to end; looks: of the detectors, "one" or "many".
     """
     frames = frames_of(manifest)
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in detectors}
@@ -44,7 +45,7 @@ def evaluate_frames(
         chains.append(EndToEnd(name, detector, reader, manifest, score_threshold))
     for part, images in photographs(frames):
         for name, detector in detectors.items():
-            found[name] += find_boxes(detector, images)
+            found[name] += find_boxes(detector, images, looks)
         for chain in chains:
             chain.add(frames[part], images, found[chain.detector][part])
     metrics: dict[str, Any] = {}

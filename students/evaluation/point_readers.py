@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +10,18 @@ import torch
 from torch import Tensor
 
 from data.crop_settings import CropSettings
-from students.inference.letterbox import boxes_in_frame, ear_crop, points_in_frame, unmirrored
-from students.inference.rescoring import extent_box
+from students.inference.letterbox import (
+    boxes_in_frame,
+    points_in_frame,
+    seen_through,
+    unmirrored,
+    window_px,
+)
+from students.inference.reading import CropView, PredictedPoints, join_predictions, read_points
 from students.models.checkpoint import load_student, student_crops
 from teacher.models.registry import load_model
 
 BATCH_EARS = 32
-
-
-@dataclass(frozen=True)
-class PredictedPoints:
-    """Points of N ears, each in the pixels of its photograph."""
-
-    points_px: np.ndarray  # (N, K, 2) float32
-    confidence: np.ndarray  # (N, K) float32, 0..1
-    boxes_xyxy: np.ndarray | None = None  # (N, 4) float32, of an EarDetector only
 
 
 class PointReader:
@@ -33,18 +29,25 @@ class PointReader:
 
     image_px: side of its crops. crops: how those of its training were cut, and what its points are; where it
     has another number of points than `crops`, nothing is known of them, and they are not predicted in
-    mirrored crops.
+    mirrored crops. looks: "one" or "many", as of `students.inference.reading.read_points`.
     """
 
     def __init__(
-        self, model: torch.nn.Module, image_px: int, is_teacher: bool, crops: CropSettings | None = None
+        self,
+        model: torch.nn.Module,
+        image_px: int,
+        is_teacher: bool,
+        crops: CropSettings | None = None,
+        looks: str = "many",
     ):
         self.model, self.image_px, self.is_teacher = model.eval(), image_px, is_teacher
-        self.crops = crops or CropSettings()
+        self.crops, self.looks = crops or CropSettings(), looks
         self.num_landmarks: int = model.hparams["num_landmarks"]
         known = self.crops.num_landmarks == self.num_landmarks
         self.names = list(self.crops.scheme.names) if known else None
         self.flip = self.crops.scheme.flip if known else None
+        shape = self.crops.scheme.mean_shape_unit if known else None
+        self.view = CropView(image_px, self.crops.margin, self.flip, shape)
 
     def read(
         self,
@@ -52,96 +55,69 @@ class PointReader:
         boxes_xyxy: Sequence[np.ndarray],
         margin: float | None = None,
     ) -> PredictedPoints:
-        """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px; margin: of the crops, by default that
-        of the training.
-
-        As in `students.inference.pipeline`: the points of each ear are predicted again in the box of their
-        extent, with the margin of the training, plain and mirrored, and the mean of those two counts.
+        """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px; margin: of the given boxes, by default
+        that of the training. As in `students.inference.pipeline`: `students.inference.reading.read_points`.
         """
-        first = self._read_once(photographs, boxes_xyxy, self.crops.margin if margin is None else margin)
-        pairs = zip(first.points_px, boxes_xyxy, strict=True)
-        found = {row: box for row, pair in enumerate(pairs) if (box := extent_box(*pair)) is not None}
-        if not found:
-            return first
-        rows = np.array(list(found))
-        again = [photographs[row] for row in rows], list(found.values()), self.crops.margin
-        parts = [self._read_once(*again)]
-        if self.flip is not None:
-            parts.append(self._read_once(*again, mirrored=True))
-        for f in fields(PredictedPoints):
-            if (values := getattr(first, f.name)) is not None:
-                values[rows] = np.mean([getattr(part, f.name) for part in parts], axis=0)
-        return first
+        return read_points(self._read_once, self.view, photographs, boxes_xyxy, self.looks, margin)
 
     def _read_once(
-        self,
-        photographs: Sequence[np.ndarray],
-        boxes_xyxy: Sequence[np.ndarray],
-        margin: float,
-        mirrored: bool = False,
+        self, photographs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], mirrored: bool
     ) -> PredictedPoints:
         parts = []
         for start in range(0, len(photographs), BATCH_EARS):
             batch = slice(start, start + BATCH_EARS)
-            parts.append(self._read_batch(photographs[batch], boxes_xyxy[batch], margin, mirrored))
+            parts.append(self._read_batch(photographs[batch], matrices[batch], mirrored))
         return join_predictions(parts)
 
     def _read_batch(
-        self,
-        photographs: Sequence[np.ndarray],
-        boxes_xyxy: Sequence[np.ndarray],
-        margin: float,
-        mirrored: bool,
+        self, photographs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], mirrored: bool
     ) -> PredictedPoints:
-        pairs = zip(photographs, boxes_xyxy, strict=True)
-        crops, matrices = zip(*(ear_crop(rgb, box, self.image_px, margin) for rgb, box in pairs), strict=True)
-        images = torch.from_numpy(np.stack(crops))
-        points_unit, confidence, edges_unit = self._forward(images.flip(-1) if mirrored else images)
+        pairs = zip(photographs, matrices, strict=True)
+        images = torch.from_numpy(np.stack([seen_through(rgb, m, self.image_px) for rgb, m in pairs]))
+        points_unit, confidence, scores, edges_unit = self._forward(images.flip(-1) if mirrored else images)
         if mirrored:
             points_unit, confidence = unmirrored(points_unit, confidence, self.flip)
+            scores = scores and (scores[0][:, list(self.flip)], scores[1])
             edges_unit = None if edges_unit is None else _unmirrored_edges(edges_unit)
         points_px = [
             points_in_frame(points, matrix, self.image_px)
             for points, matrix in zip(points_unit, matrices, strict=True)
         ]
-        boxes = None
+        error_px = ear = boxes = None
+        if scores is not None:
+            error_px, ear = scores[0] * window_px(matrices, self.image_px)[:, None], scores[1]
         if edges_unit is not None:
             boxes = np.concatenate([
                 boxes_in_frame(edges * self.image_px, matrix, rgb.shape)
                 for edges, matrix, rgb in zip(edges_unit.numpy(), matrices, photographs, strict=True)
             ])  # fmt: skip
-        return PredictedPoints(np.stack(points_px), confidence, boxes)
+        return PredictedPoints(np.stack(points_px), confidence, ear, error_px, boxes)
 
-    def _forward(self, images: Tensor) -> tuple[np.ndarray, np.ndarray, Tensor | None]:
-        """(B, 3, S, S) in [0, 1] -> points_unit (B, K, 2), confidence (B, K), edges_unit (B, 4) or None."""
+    def _forward(
+        self, images: Tensor
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None, Tensor | None]:
+        """(B, 3, S, S) in [0, 1] -> points_unit (B, K, 2), confidence (B, K); of a landmarker with scores
+        error_unit (B, K) and ear (B,); of an EarDetector edges_unit (B, 4).
+        """
         with torch.inference_mode():
             if not self.is_teacher:
-                points_unit, confidence = self.model(images)
-                return points_unit.numpy(), confidence.numpy(), None
+                points_unit, confidence, *scores = (output.numpy() for output in self.model(images))
+                return points_unit, confidence, tuple(scores) or None, None
             output = self.model.read(images * 2 - 1)  # the teacher's range is [-1, 1]
-            return output.points_unit.numpy(), output.confidence.numpy(), output.edges_unit
+            return output.points_unit.numpy(), output.confidence.numpy(), None, output.edges_unit
 
 
-def join_predictions(parts: Sequence[PredictedPoints]) -> PredictedPoints:
-    """Those of several batches by one reader, at least one, as one."""
-    boxes = None if parts[0].boxes_xyxy is None else np.concatenate([part.boxes_xyxy for part in parts])
-    return PredictedPoints(
-        np.concatenate([part.points_px for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
-        boxes,
-    )
-
-
-def load_point_reader(path: str | Path, is_teacher: bool) -> PointReader:
-    """is_teacher: an EarDetector of teacher.finetune, else a student.pt that holds a landmarker.
+def load_point_reader(path: str | Path, is_teacher: bool, looks: str = "many") -> PointReader:
+    """is_teacher: an EarDetector of teacher.finetune, else a student.pt that holds a landmarker; looks: as of
+    `PointReader`.
 
     Raises UserError for a file that is missing or of another model.
     """
     if is_teacher:
         model = load_model(path, kind="EarDetector")
-        return PointReader(model, model.image_size, is_teacher, model.crops)
+        return PointReader(model, model.image_size, is_teacher, model.crops, looks)
     model = load_student(path, "landmarker")
-    return PointReader(model, model.image_px, is_teacher, student_crops(path))
+    return PointReader(model, model.image_px, is_teacher, student_crops(path), looks)
 
 
 def _unmirrored_edges(edges_unit: Tensor) -> Tensor:

@@ -28,9 +28,9 @@ def ears_of(
     repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
     predicted = reader.read(repeated, np.concatenate([boxes for boxes, _ in proposals]))
     ends = np.cumsum(counts)[:-1]
-    points_px, confidence = np.split(predicted.points_px, ends), np.split(predicted.confidence, ends)
+    points_px, sureness = np.split(predicted.points_px, ends), np.split(predicted.sureness, ends)
     ears = []
-    for image, proposed, *points in zip(images, proposals, points_px, confidence, strict=True):
+    for image, proposed, *points in zip(images, proposals, points_px, sureness, strict=True):
         boxes, scores, rows = rescore_and_suppress(*proposed, *points, image.shape, must_overlap=must_overlap)
         ears.append((boxes, scores, points[0][rows]))
     return ears

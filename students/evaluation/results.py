@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.files import write_atomic, write_json
+from configs.files import write_atomic, write_json, write_text
 from students.evaluation.markdown_tables import tables
 
 CURVES = ("ced", "precision50", "precision75")  # kept in curves.json, not in metrics.json
@@ -20,7 +20,7 @@ def write_results(folder: Path, metrics: Mapping[str, Any], per_image: Mapping[s
     text = tables(numbers)
     write_json(folder / "metrics.json", numbers)
     write_json(folder / "curves.json", curves)
-    write_atomic(folder / "tables.md", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / "tables.md", text)
     write_atomic(folder / "per_image.npz", lambda path: np.savez_compressed(path, **per_image))
     return text
 

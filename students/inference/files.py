@@ -51,6 +51,7 @@ def _predict_video(
     records: list[dict[str, Any]] = []
     writer = None if overlay is None else VideoFile(overlay, frames.frames_per_s)
     about: dict[str, Any] = {}
+    is_whole = False
     try:
         for index, (time_s, rgb) in enumerate(frames):
             ears = pipeline(rgb)
@@ -58,12 +59,14 @@ def _predict_video(
             records.append({"frame": index, "time_s": time_s, "ears": ear_records(ears)})
             if writer is not None:
                 writer.add(draw_ears(rgb, ears, curves))
+        is_whole = True
     except KeyboardInterrupt:
         if not source.endless:
             raise
+        is_whole = True
     finally:
         if writer is not None:
-            writer.close()
+            (writer.close if is_whole else writer.discard)()
     if not records:
         raise UserError(f"{source.shown}: no frame could be read.")
     rate = {"frames_per_s": frames.frames_per_s}

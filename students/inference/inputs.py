@@ -15,6 +15,7 @@ from data.image_kinds.formats import SUFFIXES, VIDEO_SUFFIXES, Kind, kind_of_fil
 from data.images import files_below
 
 CAMERA_PREFIX = "camera:"
+ENDLESS = ("camera", "stream")  # kinds of inputs that end when the user says so
 STREAM_SCHEMES = (
     "rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "tcp", "srt", "mms", "mmsh",
 )  # fmt: skip
@@ -42,7 +43,7 @@ class Input:
     @property
     def endless(self) -> bool:
         """Whether it ends when the user says so."""
-        return self.kind in ("camera", "stream")
+        return self.kind in ENDLESS
 
 
 def find_inputs(words: Sequence[str], output_dir: Path) -> list[Input]:

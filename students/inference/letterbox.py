@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.crops import MARGIN, apply, apply_to_boxes, crop, crop_matrix, invert, letterbox_matrix
+from data.crops import MARGIN, apply, apply_to_ellipses, crop, crop_matrix, invert, letterbox_matrix
 
 BORDERED_SHARE = 0.6  # of the side of the letterbox with a border, which the frame takes
 BORDERED_MIN_BOX = 0.35  # of the frame's longer side: smaller boxes found in that letterbox do not count
@@ -28,8 +28,9 @@ class Letterbox:
     min_box: float = 0.0
 
 
-def letterboxes(image_px: int) -> tuple[Letterbox, ...]:
-    """The letterboxes in which the detector sees a frame, of `image_px` and of half of that.
+def letterboxes(image_px: int, looks: str = "many") -> tuple[Letterbox, ...]:
+    """The letterboxes in which the detector sees a frame: "one" of `image_px`; "many" are that and two of
+    half of it.
 
     An ear that is large in the frame is found in the second, where it is as large as most of those that the
     detector was trained on. One that fills the frame, or is cut by its edge, is found in the third, which has
@@ -37,6 +38,8 @@ def letterboxes(image_px: int) -> tuple[Letterbox, ...]:
     by the landmarks, and a frame in two sizes"; docs/experiments/photographs.md, "Photographs cut close to
     the ear".
     """
+    if looks == "one":
+        return (Letterbox(image_px),)
     half_px = 32 * max(1, round(image_px / 64))
     return Letterbox(image_px), Letterbox(half_px), Letterbox(half_px, BORDERED_SHARE, BORDERED_MIN_BOX)
 
@@ -73,7 +76,12 @@ def ear_crop(
     margin: border round the box on each side, a fraction of its longer side.
     """
     matrix = crop_matrix(box_xyxy, image_px, margin)
-    return as_planes(crop(rgb, matrix, image_px)), matrix
+    return seen_through(rgb, matrix, image_px), matrix
+
+
+def seen_through(rgb: np.ndarray, matrix: np.ndarray, image_px: int) -> np.ndarray:
+    """(H, W, 3) uint8 through a matrix (2, 3), frame -> crop px -> (3, S, S) float32 in [0, 1]."""
+    return as_planes(crop(rgb, matrix, image_px))
 
 
 def as_planes(rgb: np.ndarray) -> np.ndarray:
@@ -82,18 +90,25 @@ def as_planes(rgb: np.ndarray) -> np.ndarray:
 
 
 def boxes_in_frame(boxes_xyxy: np.ndarray, matrix: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
-    """Boxes (n, 4) px of a letterbox or crop -> frame px, clipped to the frame; some may come out empty.
+    """Boxes (n, 4) px of a letterbox or crop, which may be turned -> frame px, clipped to the frame; some may
+    come out empty.
 
     matrix: (2, 3), frame -> letterbox or crop px; frame_shape: (H, W, ...).
     """
     height, width = frame_shape[:2]
-    boxes = apply_to_boxes(invert(matrix), np.asarray(boxes_xyxy).reshape(-1, 4))
+    boxes = apply_to_ellipses(invert(matrix), np.asarray(boxes_xyxy).reshape(-1, 4))
     return boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
 
 
 def points_in_frame(points_unit: np.ndarray, matrix: np.ndarray, image_px: int) -> np.ndarray:
     """Points (..., K, 2) in unit coordinates of a crop of S px -> frame px; u = (x_px + 0.5) / S."""
     return apply(invert(matrix), np.asarray(points_unit) * image_px - 0.5)
+
+
+def window_px(matrices: Sequence[np.ndarray], image_px: int) -> np.ndarray:
+    """(n,) sides in frame px of the windows that crops of image_px show; matrices: (2, 3), frame -> crop."""
+    scales = [np.sqrt(abs(np.linalg.det(matrix[:, :2]))) for matrix in matrices]
+    return (image_px / np.array(scales)).astype(np.float32)
 
 
 def unmirrored(

@@ -15,7 +15,7 @@ from data.image_kinds.likely_cause import likely_cause
 # What `students.inference.pipeline` needs of each kind.
 _OUTPUTS = {"detector": ("boxes_xyxy", "scores"), "landmarker": ("points_unit", "confidence")}
 _NUMBERS = ("image_px", "margin")
-_JSON = {"landmark_names": list, "flip": list, "curves": dict}
+_JSON = {"landmark_names": list, "flip": list, "curves": dict, "mean_shape_unit": list}
 _NEEDED = {"detector": ("image_px",), "landmarker": ("image_px", "landmark_names")}
 _AGAIN = "Export its student.pt again, by `python -m students.export`"
 
@@ -24,7 +24,7 @@ def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict
     """An ONNX Runtime session on the CPU and the file's metadata.
 
     Raises UserError, naming the likely cause, for a file that is no ONNX model, is no `kind` of ours, takes
-    other input than one float32 image, or has lost its metadata.
+    other input than float32 images, or has lost its metadata.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,7 +41,7 @@ def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict
     metadata = session.get_modelmeta().custom_metadata_map
     _require_network(session, metadata, kind, path)
     _require_metadata(metadata, kind, path)
-    _require_numbers(session, int(metadata["image_px"]), kind, path)
+    _require_numbers(session, int(metadata["image_px"]), path)
     return session, metadata
 
 
@@ -67,15 +67,16 @@ def _require_network(session: Any, metadata: dict[str, str], kind: str, path: Pa
             f"{path}: its input is {image.type}, wanted is tensor(float): it was converted to another "
             f"precision. {_AGAIN}, or convert it with its input and outputs kept in float32."
         )
-    if len(image.shape) != 4 or image.shape[:2] != [1, 3]:
-        raise UserError(f"{path}: its input has the shape {image.shape}, wanted is [1, 3, S, S]. {_AGAIN}.")
+    count, *sides = image.shape or [0]
+    if len(sides) != 3 or sides[0] != 3 or (isinstance(count, int) and count != 1):
+        raise UserError(f"{path}: its input has the shape {image.shape}, wanted is [N, 3, S, S]. {_AGAIN}.")
 
 
-def _require_numbers(session: Any, image_px: int, kind: str, path: Path) -> None:
-    """Run it once, on grey."""
+def _require_numbers(session: Any, image_px: int, path: Path) -> None:
+    """Run it once, on grey; all outputs count, those too that only newer files have."""
     image = np.full((1, 3, image_px, image_px), 0.5, np.float32)
     try:
-        outputs = session.run(list(_OUTPUTS[kind]), {"image": image})
+        outputs = session.run(None, {"image": image})
     except Exception as error:  # as above
         cause = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot run on an image of {image_px} px ({cause}). {_AGAIN}.") from error

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from data.draw import CURVE_COLOURS
-from students.inference.pipeline import Ear, default_curves
+from students.inference.onnx_landmarker import default_curves
+from students.inference.pipeline import Ear
 
 MIN_CANVAS_PX = 640  # smaller photographs are enlarged first: 17 points do not fit into an ear of 30 px
 BOX_COLOUR = (255, 255, 255)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,13 @@ import numpy as np
 
 from configs.errors import UserError
 from data.boxes import BOX_THRESHOLD, NMS_IOU
-from data.crops import MARGIN
 from data.landmarks import load_scheme
-from students.inference.boxes import detections_numpy, merged
 from students.inference.checks import checked_box, checked_image
-from students.inference.letterbox import (
-    ear_crop,
-    found_in_frame,
-    letterboxed,
-    letterboxes,
-    points_in_frame,
-    unmirrored,
-)
-from students.inference.onnx_file import open_model
+from students.inference.onnx_detector import OnnxDetector
+from students.inference.onnx_landmarker import OnnxLandmarker
+from students.inference.reading import LOOKS
 from students.inference.rescoring import (
     EAR_THRESHOLD,
-    extent_box,
     frame_proposal,
     proposal_threshold,
     rescore_and_suppress,
@@ -44,6 +34,7 @@ class Ear:
     score: float  # 0..1, as of students.inference.rescoring.ear_score
     points_px: np.ndarray  # (K, 2) float32; pixel centres at integers; may lie outside the photograph
     point_confidence: np.ndarray  # (K,) float32, 0..1
+    point_error_px: np.ndarray | None = None  # (K,) float32, expected distance from the truth
 
 
 class EarPipeline:
@@ -53,8 +44,9 @@ class EarPipeline:
 
     detector_onnx, landmarker_onnx: files of `students.export`. score_threshold: ears below it are dropped.
     nms_iou: boxes that overlap a better one by more are suppressed. threads: of ONNX Runtime, 0 for its own
-    choice. `landmark_names` names the points, in order; `curves` are the lines to draw between them, a name
-    and indices each.
+    choice. looks: "many" sees a photograph in three letterboxes and reads each ear's points three times;
+    "one" does each once. `landmark_names` names the points, in order; `curves` are the lines to draw between
+    them, a name and indices each.
 
     Raises UserError for files that are missing or not ours.
     """
@@ -66,24 +58,17 @@ class EarPipeline:
         score_threshold: float = EAR_THRESHOLD,
         nms_iou: float = NMS_IOU,
         threads: int = 0,
+        looks: str = "many",
     ):
+        if looks not in LOOKS:
+            raise UserError(f"looks={looks!r}: allowed are {' and '.join(LOOKS)}.")
+        self.looks = looks
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
-        self._detector, detector = open_model(detector_onnx, "detector", threads)
-        self._landmarker, landmarker = open_model(landmarker_onnx, "landmarker", threads)
-        if isinstance(side_px := self._detector.get_inputs()[0].shape[-1], int):
-            raise UserError(
-                f"{detector_onnx}: takes squares of {side_px} px alone, as students.export wrote it "
-                "before frames were seen in two sizes. Export its student.pt again."
-            )
-        self._frame_px, self._crop_px = int(detector["image_px"]), int(landmarker["image_px"])
-        self._margin = float(landmarker.get("margin", MARGIN))
-        self._flip: list[int] | None = json.loads(landmarker.get("flip", "null"))
-        self.landmark_names: tuple[str, ...] = tuple(json.loads(landmarker["landmark_names"]))
-        self.curves: dict[str, list[int]] = (
-            json.loads(landmarker["curves"])
-            if "curves" in landmarker
-            else default_curves(len(self.landmark_names))
+        self.detector, self.landmarker = (
+            OnnxDetector(detector_onnx, threads),
+            OnnxLandmarker(landmarker_onnx, threads),
         )
+        self.landmark_names, self.curves = self.landmarker.names, self.landmarker.curves
 
     @classmethod
     def pretrained(cls, **options: Any) -> EarPipeline:
@@ -145,59 +130,29 @@ class EarPipeline:
     def landmarks(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
         """The points of the ear in `box_xyxy` (4,) px -> (K, 2) float32, pixels of the same photograph.
 
-        Predicted in the box, then again in the box of their extent (`students.inference.rescoring`), plain
-        and mirrored; the mean of those two is given. Raises UserError for what is no image, and for a box
-        that is empty, inverted or outside it.
+        How often they are predicted `looks` says (`students.inference.reading.read_points`). Raises UserError
+        for what is no image, and for a box that is empty, inverted or outside it.
         """
         rgb = checked_image(rgb)
-        return self._points(rgb, checked_box(box_xyxy, rgb.shape))[0]
+        box = np.asarray(checked_box(box_xyxy, rgb.shape), dtype=np.float32)
+        return self.landmarker.read(rgb, box[None], self.looks).points_px[0]
 
     def _boxes(self, rgb: np.ndarray, score_threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        parts = []
-        for letterbox in letterboxes(self._frame_px):
-            planes, matrix = letterboxed(rgb, letterbox)
-            boxes, scores = self._detector.run(["boxes_xyxy", "scores"], {"image": planes[None]})
-            boxes, scores = detections_numpy(scores, boxes, score_threshold, self.nms_iou)
-            parts.append(found_in_frame(boxes, scores, matrix, letterbox, rgb.shape))
-        return merged(parts, self.nms_iou)
+        return self.detector.find(rgb, score_threshold, self.nms_iou, self.looks)
 
     def _ears(
         self, rgb: np.ndarray, boxes_xyxy: np.ndarray, box_scores: np.ndarray, must_overlap: bool = False
     ) -> list[Ear]:
-        predicted = (self._points(rgb, box) for box in boxes_xyxy)
-        points_px, confidence = map(np.stack, zip(*predicted, strict=True))
+        read = self.landmarker.read(rgb, boxes_xyxy, self.looks)
         rescored = rescore_and_suppress(
-            boxes_xyxy, box_scores, points_px, confidence, rgb.shape, self.nms_iou, must_overlap
+            boxes_xyxy, box_scores, read.points_px, read.sureness, rgb.shape, self.nms_iou, must_overlap
         )
+        errors = [None] * len(read) if read.error_px is None else read.error_px
         return [
-            Ear(box, float(score), points_px[row], confidence[row])
+            Ear(box, float(score), read.points_px[row], read.confidence[row], errors[row])
             for box, score, row in zip(*rescored, strict=True)
             if score >= self.score_threshold
         ]
-
-    def _points(self, rgb: np.ndarray, box_xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points_px, confidence = self._predict(rgb, box_xyxy)
-        box = extent_box(points_px, box_xyxy)
-        if box is None:
-            return points_px, confidence
-        plain = self._predict(rgb, box)
-        if self._flip is None:
-            return plain
-        mirrored = self._predict(rgb, box, mirrored=True)
-        return (plain[0] + mirrored[0]) / 2, (plain[1] + mirrored[1]) / 2
-
-    def _predict(
-        self, rgb: np.ndarray, box_xyxy: np.ndarray, mirrored: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        planes, matrix = ear_crop(rgb, box_xyxy, self._crop_px, self._margin)
-        if mirrored:
-            planes = np.ascontiguousarray(planes[..., ::-1])
-        (points_unit,), (confidence,) = self._landmarker.run(
-            ["points_unit", "confidence"], {"image": planes[None]}
-        )
-        if mirrored:
-            points_unit, confidence = unmirrored(points_unit, confidence, self._flip)
-        return points_in_frame(points_unit, matrix, self._crop_px), confidence
 
 
 def open_pipeline(
@@ -213,9 +168,3 @@ def open_pipeline(
     if run_dir is not None:
         detector, landmarker = (run_dir / "export" / path.name for path in PRETRAINED)
     return EarPipeline(detector_onnx or detector, landmarker_onnx or landmarker, score_threshold)
-
-
-def default_curves(num_landmarks: int) -> dict[str, list[int]]:
-    """name -> indices it joins, of the project's 17 points; none for points of another number."""
-    scheme = load_scheme()
-    return scheme.curves if len(scheme) == num_landmarks else {}

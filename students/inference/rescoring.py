@@ -30,7 +30,7 @@ def extent_box(points_px: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray | None
 
 
 def proposal_threshold(ear_threshold: float) -> float:
-    """The detector's score below which no `ear_score` reaches ear_threshold, however confident the points."""
+    """The detector's score below which no `ear_score` reaches ear_threshold, however sure the landmarker."""
     return ear_threshold**2
 
 
@@ -45,14 +45,14 @@ def frame_proposal(frame_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray
     return np.array([[0, 0, width, height]], dtype=np.float32), np.array([FRAME_SCORE], dtype=np.float32)
 
 
-def ear_score(box_scores: np.ndarray, point_confidence: np.ndarray) -> np.ndarray:
-    """(n,) scores of the detector and (n, K) confidences of the points, both 0..1 -> (n,) scores of ears.
+def ear_score(box_scores: np.ndarray, sureness: np.ndarray) -> np.ndarray:
+    """(n,) scores of the detector and (n,) sureness of the landmarker, both 0..1 -> (n,) scores of ears.
 
-    The mean confidence times the root of the detector's score. Where there is no ear, no heatmap has one
-    place to point at. Rescoring as in Xiao et al., Simple Baselines for Human Pose Estimation, ECCV 2018
-    (box score times mean confidence), with the confidence squared; the root of that keeps the scale.
+    sureness: `students.inference.reading.PredictedPoints.sureness`. It is multiplied with the root of the
+    detector's score. Rescoring as in Xiao et al., Simple Baselines for Human Pose Estimation, ECCV 2018 (box
+    score times the points' mean confidence), with that squared; the root of the product keeps the scale.
     """
-    return np.sqrt(box_scores) * point_confidence.mean(axis=-1)
+    return np.sqrt(box_scores) * sureness
 
 
 def refined_box(box_xyxy: np.ndarray, points_px: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
@@ -74,7 +74,7 @@ def rescore_and_suppress(
     boxes_xyxy: np.ndarray,
     box_scores: np.ndarray,
     points_px: np.ndarray,
-    point_confidence: np.ndarray,
+    sureness: np.ndarray,
     frame_shape: tuple[int, ...],
     nms_iou: float = NMS_IOU,
     must_overlap: bool = False,
@@ -82,11 +82,11 @@ def rescore_and_suppress(
     """The ears of one frame from n proposals and the points predicted in them; duplicates suppressed, best
     first.
 
-    boxes_xyxy (n, 4) px and box_scores (n,) of the detector; points_px (n, K, 2) and point_confidence (n, K)
-    predicted in them. must_overlap: leave out proposals whose `extent_box` is None.
+    boxes_xyxy (n, 4) px and box_scores (n,) of the detector; points_px (n, K, 2) and sureness (n,) predicted
+    in them. must_overlap: leave out proposals whose `extent_box` is None.
     Returns boxes (m, 4) px, scores (m,) as of `ear_score`, and which proposals they were (m,).
     """
-    scores = ear_score(box_scores, point_confidence)
+    scores = ear_score(box_scores, sureness)
     order = np.argsort(-scores, kind="stable")
     if must_overlap:
         order = order[[extent_box(points_px[row], boxes_xyxy[row]) is not None for row in order]]

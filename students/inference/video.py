@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error
+from configs.errors import UserError, WriteError
+from configs.files import bytes_free, file_size_limit, full_disk_is_a_user_error
 from data.image_kinds.likely_cause import likely_cause
 from students.inference.inputs import Input
 
@@ -84,6 +84,7 @@ class VideoFile:
         self._path, self._frames_per_s = path, frames_per_s
         self._part = path.with_name(f".{path.stem}.part{path.suffix}")
         self._writer: cv2.VideoWriter | None = None
+        self._frames = 0
 
     def add(self, rgb: np.ndarray) -> None:
         """Append one frame. Raises UserError when the file cannot be made."""
@@ -100,14 +101,45 @@ class VideoFile:
                 raise UserError(
                     f"{self._path}: OpenCV cannot write MP4 here; use --no-overlays to do without."
                 )
+        self._frames += 1
         self._writer.write(np.ascontiguousarray(rgb[:height, :width, ::-1]))
 
     def close(self) -> None:
-        """Finish the file and give it its name; nothing appears when no frame came."""
+        """Finish the file and give it its name; nothing appears when no frame came.
+
+        Raises WriteError unless it holds every frame: OpenCV does not say when the disk takes no more.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        written, size_bytes = _count_frames(self._part), self._part.stat().st_size
+        if written != self._frames:
+            self._part.unlink(missing_ok=True)
+            limit = file_size_limit()
+            raise WriteError(
+                f"{self._path}: only {written} of {self._frames} frames could be written: more than "
+                f"{size_bytes:,} bytes are needed, {bytes_free(self._path):,} are free"
+                f"{'' if limit is None else f', and a file may have {limit:,} (ulimit -f)'}. "
+                "Free some space or use --no-overlays, then run the command again."
+            )
+        os.replace(self._part, self._path)
+
+    def discard(self) -> None:
+        """Leave nothing, of a video that was not predicted to its end."""
         if self._writer is not None:
             self._writer.release()
-            os.replace(self._part, self._path)
             self._writer = None
+        self._part.unlink(missing_ok=True)
+
+
+def _count_frames(path: Path) -> int:
+    """Frames that a video's own index names, 0 for one that cannot be opened."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    finally:
+        capture.release()
 
 
 def _why_not(source: Input) -> str:

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from configs.errors import UserError, did_you_mean
-from configs.files import write_atomic
 from data.crop_settings import CropSettings
 from data.image_kinds.likely_cause import likely_cause
 from students.models.detector import StudentDetector
 from students.models.landmarker import StudentLandmarker
+from teacher.checkpoint import write_torch
 
 KINDS: dict[str, type[nn.Module]] = {"detector": StudentDetector, "landmarker": StudentLandmarker}
 
@@ -51,7 +51,7 @@ def save_student(path: str | Path, student: nn.Module, crops: CropSettings | Non
     }
     if crops is not None and crops.to_plain() is not None:
         content["crops"] = crops.to_plain()
-    return write_atomic(path, lambda temporary: torch.save(content, temporary))
+    return write_torch(path, content)
 
 
 def load_student(path: str | Path, kind: str | None = None) -> nn.Module:

@@ -16,7 +16,7 @@ from data.manifest import Manifest
 from students.inference.letterbox import ear_crop, letterboxed, letterboxes
 from students.inference.onnx_file import open_model
 from students.models.checkpoint import kind_of
-from students.onnx_export.write import OUTPUTS, exportable
+from students.onnx_export.write import exportable, output_names
 
 CHECK_IMAGES = 16  # spread over the manifest: a wrong operator shows on any, and this takes seconds
 TOLERANCE_PX = 0.05  # of a box or point, px of the model's input; rounding alone gives 0.0002
@@ -54,10 +54,11 @@ def check(student: nn.Module, path: Path, inputs: Sequence[np.ndarray]) -> dict[
     difference_px = difference_score = 0.0
     for image in (image for of_a_size in inputs for image in of_a_size):
         with torch.no_grad():
-            places, scores = (output.numpy() for output in model(torch.from_numpy(image[None])))
-        onnx_places, onnx_scores = session.run(OUTPUTS[kind], {"image": image[None]})
+            places, *scores = (output.numpy() for output in model(torch.from_numpy(image[None])))
+        onnx_places, *onnx_scores = session.run(output_names(student), {"image": image[None]})
         difference_px = max(difference_px, float(np.abs(places - onnx_places).max()) * pixels_per_unit)
-        difference_score = max(difference_score, float(np.abs(scores - onnx_scores).max()))
+        pairs = zip(scores, onnx_scores, strict=True)
+        difference_score = max(difference_score, *(float(np.abs(a - b).max()) for a, b in pairs))
     images = len(inputs[0])
     # Written so that NaN fails too.
     if not (difference_px <= TOLERANCE_PX and difference_score <= TOLERANCE_SCORE):

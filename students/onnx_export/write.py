@@ -11,37 +11,48 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from configs.files import write_atomic
+from configs.files import write_bytes
 from data.crop_settings import CropSettings
 from data.images import GREY
+from students.inference.onnx_landmarker import OUTPUTS as LANDMARKER_OUTPUTS
 from students.models.checkpoint import kind_of
 
-OUTPUTS = {"detector": ["boxes_xyxy", "scores"], "landmarker": ["points_unit", "confidence"]}
+OUTPUTS = {"detector": ("boxes_xyxy", "scores"), "landmarker": LANDMARKER_OUTPUTS}
 LARGEST_SIDE = 1024  # of the detector's input, in its strides of 32 px
+MOST_EARS = 1024  # of a landmarker's batch
 
 
 def export_student(student: nn.Module, path: Path, crops: CropSettings | None = None) -> Path:
-    """Write one student, float32, batch 1, atomically; returns `path`.
+    """Write one student, float32, atomically: a detector of one frame of any size, a landmarker of any number
+    of crops; returns `path`.
 
     crops: those that a landmarker was trained on, by default the project's own.
     """
     kind = kind_of(student)
-    example = torch.rand(1, 3, student.image_px, student.image_px)
-    any_size = None
+    batch = 1 if kind == "detector" else 2
+    example = torch.rand(batch, 3, student.image_px, student.image_px)
     if kind == "detector":
         side = 32 * torch.export.Dim("side_32", min=1, max=LARGEST_SIDE)
-        any_size = {"image": {2: side, 3: side}}
+        free = {2: side, 3: side}
+    else:
+        free = {0: torch.export.Dim("ears", min=1, max=MOST_EARS)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecations
         program = torch.onnx.export(
-            exportable(student), (example,), input_names=["image"], output_names=OUTPUTS[kind],
-            dynamo=True, external_data=False, verbose=False, dynamic_shapes=any_size,
+            exportable(student), (example,), input_names=["image"], output_names=output_names(student),
+            dynamo=True, external_data=False, verbose=False, dynamic_shapes=(free,),
         )  # fmt: skip
     model = program.model_proto
     _drop_traces(model)
     onnx.helper.set_model_props(model, _metadata(student, kind, crops or CropSettings()))
     onnx.checker.check_model(model)
-    return write_atomic(path, lambda temporary: onnx.save(model, temporary))
+    return write_bytes(path, model.SerializeToString())
+
+
+def output_names(student: nn.Module) -> list[str]:
+    """Of its ONNX file; a landmarker without scores has the first two alone."""
+    names = list(OUTPUTS[kind_of(student)])
+    return names if getattr(student, "scores", True) is not None else names[:2]
 
 
 def exportable(student: nn.Module) -> nn.Module:
@@ -63,7 +74,7 @@ class SingleFrame(nn.Module):
 
 def _metadata(student: nn.Module, kind: str, crops: CropSettings) -> dict[str, str]:
     """What `students.inference.pipeline` and other users of the file read."""
-    metadata = {"pinna_kind": kind, "image_px": str(student.image_px), "input": "RGB, 0..1, (1, 3, S, S)"}
+    metadata = {"pinna_kind": kind, "image_px": str(student.image_px), "input": "RGB, 0..1, (N, 3, S, S)"}
     if kind == "detector":
         return metadata | {
             "preprocessing": f"letterbox, centred, on grey {GREY}",
@@ -75,6 +86,8 @@ def _metadata(student: nn.Module, kind: str, crops: CropSettings) -> dict[str, s
         metadata["landmark_names"] = json.dumps(list(scheme.names))
         metadata["flip"] = json.dumps(list(scheme.flip))
         metadata["curves"] = json.dumps(scheme.curves)
+        if scheme.mean_shape_unit is not None:
+            metadata["mean_shape_unit"] = json.dumps(scheme.mean_shape_unit.tolist())
     else:  # an older student.pt: nothing is known of its points
         metadata["landmark_names"] = json.dumps([f"point {index}" for index in range(student.num_landmarks)])
     return metadata | {"preprocessing": "square window: longer side of the box times 1 + 2 * margin"}

@@ -16,7 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from configs.errors import UserError
-from configs.files import write_atomic
+from configs.files import write_text
 from teacher.checkpoint import write_torch
 
 ASKED_EVERY = 20  # steps, after which is asked what a device or another process has to be waited for
@@ -82,7 +82,7 @@ class MetricsTable(Callback):
             {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
             for row in self.rows
         )
-        write_atomic(self.path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+        write_text(self.path, text.getvalue())
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, read_json, reserve_blocks, write_json
 from configs.provenance import plain
-from data.loading.datamodule import one_thread
 from data.loading.repeated import RepeatedCrops
+from data.loading.workers import prepare_worker
 from data.manifest import fingerprint
 from data.tensors import to_signed
 from teacher.training.precision import has_bfloat16
@@ -134,7 +134,7 @@ def _compute(
         per_batch * ears.draws,
         sampler=_Keys(range(finished, len(ears)), ears.draws),
         num_workers=num_workers,
-        worker_init_fn=one_thread,
+        worker_init_fn=prepare_worker,
     )
     for number, batch in enumerate(tqdm(loader, desc="frozen blocks", unit="batch"), start=1):
         places = batch["index"].numpy(), batch["draw"].numpy()

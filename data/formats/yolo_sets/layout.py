@@ -9,13 +9,14 @@ from typing import Any
 import yaml
 
 from configs.errors import UserError
-from data.formats.yolo_split import SIDES, Listing, listed_images
+from data.formats.rules.text import read_text
+from data.formats.yolo_sets.split import SIDES, Listing, listed_images
 from data.images import find_images
 
 
 @dataclass(frozen=True)
 class Layout:
-    """images, sorted, absolute; names, class number -> name; points, (K, numbers a point) or None.
+    """images: sorted, absolute. names: class number -> name. points: (K, numbers a point).
 
     listing: which entry of `data.yaml` each image is of; None where it has no entries.
     """
@@ -24,18 +25,21 @@ class Layout:
     names: dict[int, str]
     points: tuple[int, int] | None
     listing: Listing | None
+    point_names: tuple[str, ...] | None = None
 
 
 def read_layout(path: Path) -> Layout:
     """Of a folder or its `data.yaml`. Raises UserError when there is no image, or the YAML makes no sense."""
+    if path.suffix.lower() == ".data":
+        path = path.parent
     description_file = (
         path if path.is_file() else next((f for f in _description_files(path) if f.is_file()), None)
     )
     description: dict[str, Any] = {}
     if description_file is not None:
         try:
-            description = yaml.safe_load(description_file.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            description = yaml.safe_load(read_text(description_file)) or {}
+        except yaml.YAMLError as error:
             raise UserError(f"{description_file}: not YAML ({error}).") from None
         if not isinstance(description, dict):
             raise UserError(f"{description_file}: must be a mapping with train, val and names.")
@@ -44,14 +48,21 @@ def read_layout(path: Path) -> Layout:
     images = list(listing.sides) if listing is not None else find_images(folder)
     if not images:
         raise UserError(f"{path}: no image in this YOLO data set.")
-    names = description.get("names") or {}
+    names = description.get("names") or _listed_names(folder)
     names = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(names, dict) or not all(str(key).isdigit() for key in names):
+        raise UserError(f"{description_file}: names must be a list, or number: name, found {names!r}.")
     shape = description.get("kpt_shape")
     if shape is not None and (not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3)):
         raise UserError(f"{description_file}: kpt_shape must be [points, 2 or 3], found {shape!r}.")
     points = tuple(shape) if shape else None
-    named = {int(key): str(name) for key, name in names.items()}
-    return Layout([image.absolute() for image in images], named, points, listing)
+    return Layout(
+        [image.absolute() for image in images],
+        {int(key): str(name) for key, name in names.items()},
+        points,
+        listing,
+        _point_names(description.get("kpt_names"), points),
+    )
 
 
 def label_file(image: Path) -> Path:
@@ -66,24 +77,33 @@ def label_file(image: Path) -> Path:
 
 def is_layout(folder: Path) -> bool:
     """Whether a folder holds a YOLO data set: a data.yaml, a folder labels, or labels beside the images."""
-    if any(file.is_file() for file in _description_files(folder)) or any(folder.rglob("labels/")):
+    if any(file.is_file() for file in _description_files(folder)):
+        return True
+    if any(place.is_dir() and any(place.rglob("*.txt")) for place in folder.rglob("labels/")):
         return True
     return any(image.with_suffix(".txt").is_file() for image in find_images(folder)[:200])
 
 
-def has_points(path: Path) -> bool:
-    """Whether data.yaml has a kpt_shape, or else the first label more than class and box."""
-    layout = read_layout(path)
-    if layout.points is not None:
-        return True
-    for image in layout.images:
-        file = label_file(image)
-        if file.is_file() and (
-            text := file.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].split()
-        ):
-            return len(text) > 5
-    return False
-
-
 def _description_files(folder: Path) -> list[Path]:
     return [folder / "data.yaml", folder / "data.yml", folder / "dataset.yaml"]
+
+
+def _listed_names(folder: Path) -> list[str]:
+    """A class a line, as CVAT (obj.names), Label Studio and LabelImg (classes.txt) write them beside labels.
+
+    Raises UserError for two lists that differ.
+    """
+    found: dict[Path, list[str]] = {}
+    for name in ("obj.names", "classes.txt", "predefined_classes.txt", "*.names"):
+        for file in sorted(folder.rglob(name)):
+            found[file] = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    if len({tuple(names) for names in found.values()}) > 1:
+        raise UserError(f"{folder}: {', '.join(map(str, found))} list different classes; keep the right one.")
+    return next(iter(found.values()), [])
+
+
+def _point_names(listed: Any, points: tuple[int, int] | None) -> tuple[str, ...] | None:
+    """Of the first class that has them, where they are as many as there are points."""
+    names = next(iter(listed.values()), None) if isinstance(listed, dict) else listed
+    fits = points is not None and isinstance(names, list) and len(names) == points[0]
+    return tuple(map(str, names)) if fits else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
+from data.formats.rules.text import read_text
 from data.images import SUFFIXES, find_images
 
 SIDES = ("train", "val", "test")
@@ -59,7 +60,7 @@ def _place(entry: str, root: Path, folder: Path) -> Path | None:
 def _images_at(place: Path) -> list[Path]:
     if place.is_dir():
         return [image.absolute() for image in find_images(place)]
-    lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in read_text(place).splitlines()]
     return [(place.parent / line).absolute() for line in lines if line.lower().endswith(SUFFIXES)]
 
 

@@ -1,0 +1,1 @@
+"""From a manifest, or from predictions, to the files of labelling tools."""

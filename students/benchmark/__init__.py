@@ -1,0 +1,1 @@
+"""How long the students take, part by part."""

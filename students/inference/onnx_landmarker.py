@@ -1,0 +1,83 @@
+"""A landmarker's ONNX file as a reader of points: crops cut from photographs, points given back in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data.crops import MARGIN
+from data.landmarks import load_scheme
+from students.inference.letterbox import points_in_frame, seen_through, unmirrored, window_px
+from students.inference.onnx_file import open_model
+from students.inference.reading import CropView, PredictedPoints, read_points
+
+OUTPUTS = ("points_unit", "confidence", "error_unit", "ear")  # the last two are missing in older files
+
+
+class OnnxLandmarker:
+    """The landmarker of a file of `students.export`.
+
+    names: of its points, in order; curves: the lines to draw between them, a name and indices each; view: how
+    its crops are cut.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        """Raises UserError for a file that is missing or not a landmarker of ours."""
+        self.session, metadata = open_model(path, "landmarker", threads)
+        self._one_by_one = isinstance(self.session.get_inputs()[0].shape[0], int)  # files without a batch
+        has = {output.name for output in self.session.get_outputs()}
+        self._outputs = [name for name in OUTPUTS if name in has]
+        self.names: tuple[str, ...] = tuple(json.loads(metadata["landmark_names"]))
+        flip = json.loads(metadata.get("flip", "null"))
+        margin = float(metadata.get("margin", MARGIN))
+        self.view = CropView(int(metadata["image_px"]), margin, flip, _mean_shape(metadata, self.names))
+        curves = metadata.get("curves")
+        self.curves: dict[str, list[int]] = json.loads(curves) if curves else default_curves(len(self.names))
+
+    def read(self, rgb: np.ndarray, boxes_xyxy: np.ndarray, looks: str) -> PredictedPoints:
+        """The points of the ears in boxes (n, 4) px, n > 0, of one photograph (H, W, 3) uint8; looks: as of
+        `students.inference.reading.read_points`.
+        """
+        return read_points(self._read_once, self.view, [rgb] * len(boxes_xyxy), boxes_xyxy, looks)
+
+    def _read_once(
+        self, photographs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], mirrored: bool
+    ) -> PredictedPoints:
+        pairs = zip(photographs, matrices, strict=True)
+        images = np.stack([seen_through(rgb, matrix, self.view.image_px) for rgb, matrix in pairs])
+        if mirrored:
+            images = np.ascontiguousarray(images[..., ::-1])
+        points_unit, confidence, *scores = self._run(images)
+        if mirrored:
+            points_unit, confidence = unmirrored(points_unit, confidence, self.view.flip)
+            scores = [scores[0][:, self.view.flip], scores[1]] if scores else scores
+        points_px = np.stack([
+            points_in_frame(points, matrix, self.view.image_px)
+            for points, matrix in zip(points_unit, matrices, strict=True)
+        ])  # fmt: skip
+        if not scores:
+            return PredictedPoints(points_px, confidence)
+        error_px = scores[0] * window_px(matrices, self.view.image_px)[:, None]
+        return PredictedPoints(points_px, confidence, scores[1], error_px)
+
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+        batches = np.split(images, len(images)) if self._one_by_one else [images]
+        parts = [self.session.run(self._outputs, {"image": batch}) for batch in batches]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def _mean_shape(metadata: Mapping[str, str], names: tuple[str, ...]) -> np.ndarray | None:
+    """(K, 2) of the file, or, in older ones with the project's points, the project's; None for others."""
+    if "mean_shape_unit" in metadata:
+        return np.array(json.loads(metadata["mean_shape_unit"]), dtype=np.float32)
+    scheme = load_scheme()
+    return scheme.mean_shape_unit if scheme.names == names else None
+
+
+def default_curves(num_landmarks: int) -> dict[str, list[int]]:
+    """name -> indices it joins, of the project's 17 points; none for points of another number."""
+    scheme = load_scheme()
+    return scheme.curves if len(scheme) == num_landmarks else {}
