@@ -15,13 +15,15 @@ def turn_of(points_px: np.ndarray, mean_shape_unit: np.ndarray, flip: list[int])
 
     The rotation of the similarity that lays the mean shape (K, 2), or its mirror image, over the points with
     the least squared distance (Umeyama, PAMI 1991, in two dimensions as complex numbers); the better of the
-    two.
+    two. 0 where it explains less than EXPLAINED of the points' variance: they are hardly those of an ear.
     """
     found = _complex(points_px)
     shape = mean_shape_unit * np.array([WIDTH_OVER_HEIGHT, 1.0])
     facing_right, facing_left = _complex(shape), _complex(shape[flip] * np.array([-1.0, 1.0]))
-    fits = [np.vdot(facing, found) for facing in (facing_right, facing_left)]
-    return float(np.angle(max(fits, key=abs)))
+    fits = [np.vdot(facing, found) / np.linalg.norm(facing) for facing in (facing_right, facing_left)]
+    best = max(fits, key=abs)
+    is_ear = abs(best) ** 2 >= EXPLAINED * np.linalg.norm(found) ** 2
+    return float(np.angle(best)) if is_ear else 0.0
 
 
 def upright_matrix(points_px: np.ndarray, turn: float, image_px: int, margin: float) -> np.ndarray:
