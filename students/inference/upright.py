@@ -7,6 +7,7 @@ import numpy as np
 from data.crops import apply, compose, crop_matrix, rotation_matrix
 
 TURNED_FROM = np.radians(15.0)  # ears turned by less are read as they are: landmarkers know those
+EXPLAINED = 0.6  # of 167 ears of photographs turned by 60 degrees 95 % have .66 or more, with what ships
 WIDTH_OVER_HEIGHT = 0.56  # of annotated ears: the mean shape is given in a square
 
 
