@@ -18,6 +18,7 @@ from configs.command import run_command
 from configs.errors import UserError
 from configs.files import write_atomic, write_json
 from configs.provenance import write_provenance
+from students.benchmark.table import milliseconds_table
 
 THREADS = (1, 2)
 
@@ -47,7 +48,6 @@ def main(config: Config) -> Path:
 
     from students.benchmark.measure import all_parts, interleaved, whole_call
     from students.benchmark.photographs import SEEDS, SIZES, photograph
-    from students.benchmark.table import milliseconds_table
     from students.inference.pipeline import PRETRAINED
     from students.inference.reading import LOOKS
 
