@@ -16,6 +16,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -53,7 +54,7 @@ def run_command(
         with contextlib.nullcontext() if output_dir is None else writing_below(Path(output_dir)):
             result = main(config)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_said_in_worker(str(error))}", file=sys.stderr)
         sys.exit(2)
     except (OSError, RuntimeError) as error:
         said = _in_words(error, config)
@@ -202,6 +203,12 @@ def _user_errors_through_tyro() -> Iterator[None]:
                 raise cause from None
         sys.stderr.write(said.getvalue())
         raise
+
+
+def _said_in_worker(text: str) -> str:
+    """The sentence alone, of an error that a loader's worker passed on inside its traceback."""
+    match = re.match(r"Caught \w+ in .*?^(?:\w+\.)*(?:UserError|WriteError): (.*)\Z", text, re.S | re.M)
+    return match[1].strip() if match else text
 
 
 def _in_words(error: OSError | RuntimeError, config: Any) -> str | None:

@@ -118,7 +118,8 @@ def write_error(
     if not full and number != errno.EFBIG:
         return None
     written = part.stat().st_size if part is not None and part.is_file() else 0
-    needed = f"more than {written:,}" if needed_bytes is None else f"{needed_bytes:,}"
+    at_least = f"more than {written:,}" if written else "more"
+    needed = at_least if needed_bytes is None else f"{needed_bytes:,}"
     limit = file_size_limit()
     if number == errno.EFBIG or (limit is not None and limit <= max(written, needed_bytes or 0)):
         return WriteError(

@@ -27,6 +27,8 @@ from distill.teacher_maps.options import (
     MapOptions,
 )
 
+RESUMES_FROM = ("shard_*.json",)
+
 
 @dataclass(frozen=True)
 class Config:

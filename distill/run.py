@@ -22,6 +22,7 @@ from configs.recipe import load_recipe, with_overrides
 from distill.pipeline.runner import adopt_stages, planned, print_plan, run_pipeline
 from distill.pipeline.schedule import stage_command
 from distill.pipeline.selection import choose
+from distill.pipeline.status import status
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Config:
     """the recipe, such as configs/demo.yaml"""
     dry_run: bool = False
     """only say what would run, and why"""
+    status: bool = False
+    """only say how each stage stands, how old and large it is, and what is at work"""
     commands: bool = False
     """only print the plain commands (for a batch queue); their outputs go to RUN_DIR/STAGE"""
     only: tuple[str, ...] = ()
@@ -56,6 +59,9 @@ def main(config: Config) -> Path | None:
     """Run, or show, what the flags ask for. Returns the run folder, None when nothing ran."""
     recipe = with_overrides(load_recipe(config.recipe), list(config.set), config.run_dir)
     chosen = choose(recipe, config.adopt or config.only, config.start, config.until)
+    if config.status:
+        print("\n".join(status(recipe)))
+        return None
     if config.commands:
         plans = planned(recipe, chosen)
         print("\n".join(shlex.join(stage_command(plans[name].config)) for name in chosen))

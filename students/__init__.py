@@ -7,6 +7,7 @@ __getattr__, __all__ = lazy_names(
     {
         "Ear": "students.inference.pipeline",
         "EarPipeline": "students.inference.pipeline",
+        "EarTracker": "students.inference.tracking.tracker",
         "StudentDetector": "students.models.detector",
         "StudentLandmarker": "students.models.landmarker",
         "build_student": "students.models.checkpoint",

@@ -61,7 +61,7 @@ def main(config: Config) -> Path:
     for threads in THREADS:
         pipelines = _pipelines(sets, LOOKS, threads)
         rows = interleaved({name: all_parts(p, usual) for name, p in pipelines.items()}, config.repeats)
-        results["parts"][f"{threads} threads"] = rows
+        results["parts"][f"{threads} thread{'s' if threads > 1 else ''}"] = rows
         tables.append(milliseconds_table(f"{usual.name}; {threads} thread{'s' if threads > 1 else ''}", rows))
     pipelines = _pipelines(sets, LOOKS, 1)
     for shown in (photograph(*size, ears) for size in SIZES for ears in SEEDS):

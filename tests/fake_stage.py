@@ -15,6 +15,8 @@ from configs.command import run_command
 from configs.errors import UserError
 from configs.files import write_atomic
 
+RESUMES_FROM = ("partial.txt",)
+
 
 @dataclass(frozen=True)
 class Geometry:

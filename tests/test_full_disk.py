@@ -157,7 +157,7 @@ def test_a_log_that_cannot_grow_ends_nothing(tmp_path: Path, capfd: pytest.Captu
         while not child.relay():
             pass
         assert child.close() == 0
-    assert capfd.readouterr().err.count("a.log: more than") == 1
+    assert capfd.readouterr().err.count("a.log: more bytes are needed") == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")

@@ -65,3 +65,8 @@ def test_an_ear_that_is_hardly_turned_is_read_as_it_lies():
     box = np.concatenate([points.min(axis=0), points.max(axis=0)]) + 0.5
     np.testing.assert_array_equal(view.again(points, box), view.matrix(box))
     assert invert(view.again(turned(EAR, 20), box))[0, 1] != 0
+
+
+def test_points_that_are_hardly_an_ear_are_not_turned():
+    scattered = np.random.default_rng(0).uniform(0, 100, (17, 2)).astype(np.float32)
+    assert turn_of(scattered, SCHEME.mean_shape_unit, SCHEME.flip) == 0

@@ -22,7 +22,7 @@ _MOST_SIDES = 8  # of an array
 _MOST_DEEP = 32  # lists inside lists
 _PLAIN = {int, float, bool, type(None)}
 # what a file holds once may be named many times: what that may grow to, a floor and for each byte of the file
-_VISITS = (2**18, 4)
+_VISITS = (2**16, 4)
 _BYTES = (2**24, 64)
 
 

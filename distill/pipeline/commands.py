@@ -13,9 +13,9 @@ STAGE_COMMANDS = {
     "data.prepare", "data.render",
     "teacher.check", "teacher.eigenears", "teacher.embed", "teacher.evaluate", "teacher.finetune",
     "teacher.frames", "teacher.margin", "teacher.probe", "teacher.train",
-    "students.evaluate", "students.export", "students.predict",
-    "distill.bench", "distill.cache", "distill.compare", "distill.label", "distill.label_frames",
-    "distill.report", "distill.study.score", "distill.train",
+    "students.bench", "students.evaluate", "students.export", "students.predict",
+    "distill.bench", "distill.cache", "distill.compare", "distill.hard_negatives", "distill.label",
+    "distill.label_frames", "distill.report", "distill.study.score", "distill.train",
 }  # fmt: skip
 # commands that have another name now: an old recipe's stage still runs, an old output still counts
 MOVED_COMMANDS = {"teacher.compare": "distill.compare"}

@@ -3,7 +3,8 @@
 A published stage carries `stage.json`, the record of what made it: command and its version, settings,
 digests of the files from outside, and which run of each upstream stage it used. A stage is stale when the
 record differs from what the recipe asks for now. The source code is not in the record; a command whose
-results change says so by raising `VERSION` in its module (1 where it has none).
+results change says so by raising `VERSION` in its module (1 where it has none). One that resumes from other
+files than `last.ckpt` names them in RESUMES_FROM.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class StagePlan:
     version: int
     upstream_paths: list[tuple[str, Path]]
     """(upstream stage, path inside its output) the options name"""
+    resumes_from: tuple[str, ...] = ("last.ckpt",)
+    """names of the files that a command which can resume goes on from, its module's RESUMES_FROM"""
     record: dict[str, Any] | None = None
     """what made the published output, None when there is none"""
     reasons: list[str] = field(default_factory=list)
@@ -129,6 +132,7 @@ def _plan_stage(recipe: Recipe, name: str, fingerprints: Fingerprints) -> StageP
         inputs={str(path): fingerprints.of(path) for path in outside},
         version=getattr(module, "VERSION", 1),
         upstream_paths=upstream_paths,
+        resumes_from=getattr(module, "RESUMES_FROM", StagePlan.resumes_from),
     )
 
 

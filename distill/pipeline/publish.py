@@ -13,34 +13,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, read_json, write_json, writing_below
 from configs.provenance import WORK
 from configs.recipe import Recipe
+from distill.pipeline.live import LIVE, LOCK, live_run, say_live
 from distill.pipeline.plan import RECORD, StagePlan, read_record
 
 _OLD = ".old"
+_PATIENCE_S = 0.5  # somebody may just look whether a run is at work
 
 
 @contextlib.contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
     """Keep every other run out of `run_dir`. Raises UserError when one is at work there."""
-    from filelock import FileLock, Timeout
-
     with writing_below(run_dir):
-        with full_disk_is_a_user_error(run_dir / WORK / "lock"):
+        with full_disk_is_a_user_error(run_dir / WORK / LOCK):
             (run_dir / WORK).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(run_dir / WORK / "lock")
+        lock = FileLock(run_dir / WORK / LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_PATIENCE_S)
         except Timeout:
             raise UserError(
-                f"{run_dir}: another run is at work in this folder. "
+                f"{run_dir}: another run is at work in this folder ({live_run(run_dir)}). "
                 "Wait until it has ended, or take another folder with --run-dir DIR."
             ) from None
         try:
+            say_live(run_dir)
             yield
         finally:
+            (run_dir / WORK / LIVE).unlink(missing_ok=True)
             lock.release()
 
 
@@ -68,6 +72,11 @@ def resumes(plan: StagePlan, identity: dict[str, Any]) -> bool:
     return read_json(begun) == identity
 
 
+def has_checkpoint(plan: StagePlan) -> bool:
+    """Whether what was cut off had saved something to go on from."""
+    return any(next(plan.work_dir.rglob(pattern), None) for pattern in plan.resumes_from)
+
+
 def publish(plan: StagePlan, identity: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Give the finished work its place. Returns its record."""
     record = {
@@ -84,7 +93,12 @@ def publish(plan: StagePlan, identity: dict[str, Any], seconds: float) -> dict[s
 def complete_publications(recipe: Recipe) -> None:
     """Put finished work in its place where an earlier run was killed between the two, and clean up."""
     for name in recipe.stages:
-        _put_in_place(recipe.run_dir / WORK / name, recipe.output_dir(name))
+        _put_in_place(work_dir_of(recipe, name), recipe.output_dir(name))
+
+
+def work_dir_of(recipe: Recipe, name: str) -> Path:
+    """Where a stage works until its output is published."""
+    return recipe.run_dir / WORK / name
 
 
 def _put_in_place(work_dir: Path, output_dir: Path) -> None:

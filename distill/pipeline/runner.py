@@ -12,8 +12,9 @@ from configs.files import write_text
 from configs.provenance import WORK
 from configs.recipe import Recipe, to_plain
 from distill.pipeline.fingerprint import Fingerprints
+from distill.pipeline.live import live_run
 from distill.pipeline.plan import StagePlan, missing_upstream_paths, plan_stages
-from distill.pipeline.publish import adopt, complete_publications, locked, resumes
+from distill.pipeline.publish import adopt, complete_publications, has_checkpoint, locked, resumes
 from distill.pipeline.schedule import run_stages, stage_identity
 
 
@@ -53,9 +54,12 @@ def adopt_stages(recipe: Recipe, chosen: Sequence[str]) -> None:
 
 def print_plan(recipe: Recipe, chosen: Sequence[str], force: bool = False) -> None:
     """Print whether each stage would run, and why. Raises what `run_pipeline` would; writes nothing."""
+    live = live_run(recipe.run_dir)
     plans = planned(recipe, chosen)
     _refuse_gaps(plans, chosen)
     print("\n".join(describe(plans, chosen, force)))
+    if live is not None:
+        print(f"note: a run is at work here ({live}); this is the plan without it.", file=sys.stderr)
 
 
 def planned(recipe: Recipe, chosen: Sequence[str]) -> dict[str, StagePlan]:
@@ -79,11 +83,18 @@ def describe(plans: dict[str, StagePlan], chosen: Sequence[str], force: bool = F
         elif plan.reasons or force:
             verdict, why = "run", reasons or "forced"
             if _can_resume(plan, plans):
-                why += "; goes on where it was cut off"
+                why += f"; {how_it_goes_on(plan)}"
         else:
             verdict, why = "skip", "up to date"
         lines.append(f"{verdict:<4} {name:<{width}}  {why}")
     return lines
+
+
+def how_it_goes_on(plan: StagePlan) -> str:
+    """What a stage does that was cut off and asks for the same thing again."""
+    if has_checkpoint(plan):
+        return "goes on where it was cut off"
+    return "starts anew, for it was cut off before its first checkpoint"
 
 
 def _plans_for_work(recipe: Recipe, chosen: Sequence[str]) -> dict[str, StagePlan]:

@@ -17,8 +17,9 @@ from configs.errors import UserError
 from configs.flags import to_flags
 from configs.recipe import Recipe
 from distill.pipeline.child_process import Child, Terminated, end, signals_as_exceptions, wait_for_output
+from distill.pipeline.live import duration, say_live
 from distill.pipeline.plan import StagePlan, missing_upstream_paths
-from distill.pipeline.publish import prepare, publish
+from distill.pipeline.publish import has_checkpoint, prepare, publish
 
 _LOG_TAIL = 12  # lines of a failed stage's log, where its output was not on the screen
 
@@ -60,6 +61,7 @@ class _Work:
     child: Child
     identity: dict[str, Any]
     began: float
+    began_at: float  # seconds of the epoch
 
 
 class _Schedule:
@@ -101,7 +103,7 @@ class _Schedule:
             raise self.refusal
         if self.status and not self.keep_going:
             sys.exit(self.status)
-        print(f"{self.ran} of {len(self.chosen)} stages ran, in {_duration(time.monotonic() - began)}")
+        print(f"{self.ran} of {len(self.chosen)} stages ran, in {duration(time.monotonic() - began)}")
         return self.failed
 
     def _start_ready(self) -> bool:
@@ -143,7 +145,8 @@ class _Schedule:
         alone = self.jobs == 1
         variables = {} if alone else {"OMP_NUM_THREADS": str(threads_each(self.jobs))}
         child = Child(words, self._log_path(name), goes_on, alone, variables)
-        self.working[name] = _Work(child, identity, time.monotonic())
+        self.working[name] = _Work(child, identity, time.monotonic(), time.time())
+        self._say_live()
 
     def _refuse(self, plan: StagePlan) -> None:
         """Raise UserError for what stands in a stage's way."""
@@ -162,13 +165,14 @@ class _Schedule:
             work, plan = self.working[name], self.plans[name]
             status = work.child.close()
             del self.working[name]
+            self._say_live()
             if status:
                 self.status = self.status or status
                 self._fail(name, f"failed with exit status {status}, its log is {self._log_path(name)}")
                 continue
             seconds = time.monotonic() - work.began
             plan.record, plan.reasons = publish(plan, work.identity, seconds), []
-            print(f"{self._head(name)}: done in {_duration(seconds)} -> {plan.output_dir}", flush=True)
+            print(f"{self._head(name)}: done in {duration(seconds)} -> {plan.output_dir}", flush=True)
             self.ran += 1
 
     def _fail(self, name: str, why: str) -> None:
@@ -184,8 +188,13 @@ class _Schedule:
 
     def _say_interrupted(self) -> None:
         for name in self.working:
-            kept = "goes on from its last checkpoint" if self.plans[name].resumable else "begins again"
+            plan = self.plans[name]
+            goes_on = plan.resumable and has_checkpoint(plan)
+            kept = "goes on from its last checkpoint" if goes_on else "starts it anew"
             print(f"\ninterrupted in stage {name}: the same command again {kept}.", file=sys.stderr)
+
+    def _say_live(self) -> None:
+        say_live(self.recipe.run_dir, [(name, work.began_at) for name, work in self.working.items()])
 
     def _log_path(self, name: str) -> Path:
         return self.recipe.run_dir / "logs" / f"{name}.log"
@@ -204,8 +213,3 @@ def threads_each(jobs: int) -> int:
     else:
         threads = os.cpu_count() or 1
     return max(1, threads // jobs)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

@@ -43,6 +43,11 @@ class OnnxLandmarker:
         """
         return read_points(self._read_once, self.view, [rgb] * len(boxes_xyxy), boxes_xyxy, looks)
 
+    def read_near(self, rgb: np.ndarray, expected_px: Sequence[np.ndarray]) -> PredictedPoints:
+        """One reading of n > 0 ears where their points (K, 2) px are expected, upright there."""
+        matrices = [self.view.upright(points) for points in expected_px]
+        return self._read_once([rgb] * len(matrices), matrices, False)
+
     def _read_once(
         self, photographs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], mirrored: bool
     ) -> PredictedPoints:

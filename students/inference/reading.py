@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from data.crops import crop_matrix
-from students.inference.rescoring import extent_box
+from students.inference.rescoring import extent_box, points_extent
 from students.inference.upright import TURNED_FROM, turn_of, upright_matrix
 
 LOOKS = ("one", "many")
@@ -64,13 +64,15 @@ class CropView:
         """(2, 3) to the crop in which the points (K, 2) px, read in a box, are read again: that of their
         extent, turned upright where they are turned; None where their extent is another place than the box.
         """
-        if (extent := extent_box(points_px, box_xyxy)) is None:
-            return None
+        return None if extent_box(points_px, box_xyxy) is None else self.upright(points_px)
+
+    def upright(self, points_px: np.ndarray) -> np.ndarray:
+        """(2, 3) to the crop of the extent of points (K, 2) px, turned upright where they are turned."""
         if self.mean_shape_unit is not None and self.flip is not None:
             turn = turn_of(points_px, self.mean_shape_unit, self.flip)
             if abs(turn) >= TURNED_FROM:
                 return upright_matrix(points_px, turn, self.image_px, self.margin)
-        return self.matrix(extent)
+        return self.matrix(points_extent(points_px))
 
 
 # (photographs (H, W, 3) uint8, a matrix each to its crop, whether mirrored) -> their points, unmirrored

@@ -25,8 +25,13 @@ def extent_box(points_px: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray | None
     beside the ear costs accuracy, and most of it comes back when the points are predicted again in the box of
     their own extent. None where the extent overlaps the given box by less than SAME_EAR_IOU.
     """
-    box = np.concatenate([points_px.min(axis=0), points_px.max(axis=0)]).astype(np.float32) + np.float32(0.5)
+    box = points_extent(points_px)
     return box if paired_iou(box[None], np.asarray(box_xyxy)[None])[0] >= SAME_EAR_IOU else None
+
+
+def points_extent(points_px: np.ndarray) -> np.ndarray:
+    """(4,) float32 px, edges, round points (K, 2) px, pixel centres."""
+    return np.concatenate([points_px.min(axis=0), points_px.max(axis=0)]).astype(np.float32) + np.float32(0.5)
 
 
 def proposal_threshold(ear_threshold: float) -> float:

@@ -1,0 +1,1 @@
+"""Ears followed from frame to frame of a video."""
