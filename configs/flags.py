@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,6 +65,8 @@ def refuse_unknown_flags(config_class: type, words: Sequence[str], module: str) 
     known = {"--help", "--recipe", "--stage", *types}
     gone = {_plain(f"--{name}"): (name, fate) for name, fate in gone_options(config_class).items()}
     for word in words:
+        if word[:1] == "-" and word[:2] != "--" and os.path.exists(word):
+            raise UserError(f"{word} is a file here but reads like a flag: give it as ./{word}")
         flag = _plain(word)
         if not flag.startswith("--") or len(flag) == 2 or flag in known:
             continue

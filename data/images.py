@@ -12,27 +12,48 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from configs.errors import UserError
+from data.image_kinds.cut_jpeg import whole_but_for_its_end
+from data.image_kinds.formats import HEIC_SUFFIXES, SUFFIXES, kind_of_file, pi_heif, pillow_formats
+from data.image_kinds.levels import GREY, is_deep_colour, to_rgb
+from data.image_kinds.likely_cause import likely_cause
 
-GREY = 114  # what lies outside an image, in crops and letterboxes, as detectors of the YOLO family pad
+__all__ = [
+    "GREY",
+    "SUFFIXES",
+    "files_below",
+    "find_images",
+    "image_size",
+    "read_image",
+    "read_image_and_notes",
+]
+
 MIN_SIDE_PX = 2
 MAX_SIDE_PX = 16_384
 MAX_PIXELS = 100_000_000
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _EXIF_ORIENTATION = 0x0112
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned upright by its EXIF tag.
+    """(H, W, 3) uint8 RGB, turned upright by its EXIF tag. See `read_image_and_notes`."""
+    return read_image_and_notes(path)[0]
 
-    Transparent pixels are laid on grey 114, 16-bit values are scaled to 8, grey and palette images become
-    RGB. Raises UserError with the path when the file is missing, truncated, no image, smaller than 2 px,
-    larger than 16,384 px a side or than 100 million pixels.
+
+def read_image_and_notes(path: str | os.PathLike) -> tuple[np.ndarray, list[str]]:
+    """(H, W, 3) uint8 RGB, turned upright by its EXIF tag, and what a user should know of how it was read.
+
+    Transparent pixels are laid on grey 114, values of more than 8 bits are scaled by the bits that they use,
+    grey and palette images become RGB, of several frames or pages the first is read, and a JPEG may lack its
+    end mark. Raises UserError with the path when the file is missing, truncated, no image of the formats that
+    are read (`data.image_kinds.formats`), smaller than 2 px, larger than 16,384 px a side or than 100 million
+    pixels.
     """
     try:
         with _quiet(), _open(path) as image:
-            image.load()
-            return np.ascontiguousarray(_to_rgb(ImageOps.exif_transpose(image), path))
-    except (OSError, SyntaxError, EOFError, ValueError) as error:  # Pillow's readers raise all of these
+            notes = _frame_notes(image)
+            loaded, more = _loaded(image, path)
+            rgb, of_levels = to_rgb(ImageOps.exif_transpose(loaded), path)
+            return np.ascontiguousarray(rgb), [*notes, *more, *of_levels]
+    except (OSError, SyntaxError, EOFError, ValueError, RuntimeError) as error:  # Pillow's readers raise all
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path}: the image is truncated or damaged ({error}).") from None
@@ -47,20 +68,51 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
 
 
 def find_images(folder: str | os.PathLike) -> list[Path]:
-    """All image files below a folder, sorted; hidden files and folders are left out."""
+    """All image files below a folder, sorted; hidden files and folders are left out.
+
+    Those of a known suffix, and files of another, or none, that begin like an image.
+    """
+    return [path for path in files_below(folder) if kind_of_file(path) == "image"]
+
+
+def files_below(folder: str | os.PathLike) -> list[Path]:
+    """All files below a folder, sorted; hidden files, and those in hidden folders, are left out."""
     folder = Path(folder)
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
     )
+
+
+def _loaded(image: Image.Image, path: str | os.PathLike) -> tuple[Image.Image, list[str]]:
+    """An opened image with its pixels, and what was noticed. Raises what Pillow raises."""
+    if is_deep_colour(image):
+        from data.image_kinds.deep_colour import deep_colour
+
+        shallow, notes = deep_colour(Path(path).read_bytes())
+        shallow.getexif()[_EXIF_ORIENTATION] = image.getexif().get(_EXIF_ORIENTATION, 1)
+        return shallow, notes
+    try:
+        image.load()
+    except OSError:
+        whole = whole_but_for_its_end(Path(path).read_bytes()) if image.format == "JPEG" else None
+        if whole is None:
+            raise
+        return whole, ["the JPEG lacks its end, all of its picture is there"]
+    return image, []
+
+
+def _frame_notes(image: Image.Image) -> list[str]:
+    """Of an animation, or a file of several pages; a phone's second picture of the same view says nothing."""
+    frames = 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
+    return [f"the first of {frames} frames or pages is read"] if frames > 1 else []
 
 
 def _open(path: str | os.PathLike) -> Image.Image:
     path = Path(path)
     try:
-        image = Image.open(path)
+        image = Image.open(path, formats=pillow_formats())
     except FileNotFoundError:
         raise UserError(f"{path}: no such image.") from None
     except IsADirectoryError:
@@ -68,10 +120,7 @@ def _open(path: str | os.PathLike) -> Image.Image:
     except Image.DecompressionBombError:
         raise UserError(f"{path}: has more than {MAX_PIXELS:,} pixels, shrink it first.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        reason = (
-            "the file is empty" if path.stat().st_size == 0 else f"not an image that can be read ({error})"
-        )
-        raise UserError(f"{path}: {reason}.") from None
+        raise UserError(f"{path}: {_why_not(path, error)}.") from None
     width, height = image.size
     if min(width, height) < MIN_SIDE_PX:
         fault = f"smaller than {MIN_SIDE_PX} px a side"
@@ -85,26 +134,19 @@ def _open(path: str | os.PathLike) -> Image.Image:
     raise UserError(f"{path}: the image is {width} x {height} px, {fault}.")
 
 
+def _why_not(path: Path, error: Exception) -> str:
+    """Why a file that is there could not be opened as an image."""
+    cause = likely_cause(path) if os.access(path, os.R_OK) else str(error)
+    if cause == "the file is empty":
+        return cause
+    if not cause and path.suffix.lower() in HEIC_SUFFIXES:
+        cause = "HEIC is read with `pip install pi-heif`" if pi_heif is None else "its HEIC is damaged"
+    return f"not an image that can be read ({cause or 'of no format that is read, or damaged'})"
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Pillow warns of large images (our own limits follow) and of odd metadata (no pixel depends on it)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _to_rgb(image: Image.Image, path: str | os.PathLike) -> np.ndarray:
-    """(H, W, 3) uint8. 16-bit grey is scaled by its full range (65535 -> 255), floats must lie in 0..1."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.float64)
-        grey = (values.clip(0, 65535) / 257).round().astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode == "F":
-        values = np.asarray(image)
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise UserError(f"{path}: an image of floats must lie in 0..1.")
-        return np.repeat((values * 255).round().astype(np.uint8)[..., None], 3, axis=2)
-    if "A" in image.getbands() or "transparency" in image.info:
-        opaque = Image.new("RGBA", image.size, (GREY, GREY, GREY, 255))
-        return np.asarray(Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB"))
-    return np.asarray(image.convert("RGB"))

@@ -21,8 +21,11 @@ from data.formats import listed_formats
 from data.formats.drops import Drops
 from data.formats.options import ReadOptions
 from data.landmarks import load_scheme
-from data.preparation.checks import MIN_BOX_PX, check_images, check_parts
+from data.preparation.checks import MIN_BOX_PX, check_images, check_parts, kept_from_detector
+from data.preparation.own_split import with_own_split
+from data.preparation.parts import Part
 from data.preparation.reading import read_part, with_crop_settings, with_sources
+from data.preparation.same_photograph import same_photographs
 from data.preparation.splitting import SplitOptions, split_parts
 from data.preparation.writing import require_kept, write_sides
 
@@ -92,41 +95,47 @@ def main(config: Config) -> Path | None:
     drops, changes = Drops(), Drops()
     scheme = None if config.scheme is None else load_scheme(config.scheme)
     inputs = {"": config.input, "val": config.val_input, "test": config.test_input}
-    read = []
+    read: list[Part] = []
     for side, paths in inputs.items():
         for path in paths:
             part = read_part(path, side, config.format, config.reading, config.points, scheme, drops, changes)
             manifest = with_crop_settings(part.manifest, config.margin, scheme, path)
             read.append(replace(part, manifest=with_sources(manifest, config.source_pattern)))
             read[0].manifest.crops.require_same(manifest.crops, f"{config.input[0]}", f"{path}")
-    spoilt = frozenset().union(*(part.spoilt_images for part in read))
+    count = len(config.input)
+    read[:count] = with_own_split(read[:count], config.input)
     paths = (path for part in read for path in (*part.image_paths, *sorted(part.spoilt_images)))
     facts = check_images(paths, config.num_workers)
-    parts = [
-        replace(part, spoilt_images=part.spoilt_images | spoilt)
-        for part in check_parts(read, facts, drops, changes)
-    ]
+    parts = check_parts(read, facts, drops, changes)
     if config.strict and drops.faults().counts:
         raise UserError(f"--strict, and something is broken; nothing was written:\n{drops.faults().table()}")
     if not any(len(part.manifest) for part in parts):
         reasons = drops.table() or "  the inputs hold no ears"
         raise UserError(f"no usable ear in {', '.join(map(str, config.input))}:\n{reasons}")
-    sides = split_parts(parts, facts, config.source_pattern, config.split, drops)
+    photographs = same_photographs(facts)
+    print(photographs)
+    not_for_detector = kept_from_detector(parts, facts)
+    sides = split_parts(parts, facts, photographs, config.source_pattern, config.split, drops)
     outputs = write_sides(sides, config.output_dir)
     summary = {
         "read": sum(len(part.manifest) for part in read),
+        "photographs": photographs.to_json(),
         "outputs": outputs,
         "dropped": drops.to_json(),
         "changed": changes.to_json(),
+        "not_for_detector": not_for_detector.to_json(),
     }
-    _print_summary(outputs, drops, changes)
+    _print_summary(outputs, drops, changes, not_for_detector)
     write_json(config.output_dir / "prepare.json", summary)
     write_provenance(config.output_dir, config)
     return config.output_dir
 
 
-def _print_summary(outputs: dict[str, dict[str, int]], drops: Drops, changes: Drops) -> None:
-    for title, record in (("dropped", drops), ("changed", changes)):
+def _print_summary(
+    outputs: dict[str, dict[str, int]], drops: Drops, changes: Drops, not_for_detector: Drops
+) -> None:
+    records = {"dropped": drops, "changed": changes, "not for the detector": not_for_detector}
+    for title, record in records.items():
         print(f"{title}: {sum(record.counts.values()):,}")
         if record.counts:
             print(record.table())

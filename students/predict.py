@@ -2,8 +2,9 @@
 
 Writes overlays/NAME_ears.jpg (or .mp4), predictions.json and, with --coco, coco.json below the output
 folder. An input that cannot be read is reported and left out, the rest goes on, and the exit code is 1.
-Inputs are never written to. Ctrl-C ends a camera. predictions.json is saved as it goes: the same command
-goes on where it was cut off.
+Files of a folder that are neither images nor videos are counted and named. Inputs are never written to.
+Ctrl-C ends a camera or a stream. predictions.json is saved as it goes: the same command goes on where it was
+cut off.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from configs.groups import Gone, Removed, Renamed
 from configs.provenance import plain
 from students.inference.rescoring import EAR_THRESHOLD
 
+SHOWN_FILES = 5  # of those passed over; predictions.json names them all
+
 
 @dataclass(frozen=True)
 class Config:
     """Find ears and their points in images, folders, videos or a camera."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Images, folders of images, videos, or camera:0 for the first camera."""
+    """Images, videos, folders of both, streams (rtsp://..., http://...), or camera:0 for the first camera."""
     output_dir: Path = Path("runs/predict")
     """Folder for the results; new or empty, unless --overwrite."""
     run: Path | None = None
@@ -68,7 +71,7 @@ class Config:
 def main(config: Config) -> Path:
     """Predict every input. Exits with 1 when some could not be read."""
     from students.inference.files import predict_file
-    from students.inference.inputs import find_inputs
+    from students.inference.inputs import find_inputs, passed_over
     from students.inference.outputs import Outputs
     from students.inference.pipeline import open_pipeline
     from students.inference.progress import Progress
@@ -83,21 +86,29 @@ def main(config: Config) -> Path:
     pipeline = open_pipeline(config.run, config.detector, config.landmarker, config.score_threshold)
     curves = pipeline.curves if config.scheme is None else pipeline.curves_of_scheme(config.scheme)
     names, records, skipped = list(pipeline.landmark_names), progress.records, progress.skipped
+    progress.passed_over = [str(path) for path in passed_over(config.inputs, config.output_dir)]
     try:
         for source in progress.begin(inputs, names):
             try:
-                progress.add(predict_file(pipeline, source, outputs.overlay(source), curves))
+                record = predict_file(pipeline, source, outputs.overlay(source), curves)
             except WriteError:
                 raise
             except UserError as error:
                 print(f"skipped: {error}", file=sys.stderr)
-                skipped.append({"path": source.where, "reason": str(error)})
+                skipped.append({"path": source.shown, "reason": str(error)})
+                continue
+            progress.add(record)
+            for note in record.get("notes", ()):
+                print(f"note: {source.shown}: {note}", file=sys.stderr)
     except BaseException:
         progress.interrupted()
         raise
     if outputs.coco_json is not None:
         write_json(outputs.coco_json, coco_layout(records, names, curves))
     progress.finish()
+    if others := progress.passed_over:
+        shown = ", ".join(others[:SHOWN_FILES]) + (", ..." if len(others) > SHOWN_FILES else "")
+        print(f"passed over: {len(others)} files that are neither images nor videos: {shown}")
     print(summary(records, len(skipped)))
     if skipped:
         print(f"result: {config.output_dir}", flush=True)

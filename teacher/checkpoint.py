@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from configs.errors import UserError
 from configs.files import write_atomic
 from data.crop_settings import CropSettings
+from data.image_kinds.likely_cause import likely_cause
 
 KINDS = ("EarVAE", "MarginTeacher", "EarDetector", "FrameTeacher")
 PREFIX = "model."
@@ -201,6 +202,8 @@ def read_torch(path: str | Path) -> dict:
         ):  # torch warns about foreign pickles before it refuses them
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if cause := likely_cause(path, zip_is_right=True):
+            raise UserError(f"{path}: no checkpoint; {cause}.") from None
         raise UserError(
             f"{path}: holds more than weights and plain values, or is no checkpoint; it is not "
             "loaded, for that could run "

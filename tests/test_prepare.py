@@ -13,11 +13,14 @@ from PIL import Image
 from configs.build import configured
 from configs.errors import UserError
 from data.crop_settings import CropSettings
+from data.formats.drops import Drops
 from data.landmarks import DEFAULT_SCHEME
 from data.manifest import Manifest, read_manifest, write_manifest
-from data.preparation.checks import check_images
+from data.preparation.checks import check_images, check_parts, kept_from_detector
+from data.preparation.parts import Part
 from data.preparation.reading import IBUG55
 from data.preparation.sides import Item, choose_sides, grouped, source_of_path
+from data.preparation.writing import write_sides
 from data.prepare import Config, main
 
 
@@ -123,7 +126,11 @@ def test_everything_bad_is_dropped_and_explained(tmp_path: Path, capsys: pytest.
     frames = set(read_manifest(output / "train_frames.npy").image_paths.tolist())
     spoilt = {path for row, path in enumerate(paths) if row in (0, 2, 4, 6, 8, 10, 14)}
     assert not frames & spoilt  # a detector would learn that the dropped ear is none
+    (left_out,) = summary["not_for_detector"]
+    assert left_out["count"] == len(spoilt) == 7
+    assert left_out["reason"] == "photograph shows an ear that was dropped, not in *_frames.npy"
     shown = capsys.readouterr().out
+    assert "not for the detector: 7\n" in shown
     for reason in dropped(summary):
         assert reason in shown
 
@@ -157,6 +164,53 @@ def test_copies_of_a_photograph_stay_together_and_repeated_boxes_go(tmp_path: Pa
     assert not names[0] & names[1]
     assert not names[0] & names[2]
     assert not names[1] & names[2]
+
+
+def frames_after(tmp_path: Path, manifest: Manifest) -> dict[str, list[list[float]]]:
+    """Names of the photographs that a detector learns from -> their boxes."""
+    _, output = prepared(tmp_path, manifest, val_fraction=0, test_fraction=0)
+    frames = read_manifest(output / "train_frames.npy")
+    found = {Path(path).name: [] for path in frames.empty_images}
+    for path, box in zip(frames.image_paths, frames.boxes_xyxy.tolist(), strict=True):
+        found.setdefault(Path(path).name, []).append(box)
+    return found
+
+
+def test_a_photograph_that_shows_a_dropped_ear_spoils_its_copies(tmp_path: Path) -> None:
+    first, copy, other = (str(tmp_path / name) for name in ("first.png", "copy.png", "other.png"))
+    photograph(Path(first), 0)
+    Path(copy).write_bytes(Path(first).read_bytes())
+    photograph(Path(other), 1)
+    near, far, dot = [10, 10, 40, 60], [55, 15, 90, 70], [2, 2, 5, 5]
+    rows = [(first, near), (first, dot), (copy, far), (other, near)]
+    manifest = Manifest(np.array([path for path, _ in rows]), np.array([box for _, box in rows], np.float32))
+    assert frames_after(tmp_path, manifest) == {"other.png": [near]}
+    as_empty = replace(manifest.select([1, 3]), empty_images=np.array([copy]))
+    assert frames_after(tmp_path, as_empty) == {"other.png": [near]}
+
+
+def test_what_a_reader_dropped_spoils_its_photograph_too(tmp_path: Path) -> None:
+    manifest = manifest_of(tmp_path, 6)
+    crowd = str(manifest.image_paths[2])
+    facts = check_images(manifest.image_paths.tolist(), 0)
+    part = Part("", manifest, whole_frames=True, spoilt_images=frozenset([crowd]))
+    checked = check_parts([part], facts, Drops(), Drops())
+    assert checked[0].spoilt_images == {crowd}
+    assert kept_from_detector(checked, facts).examples.popitem()[1] == [crowd]
+    outputs = write_sides({"train": checked}, tmp_path / "out")
+    assert (outputs["train_teacher.npy"]["ears"], outputs["train_frames.npy"]["ears"]) == (6, 4)
+
+
+def test_a_copy_that_lacks_an_ear_of_another_is_not_for_the_detector(tmp_path: Path) -> None:
+    first, copy, third = (str(tmp_path / name) for name in ("first.png", "copy.png", "third.png"))
+    photograph(Path(first), 0)
+    for path in (copy, third):
+        Path(path).write_bytes(Path(first).read_bytes())
+    near, nearly, far = [10, 10, 40, 60], [13, 12, 43, 63], [55, 15, 90, 70]
+    rows = [(first, near), (first, far), (copy, nearly), (copy, far), (third, near)]
+    manifest = Manifest(np.array([path for path, _ in rows]), np.array([box for _, box in rows], np.float32))
+    # the copy's ear `far` is the first's once more and goes; what is left of the copy lacks it
+    assert frames_after(tmp_path, manifest) == {"first.png": [near, far]}
 
 
 def test_persons_stay_together(tmp_path: Path) -> None:

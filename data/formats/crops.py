@@ -8,8 +8,10 @@ import numpy as np
 
 from configs.errors import UserError
 from data.formats.options import ReadOptions
+from data.formats.rules.annotation_files import ANNOTATION_SUFFIXES, is_text_about
 from data.formats.rules.notes import Notes
-from data.images import find_images, image_size
+from data.image_kinds.formats import kind_of_file
+from data.images import files_below, find_images, image_size
 from data.manifest import Manifest
 
 EXAMPLE = """ears/anna.jpg
@@ -22,6 +24,10 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     images = [path] if path.is_file() else find_images(path)
     if not images:
         raise UserError(f"{path}: no image in this folder.")
+    for file in files_below(path) if path.is_dir() else ():
+        is_text = file.suffix.lower() in ANNOTATION_SUFFIXES or is_text_about(file)
+        if not is_text and kind_of_file(file) != "image":
+            notes.drops.add("file that is no image, passed over", str(file), wanted=True)
     rows = []
     for image in images:
         try:

@@ -19,8 +19,8 @@ from data.formats.rules.notes import Notes
 from data.formats.rules.point_names import names_and_edges
 from data.formats.rules.records import Ear, Picture
 from data.formats.rules.shapes import extent
-from data.formats.yolo_columns import Label, label_lines, point_shape
-from data.formats.yolo_layout import Layout, label_file, read_layout
+from data.formats.yolo_sets.columns import Label, label_lines, point_shape
+from data.formats.yolo_sets.layout import Layout, label_file, read_layout
 from data.images import image_size
 from data.manifest import Manifest
 
@@ -47,6 +47,8 @@ def read_labels(path: Path, options: ReadOptions, notes: Notes, kind: str) -> Ma
     Lines of other columns are left out. Raises UserError, naming file and line, where all lines are.
     """
     layout = read_layout(path)
+    for image in layout.listing.unlisted if layout.listing else ():
+        notes.drops.add("image that no entry of data.yaml lists, not used", str(image), wanted=True)
     labels: list[tuple[Path, list[Label]]] = []
     for image in layout.images:
         file = label_file(image)

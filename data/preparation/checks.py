@@ -14,23 +14,29 @@ from tqdm import tqdm
 
 from configs.errors import UserError
 from configs.processes.lifetime import end_with_parent
+from data.boxes import box_iou
 from data.formats.drops import Drops
-from data.images import read_image
+from data.images import read_image_and_notes
 from data.manifest import NOT_ANNOTATED, Manifest, row_faults
 from data.preparation.parts import Part
 
 MIN_BOX_PX = 8.0  # the longer side; an ear of less shows no fold
 POINT_REACH = 0.5  # how far beyond its box a point may lie, in box sides, before it cannot be this ear's
 SAME_BOX_PX = 1.0  # two boxes this alike on the same bytes are one annotation twice
+SAME_EAR_IOU = 0.3  # two people's boxes of one ear overlap by more
 
 
 class ImageFacts(NamedTuple):
-    """Of a decoded image: its upright size px and the digest of its bytes, or why it cannot be read."""
+    """Of a decoded image: its upright size px, the digest of its bytes, its looks (as of
+    `data.preparation.looks`) and what was noticed when it was read, or why it cannot be.
+    """
 
     height: int
     width: int
     digest: str
     error: str
+    looks: bytes = b""
+    notes: tuple[str, ...] = ()
 
 
 def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts]:
@@ -46,10 +52,14 @@ def check_images(paths: Iterable[str], num_workers: int) -> dict[str, ImageFacts
 
 def image_facts(path: str) -> ImageFacts:
     """Decode one image."""
+    from data.preparation.looks import looks_of
+
     try:
-        height, width = read_image(path).shape[:2]
+        rgb, notes = read_image_and_notes(path)
+        height, width = rgb.shape[:2]
         with open(path, "rb") as file:
-            return ImageFacts(height, width, hashlib.file_digest(file, "sha256").hexdigest(), "")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return ImageFacts(height, width, digest, "", looks_of(rgb), tuple(notes))
     except (UserError, OSError) as error:
         return ImageFacts(0, 0, "", str(error))
 
@@ -59,14 +69,46 @@ def check_parts(
 ) -> list[Part]:
     """Each part without the rows and images that cannot be used; the input is not changed.
 
-    facts: of every image. What was left out is counted in `drops`, what was mended in `changes`.
+    facts: of every image. What was left out is counted in `drops`, what was mended in `changes`. The parts'
+    `spoilt_images` become those that show an ear without a box: its row was dropped, by the reader or here,
+    or another copy of the image has one more.
     """
+    for path, fact in facts.items():
+        for note in fact.notes:
+            changes.add(f"image: {note}", path)
     checked = [check_annotations(part.manifest, facts, drops, changes) for part in parts]
-    spoilt = frozenset().union(*(images for _, images in checked))
+    lost = frozenset().union(*(part.spoilt_images for part in parts), *(images for _, images in checked))
+    digests = {facts[path].digest for path in lost if path in facts and not facts[path].error}
+    spoilt = lost | {path for path, fact in facts.items() if fact.digest in digests}
+    read, kept = [part.manifest for part in parts], [manifest for manifest, _ in checked]
+    spoilt |= lacking_copies(read, kept, facts)
     return [
         replace(part, manifest=check_empty_images(manifest, facts, spoilt, drops), spoilt_images=spoilt)
         for part, (manifest, _) in zip(parts, checked, strict=True)
     ]
+
+
+def kept_from_detector(parts: Sequence[Part], facts: Mapping[str, ImageFacts]) -> Drops:
+    """The photographs that a detector must not learn from, though they can be read."""
+    found = Drops()
+    for path in sorted(frozenset().union(*(part.spoilt_images for part in parts if part.whole_frames))):
+        if path in facts and not facts[path].error:
+            found.add("photograph shows an ear that was dropped, not in *_frames.npy", path)
+    return found
+
+
+def lacking_copies(
+    manifests: Sequence[Manifest], kept: Sequence[Manifest], facts: Mapping[str, ImageFacts]
+) -> frozenset[str]:
+    """Images of `kept` that have no box where some image of the same bytes has one in `manifests`."""
+    boxes_of = _boxes_by_image(kept, facts)
+    lacking = set()
+    for digest, copies in _boxes_by_image(manifests, facts).items():
+        everyone = np.concatenate(list(copies.values())) if len(copies) > 1 else np.empty((0, 4))
+        for path, boxes in boxes_of.get(digest, {}).items():
+            if (box_iou(everyone, boxes).max(axis=1, initial=0) < SAME_EAR_IOU).any():
+                lacking.add(path)
+    return frozenset(lacking)
 
 
 def check_annotations(
@@ -118,6 +160,18 @@ def check_empty_images(
         else:
             kept.append(path)
     return replace(manifest, empty_images=np.array(kept, dtype=str))
+
+
+def _boxes_by_image(
+    manifests: Sequence[Manifest], facts: Mapping[str, ImageFacts]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Digest -> {path: boxes (n, 4) px}, of readable images."""
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
+    for manifest in manifests:
+        for path, box in zip(manifest.image_paths.tolist(), manifest.boxes_xyxy, strict=True):
+            if not facts[path].error and np.isfinite(box).all():
+                found.setdefault(facts[path].digest, {}).setdefault(path, []).append(box)
+    return {key: {path: np.array(boxes) for path, boxes in copies.items()} for key, copies in found.items()}
 
 
 def _dropped(bad: np.ndarray, reason: str, manifest: Manifest, drops: Drops) -> np.ndarray:

@@ -18,11 +18,13 @@ from data.formats.rules.point_names import in_scheme_order
 from data.images import find_images
 from data.landmarks import Scheme
 from data.manifest import Manifest
+from data.preparation.own_split import listed_sides
 from data.preparation.parts import Part
 from data.preparation.sides import source_of_path
 
 # Where each of our points stands among the 55 of the iBUG ears (0-based), in the order of landmarks_17.yaml.
 IBUG55 = (0, 2, 4, 6, 10, 13, 16, 19, 20, 25, 34, 35, 36, 39, 41, 45, 49)
+_YOLO = ("yolo", "yolo-pose", "yolo-polygons")
 
 
 def read_part(
@@ -68,7 +70,13 @@ def read_part(
         manifest = in_scheme_order(
             manifest, notes.point_names, scheme or manifest.crops.scheme, path, changes
         )
-    return Part(side, manifest, whole_frames=name != "crops", spoilt_images=frozenset(notes.spoilt_images))
+    return Part(
+        side,
+        manifest,
+        whole_frames=name != "crops",
+        spoilt_images=frozenset(notes.spoilt_images),
+        own_sides=listed_sides(path) if name in _YOLO else {},
+    )
 
 
 def _list_unused(folder: Path, format_name: str, manifest: Manifest, notes: Notes) -> None:
@@ -76,7 +84,7 @@ def _list_unused(folder: Path, format_name: str, manifest: Manifest, notes: Note
     for file in unread_files(folder, format_name):
         notes.drops.add("file that may hold annotations, not read", str(file), wanted=True)
     known = {*manifest.image_paths.tolist(), *manifest.empty_images.tolist(), *notes.spoilt_images}
-    if format_name not in ("crops", "yolo", "yolo-pose", "yolo-polygons"):
+    if format_name not in ("crops", *_YOLO):
         for image in find_images(folder.absolute()):
             if str(image) not in known:
                 notes.drops.add("image that no annotation names, not used", str(image), wanted=True)

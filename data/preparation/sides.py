@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,15 @@ SIDES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Item:
-    """One ear or one image without: what it must not be separated from."""
+    """One ear or one image without: what it must not be separated from.
+
+    source: of the ear, a person or a photograph; photograph: what `photograph_names` gives for the image.
+    """
 
     image: str
     source: str
     digest: str
+    photograph: str = ""
 
 
 def source_of_path(path: str, pattern: str) -> str:
@@ -39,10 +43,11 @@ def source_of_path(path: str, pattern: str) -> str:
     return found.group(1) if found.re.groups and found.group(1) is not None else found.group(0)
 
 
-def grouped(items: Sequence[Item]) -> np.ndarray:
-    """(N,) group number of each item: the same image, the same bytes or the same source are one group.
+def grouped(items: Sequence[Item], alike: Iterable[tuple[str, str]] = ()) -> np.ndarray:
+    """(N,) group number of each item: the same image, bytes, source or photograph are one group.
 
-    Transitive: if A shares the person with B and B the photograph with C, all three are one group.
+    alike: digests of two images that show the same. Transitive: if A shares the person with B and B the
+    photograph with C, all three are one group.
     """
     parent: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -53,8 +58,11 @@ def grouped(items: Sequence[Item]) -> np.ndarray:
 
     for item in items:
         first = root(("image", item.image))
-        for key in (("source", item.source), ("bytes", item.digest)):
-            parent[root(key)] = first
+        for key in (("source", item.source), ("bytes", item.digest), ("photograph", item.photograph)):
+            if key[1]:
+                parent[root(key)] = first
+    for first_digest, second_digest in alike:
+        parent[root(("bytes", first_digest))] = root(("bytes", second_digest))
     numbers: dict[tuple[str, str], int] = {}
     return np.array(
         [numbers.setdefault(root(("image", item.image)), len(numbers)) for item in items], dtype=int
@@ -66,12 +74,12 @@ def choose_sides(
 ) -> np.ndarray:
     """(N,) "train", "val" or "test"; "" for an item to drop, because its group was given to another side.
 
-    fixed: the side an item was given, or None for those to be split. Whole groups, drawn by `seed`, go to
-    test and val until these hold about their fraction of the items to be split. Raises UserError for too few
-    groups.
+    fixed: the side an item was given, or None for those to be split, which may join a group that is given to
+    train. Whole groups, drawn by `seed`, go to test and val until these hold about their fraction of the
+    items to be split. Raises UserError for too few groups.
     """
     given: dict[int, str] = {}
-    for side in ("test", "val"):  # what is given for both is for the test
+    for side in reversed(SIDES):  # what is given for training and test is for the test
         for group, fixed_side in zip(groups.tolist(), fixed, strict=True):
             if fixed_side == side:
                 given.setdefault(group, side)
@@ -80,7 +88,7 @@ def choose_sides(
     )
     sides = [given.get(group) or drawn[group] for group in groups.tolist()]
     wanted = [
-        fixed_side or ("" if group in given else side)
+        fixed_side or (side if given.get(group, "train") == "train" else "")
         for group, fixed_side, side in zip(groups.tolist(), fixed, sides, strict=True)
     ]
     return np.array(

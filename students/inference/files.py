@@ -10,7 +10,7 @@ from PIL import Image
 
 from configs.errors import UserError
 from configs.files import write_atomic
-from data.images import read_image
+from data.images import read_image_and_notes
 from students.inference.inputs import Input
 from students.inference.overlay import draw_ears
 from students.inference.pipeline import EarPipeline
@@ -35,38 +35,45 @@ def predict_file(
 def _predict_image(
     pipeline: EarPipeline, source: Input, overlay: Path | None, curves: Curves
 ) -> dict[str, Any]:
-    rgb = read_image(source.where)
+    rgb, notes = read_image_and_notes(source.where)
     ears = pipeline(rgb)
     if overlay is not None:
         picture = Image.fromarray(draw_ears(rgb, ears, curves))
         write_atomic(overlay, lambda temporary: picture.save(temporary, quality=JPEG_QUALITY))
-    return source_record(source, rgb) | {"ears": ear_records(ears)}
+    return source_record(source, rgb) | {"ears": ear_records(ears)} | _noted(notes)
 
 
 def _predict_video(
     pipeline: EarPipeline, source: Input, overlay: Path | None, curves: Curves
 ) -> dict[str, Any]:
-    """One record for the whole video. Ctrl-C ends a camera and keeps what there is."""
+    """One record for the whole video. Ctrl-C ends a camera or stream and keeps what there is."""
     frames = VideoFrames(source)
     records: list[dict[str, Any]] = []
     writer = None if overlay is None else VideoFile(overlay, frames.frames_per_s)
     about: dict[str, Any] = {}
     is_whole = False
     try:
-        for index, rgb in enumerate(frames):
+        for index, (time_s, rgb) in enumerate(frames):
             ears = pipeline(rgb)
             about = about or source_record(source, rgb)
-            records.append({"frame": index, "time_s": index / frames.frames_per_s, "ears": ear_records(ears)})
+            records.append({"frame": index, "time_s": time_s, "ears": ear_records(ears)})
             if writer is not None:
                 writer.add(draw_ears(rgb, ears, curves))
         is_whole = True
     except KeyboardInterrupt:
-        if source.kind != "camera":
+        if not source.endless:
             raise
         is_whole = True
     finally:
         if writer is not None:
             (writer.close if is_whole else writer.discard)()
     if not records:
-        raise UserError(f"{source.where}: no frame could be read.")
-    return about | {"frames_per_s": frames.frames_per_s, "frames": records}
+        raise UserError(f"{source.shown}: no frame could be read.")
+    rate = {"frames_per_s": frames.frames_per_s}
+    if frames.rate_is_assumed:
+        rate["frames_per_s_is_assumed"] = True
+    return about | rate | _noted(frames.notes(len(records))) | {"frames": records}
+
+
+def _noted(notes: list[str]) -> dict[str, list[str]]:
+    return {"notes": notes} if notes else {}

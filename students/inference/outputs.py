@@ -38,7 +38,7 @@ class Outputs:
 
     def require_free(self, inputs: Sequence[Input], overwrite: bool) -> None:
         """Raise UserError where a file would land on an input, or, without `overwrite`, among other files."""
-        sources = {os.path.realpath(source.where) for source in inputs if source.kind != "camera"}
+        sources = {os.path.realpath(source.where) for source in inputs if not source.endless}
         files = [self.predictions_json, self.coco_json, *(self.overlay(source) for source in inputs)]
         for path in files:
             if path is not None and os.path.realpath(path) in sources:

@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.errors import UserError
 from configs.files import read_json, write_json
-from students.inference.inputs import Input
+from students.inference.inputs import ENDLESS, Input
 
 SAVE_EVERY_S = 10.0
 
@@ -27,6 +27,7 @@ class Progress:
         self._earlier = self._read()
         self.records: list[dict[str, Any]] = []
         self.skipped: list[dict[str, str]] = []
+        self.passed_over: list[str] = []
         self._names: Sequence[str] = ()
         self._saved_at = 0.0
 
@@ -38,9 +39,9 @@ class Progress:
     def begin(self, inputs: Sequence[Input], landmark_names: Sequence[str]) -> list[Input]:
         """The inputs that are still to be predicted. Raises WriteError where nothing can be written."""
         self._names = list(landmark_names)
-        known = {record["path"]: record for record in self._earlier or () if record["kind"] != "camera"}
-        left = [source for source in inputs if source.where not in known]
-        self.records[:] = [known[source.where] for source in inputs if source.where in known]
+        known = {record["path"]: record for record in self._earlier or () if record["kind"] not in ENDLESS}
+        left = [source for source in inputs if source.shown not in known]
+        self.records[:] = [known[source.shown] for source in inputs if source.shown in known]
         self._save(unfinished=True)
         if self.records:
             print(f"goes on after {len(self.records)} of {len(inputs)} inputs", flush=True)
@@ -62,7 +63,8 @@ class Progress:
         self._save(unfinished=False)
 
     def _save(self, unfinished: bool) -> None:
-        content = {"landmark_names": self._names, "inputs": self.records, "skipped": self.skipped}
+        content = {"landmark_names": self._names, "inputs": self.records}
+        content |= {"skipped": self.skipped, "passed_over": self.passed_over}
         write_json(self._path, content | ({"unfinished": self._made_with} if unfinished else {}))
         self._saved_at = time.monotonic()
 

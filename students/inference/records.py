@@ -15,7 +15,7 @@ COCO_VISIBLE = 2
 
 def source_record(source: Input, rgb: np.ndarray) -> dict[str, Any]:
     """An input and the size of its picture or frames (H, W, 3)."""
-    return {"path": source.where, "kind": source.kind, "height": rgb.shape[0], "width": rgb.shape[1]}
+    return {"path": source.shown, "kind": source.kind, "height": rgb.shape[0], "width": rgb.shape[1]}
 
 
 def ear_records(ears: Iterable[Ear]) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
-"""Videos: frames of a file or camera, one after the other, and a file that appears only when it is whole."""
+"""Videos: frames of a file, camera or stream in order, and a file that appears only when it is whole."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,36 +12,69 @@ import numpy as np
 
 from configs.errors import UserError, WriteError
 from configs.files import bytes_free, file_size_limit, full_disk_is_a_user_error
+from data.image_kinds.likely_cause import likely_cause
 from students.inference.inputs import Input
 
-DEFAULT_FRAMES_PER_S = 25.0  # for a camera that gives no rate
+DEFAULT_FRAMES_PER_S = 25.0  # for a camera or file that gives no rate
 
 
 class VideoFrames:
-    """Frames (H, W, 3) uint8 RGB of a video file or a camera, one after the other.
+    """Pairs of a time in s and a frame (H, W, 3) uint8 RGB, of a video file, a camera or a stream.
 
-    `frames_per_s` is the file's or a guess for a camera. Raises UserError when it cannot be opened.
+    The time is the frame's own, as the file has it: of a variable rate too. A camera's is by the clock, from
+    its first frame on. A frame without a time gets one of a frame later than the last, and counts in
+    `times_counted_on`. `frames_per_s` is the file's mean rate, or, where `rate_is_assumed`, an invented one.
+    `promised` is the number of frames that a file says it has, 0 where it does not say. Raises UserError when
+    it cannot be opened.
     """
 
     def __init__(self, source: Input):
         if source.kind == "video" and not Path(source.where).is_file():
             raise UserError(f"{source.where}: no such video.")
-        self._capture = cv2.VideoCapture(int(source.where) if source.kind == "camera" else source.where)
+        self._is_camera = source.kind == "camera"
+        self._capture = cv2.VideoCapture(int(source.where) if self._is_camera else source.where)
         if not self._capture.isOpened():
-            what = f"camera {source.where}" if source.kind == "camera" else source.where
-            raise UserError(f"{what}: cannot be opened as a video.")
+            raise UserError(_why_not(source))
         frames_per_s = self._capture.get(cv2.CAP_PROP_FPS)
-        self.frames_per_s = frames_per_s if 1 <= frames_per_s <= 1000 else DEFAULT_FRAMES_PER_S
+        self.rate_is_assumed = not 1 <= frames_per_s <= 1000
+        self.frames_per_s = DEFAULT_FRAMES_PER_S if self.rate_is_assumed else frames_per_s
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if source.kind == "video" else 0
+        self.promised = int(count) if 0 < count < 1e9 else 0
+        self.times_counted_on = 0
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
+        last_s, started_s = None, None
         try:
             while True:
                 there, bgr = self._capture.read()
                 if not there:
                     return
-                yield np.ascontiguousarray(bgr[..., ::-1])
+                now_s = time.monotonic()
+                started_s = now_s if started_s is None else started_s
+                own_s = (
+                    now_s - started_s if self._is_camera else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                )
+                if last_s is None:
+                    last_s = max(own_s, 0.0)
+                elif own_s > last_s:
+                    last_s = own_s
+                else:
+                    last_s += 1 / self.frames_per_s
+                    self.times_counted_on += 1
+                yield last_s, np.ascontiguousarray(bgr[..., ::-1])
         finally:
             self._capture.release()
+
+    def notes(self, came: int) -> list[str]:
+        """What a user should know of `came` frames and their times."""
+        notes = []
+        if came < self.promised:
+            notes.append(f"{came} frames came of {self.promised} that the file promises")
+        if self.rate_is_assumed:
+            notes.append(f"no frame rate is given, {self.frames_per_s:g} frames a second are assumed")
+        if self.times_counted_on:
+            notes.append(f"{self.times_counted_on} frames have no time of their own, counted on by the rate")
+        return notes
 
 
 class VideoFile:
@@ -106,3 +140,12 @@ def _count_frames(path: Path) -> int:
         return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
     finally:
         capture.release()
+
+
+def _why_not(source: Input) -> str:
+    if source.kind == "camera":
+        return f"camera {source.where}: cannot be opened; is it there, and used by no other program?"
+    if source.kind == "stream":
+        return f"{source.shown}: the stream cannot be opened; is the address right, and can it be reached?"
+    cause = likely_cause(source.where)
+    return f"{source.where}: cannot be opened as a video{f' ({cause})' if cause else ''}."

@@ -14,6 +14,7 @@ from torch import nn
 
 from configs.errors import UserError, did_you_mean
 from data.crop_settings import CropSettings
+from data.image_kinds.likely_cause import likely_cause
 from students.models.detector import StudentDetector
 from students.models.landmarker import StudentLandmarker
 from teacher.checkpoint import write_torch
@@ -93,7 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = likely_cause(path, zip_is_right=True) or str(error).split("\n")[0] or type(error).__name__
         raise UserError(f"{path}: not a readable checkpoint ({reason}).") from error
     if not isinstance(content, dict) or set(content) - {"crops"} != {"kind", "model", "state_dict"}:
         found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
@@ -101,4 +102,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: not a student (found {found}, wanted kind, model and state_dict). Teachers' "
             "checkpoints are read by teacher.checkpoint; a student is written by distill.train as student.pt."
         )
+    for name, weights in content["state_dict"].items():
+        if weights.is_floating_point() and not weights.isfinite().all():
+            raise UserError(f"{path}: {name} holds NaN or infinity: its training diverged. Train it again.")
     return content

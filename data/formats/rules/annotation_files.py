@@ -13,8 +13,8 @@ from defusedxml.common import DefusedXmlException
 from configs.errors import UserError
 from data.formats.rules.tables import csv_dialect
 from data.formats.rules.text import read_any_json, read_text
-from data.formats.yolo_columns import kind_of
-from data.formats.yolo_layout import is_layout
+from data.formats.yolo_sets.columns import kind_of
+from data.formats.yolo_sets.layout import is_layout
 from data.images import find_images
 
 # Files that may say where ears are; a folder that holds one is not a folder of crops.
@@ -102,10 +102,13 @@ def unread_files(folder: Path, format_name: str) -> list[Path]:
     return [
         file
         for file in files_of(folder, ANNOTATION_SUFFIXES)
-        if file != one
-        and (one is not None or file.suffix.lower() not in own)
-        and not file.stem.lower().startswith(_TEXTS_ABOUT)
+        if file != one and (one is not None or file.suffix.lower() not in own) and not is_text_about(file)
     ]
+
+
+def is_text_about(file: Path) -> bool:
+    """Whether a file by its name is about a data set, such as its licence, and none of its annotations."""
+    return file.stem.lower().startswith(_TEXTS_ABOUT)
 
 
 def json_dialect(content: Any, file: Path) -> str:
@@ -156,13 +159,14 @@ def xml_elements(file: Path, *tags: str) -> Iterator[Any]:
     Raises UserError for a file that is broken or tries something (`defusedxml`).
     """
     try:
-        for event, element in ElementTree.iterparse(str(file), events=("start", "end")):
-            if not tags:
-                yield element
-                return
-            if event == "end" and element.tag in tags:
-                yield element
-                element.clear()
+        with file.open("rb") as source:
+            for event, element in ElementTree.iterparse(source, events=("start", "end")):
+                if not tags:
+                    yield element
+                    return
+                if event == "end" and element.tag in tags:
+                    yield element
+                    element.clear()
     except (ElementTree.ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
         if isinstance(error, UserError):
             raise
@@ -202,11 +206,7 @@ def _format_of_folder(folder: Path) -> str:
         raise UserError(
             f"{folder}: holds annotations of several formats: {found}. Choose by --format, or give a file."
         )
-    suspects = [
-        file
-        for file in files_of(folder, ANNOTATION_SUFFIXES)
-        if not file.stem.lower().startswith(_TEXTS_ABOUT)
-    ]
+    suspects = [file for file in files_of(folder, ANNOTATION_SUFFIXES) if not is_text_about(file)]
     if suspects:
         listed = ", ".join(str(file.relative_to(folder)) for file in suspects[:_LISTED])
         why = f" ({unknown[0][1]})" if unknown else ""

@@ -10,16 +10,21 @@ import yaml
 
 from configs.errors import UserError
 from data.formats.rules.text import read_text
-from data.images import SUFFIXES, find_images
+from data.formats.yolo_sets.split import SIDES, Listing, listed_images
+from data.images import find_images
 
 
 @dataclass(frozen=True)
 class Layout:
-    """images: sorted, absolute. names: class number -> name. points: (K, numbers a point)."""
+    """images: sorted, absolute. names: class number -> name. points: (K, numbers a point).
+
+    listing: which entry of `data.yaml` each image is of; None where it has no entries.
+    """
 
     images: list[Path]
     names: dict[int, str]
     points: tuple[int, int] | None
+    listing: Listing | None
     point_names: tuple[str, ...] | None = None
 
 
@@ -39,7 +44,8 @@ def read_layout(path: Path) -> Layout:
         if not isinstance(description, dict):
             raise UserError(f"{description_file}: must be a mapping with train, val and names.")
     folder = path if path.is_dir() else path.parent
-    images = _listed_images(description, folder) or find_images(folder)
+    listing = listed_images(description, description_file) if set(SIDES) & set(description) else None
+    images = list(listing.sides) if listing is not None else find_images(folder)
     if not images:
         raise UserError(f"{path}: no image in this YOLO data set.")
     names = description.get("names") or _listed_names(folder)
@@ -54,6 +60,7 @@ def read_layout(path: Path) -> Layout:
         [image.absolute() for image in images],
         {int(key): str(name) for key, name in names.items()},
         points,
+        listing,
         _point_names(description.get("kpt_names"), points),
     )
 
@@ -100,25 +107,3 @@ def _point_names(listed: Any, points: tuple[int, int] | None) -> tuple[str, ...]
     names = next(iter(listed.values()), None) if isinstance(listed, dict) else listed
     fits = points is not None and isinstance(names, list) and len(names) == points[0]
     return tuple(map(str, names)) if fits else None
-
-
-def _listed_images(description: dict[str, Any], folder: Path) -> list[Path]:
-    """Images of the train, val and test entries: folders, text files of paths, or lists of those."""
-    root = folder / str(description.get("path") or "")
-    if not root.is_dir():
-        root = folder  # data sets are moved, and their `path` is not
-    found: list[Path] = []
-    for split in ("train", "val", "test"):
-        entries = description.get(split) or []
-        for entry in [entries] if isinstance(entries, str) else entries:
-            # Some exports write ../train/images into a data.yaml that lies above train/.
-            choices = (root / entry, folder / entry, folder / entry.replace("../", "", 1))
-            place = next((choice for choice in choices if choice.exists()), None)
-            if place is not None and place.is_dir():
-                found += find_images(place)
-            elif place is not None:
-                lines = read_text(place).splitlines()
-                found += [
-                    place.parent / line.strip() for line in lines if line.strip().lower().endswith(SUFFIXES)
-                ]
-    return sorted(set(found))

@@ -11,7 +11,7 @@ import numpy as np
 
 from configs.errors import UserError
 from data.formats.rules.text import read_text, split_numbers
-from data.formats.yolo_layout import label_file, read_layout
+from data.formats.yolo_sets.layout import label_file, read_layout
 
 _SAMPLED_FILES = 500  # label files that are read to see what the columns are
 _RARE = 0.05  # lines of other columns below this share are broken ones
