@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
-from data.manifest import Manifest, labelled_rows, read_manifest, require_landmarks, sources_of
+from data.manifest import NOT_ANNOTATED, Manifest, labelled_rows, read_manifest, require_landmarks, sources_of
 
 HELD_OUT_SHARE = 0.15  # of the training ears, when no validation manifest is given
+
+FEW_HELD_OUT = 10
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def choose_labels(
         rows = choose_labelled(pool, labels if labels < 1 else int(labels), seed)
         pool = pool.select(rows, keep_empty_images=True)
     if val_npy is not None:
-        return LabelledEars(pool, _labelled(val_npy, num_landmarks), f"{val_npy}")
+        return _with_warnings(LabelledEars(pool, _labelled(val_npy, num_landmarks), f"{val_npy}"))
     held_out = _rows_to_hold_out(sources_of(pool), seed)
     if held_out.all() or not held_out.any():
         sources = len(np.unique(sources_of(pool)))
@@ -46,7 +48,31 @@ def choose_labels(
             "them out. Give --val-npy, or more labels."
         )
     words = f"{held_out.sum()} of the {len(pool)} labelled ears of {train_npy}, held out"
-    return LabelledEars(pool.select(~held_out, keep_empty_images=True), pool.select(held_out), words)
+    train = pool.select(~held_out, keep_empty_images=True)
+    return _with_warnings(LabelledEars(train, pool.select(held_out), words))
+
+
+def warn_of_measures(image_paths: np.ndarray, held_out: Manifest) -> None:
+    """Print what makes a training's measures say less than they seem to. image_paths: that are trained on."""
+    shared = np.isin(held_out.image_paths, image_paths).sum()
+    if shared:
+        print(
+            f"warning: {shared} of the {len(held_out)} held-out ears are in images that are trained on; what "
+            "is measured on them says nothing of other photographs",
+            flush=True,
+        )
+    if len(held_out) < FEW_HELD_OUT:
+        print(f"warning: judged on {len(held_out)} ears, by which hardly anything can be told", flush=True)
+
+
+def _with_warnings(ears: LabelledEars) -> LabelledEars:
+    """The same, with a line for what is doubtful about them."""
+    warn_of_measures(ears.train.image_paths, ears.held_out)
+    never = np.flatnonzero((ears.train.visibility == NOT_ANNOTATED).all(axis=0))
+    if len(never):
+        names = ", ".join(ears.train.crops.scheme.names[point] for point in never)
+        print(f"warning: no ear to train on has these points: {names}", flush=True)
+    return ears
 
 
 def choose_labelled(manifest: Manifest, labels: int | float, seed: int) -> np.ndarray:

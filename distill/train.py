@@ -30,6 +30,7 @@ from distill.student.options import (
 )
 from distill.student.plan import plan_steps, require_shareable
 from teacher.training.options import TrainerOptions
+from teacher.training.resume import trained_on
 from teacher.training.trainer import build_trainer, nodes
 
 
@@ -77,7 +78,7 @@ def main(config: Config) -> Path:
     from data.loading.steps import StepData
     from distill.student.data import print_plan, shared_crops
     from distill.student.detector_data import detector_data
-    from distill.student.fit import build_module, first_student, resume_point
+    from distill.student.fit import build_module, first_student, learning_rate, resume_point
     from distill.student.landmarker_data import landmarker_data
     from distill.student.map_losses import check_loss_weights
     from distill.student.module import training_kind
@@ -109,7 +110,22 @@ def main(config: Config) -> Path:
     rounds, steps_per_round = plan_steps(config.optimization.steps, config.optimization.rounds)
     steps = rounds * steps_per_round
     wanted = training_kind(student, data.kept is not None, steps)
-    resume, first_round = resume_point(trainer_options.resume, output_dir, wanted)
+    record = trained_on(
+        {
+            "train_npy": config.train_npy,
+            "labelled_npy": config.labels.labelled_npy,
+            "val_npy": config.labels.val_npy,
+            "pseudo_labelled_npy": distillation.pseudo_labelled_npy,
+            "not_ears_npy": not_ears,
+        },
+        trainer_options.seed,
+        learning_rate(config.student, config.optimization),
+        config.batch.batch_size,
+        data.facts["labels"],
+    )
+    if data.kept is not None:
+        record["maps"] = dict(data.kept.settings)
+    resume, first_round = resume_point(trainer_options.resume, output_dir, wanted, record)
     if rank_zero_only.rank == 0:
         print_plan(config.student, data, steps, distillation)
     module = build_module(student, data.kept, steps, config.optimization, distillation, config.map_loss)
@@ -126,6 +142,7 @@ def main(config: Config) -> Path:
         gradient_clip=GRADIENT_CLIP,
         devices=trainer_options.devices,
         deals_batches=True,
+        trained_on=record,
     )
     write_provenance(output_dir, config)
     batches = StepData(

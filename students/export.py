@@ -84,6 +84,10 @@ def main(config: Config) -> Path:
             continue
         student, crops = load_student(checkpoint, kind), student_crops(checkpoint)
         manifest = read_manifest(manifest_npy)
+        if not len(manifest):
+            raise UserError(
+                f"{manifest_npy}: holds no ear; the exported {kind} is checked on photographs with ears."
+            )
         if kind == "landmarker":
             crops.require_same(manifest.crops, f"{checkpoint}", f"{manifest_npy}")
         inputs = real_inputs(student, manifest, crops.margin)

@@ -19,7 +19,8 @@ from configs.groups import Fixed, Flat, Gone, Removed
 from configs.provenance import write_provenance
 from teacher.detector_training.options import FineTuningOptions, LabelOptions, ModelOptions, ViewOptions
 from teacher.training.options import TrainerOptions
-from teacher.training.trainer import build_trainer, find_resume
+from teacher.training.resume import find_resume, trained_on
+from teacher.training.trainer import build_trainer
 
 _LOSS_WEIGHTS = {"points_weight": 1.0, "edges_weight": 0.5, "visibility_weight": 0.2, "ear_weight": 0.2}
 
@@ -86,9 +87,16 @@ def main(config: Config) -> Path:
     from teacher.detector_training import fit
 
     output_dir, options = Path(config.output_dir), config.trainer
-    resume = find_resume(options.resume, output_dir)
     seed_everything(options.seed, workers=True, verbose=False)
     ears = fit.read_ears(config.train_npy, config.val_npy, config.ears.labels, options.seed)
+    sets = {
+        "train_npy": config.train_npy,
+        "val_npy": config.val_npy,
+        "unlabelled_npy": config.ears.unlabelled_npy,
+        "pseudo_labelled_npy": config.ears.pseudo_labelled_npy,
+    }
+    record = trained_on(sets, options.seed, config.optimizer.lr, config.batch_size, len(ears.train))
+    resume = find_resume(options.resume, output_dir, record)
     print(f"{len(ears.train)} labelled ears, judged on {ears.held_out_from}", flush=True)
     model = fit.build_detector(config.checkpoint, config.model, ears.train.crops, f"{config.train_npy}")
     require_crops_of(resume, ears.train.crops, f"{config.train_npy}", with_points=True)
@@ -110,6 +118,7 @@ def main(config: Config) -> Path:
         seed=options.seed,
         precision=options.precision,
         devices=options.devices,
+        trained_on=record,
     )
     write_provenance(output_dir, config)
     trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)

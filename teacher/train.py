@@ -18,7 +18,8 @@ from configs.groups import Fixed, Flat, Gone, Ignored, Renamed
 from configs.provenance import write_provenance
 from teacher.models.backbones.published import STAGED
 from teacher.training.options import GRADIENT_CLIP, WEIGHT_DECAY, OptimizerOptions, TrainerOptions
-from teacher.training.trainer import build_trainer, find_resume, write_best_metrics
+from teacher.training.resume import find_resume, trained_on
+from teacher.training.trainer import build_trainer, write_best_metrics
 from teacher.vae_training.options import AugmentationOptions, BackboneOptions, LossOptions, VaeSizes
 from teacher.vae_training.staged import stage_changes, train_in_stages
 
@@ -91,9 +92,11 @@ def main(config: Config) -> Path:
     fit.check_inputs(
         manifests, config.encoder, config.augmentation, config.loss, config.gradient_checkpointing
     )
-    resume = find_resume(trainer_options.resume, output_dir)
-    start = find_start(resume, config.init_checkpoint, config.encoder)
     seed = trainer_options.seed
+    sets = {"train_npy": config.train_npy, "val_npy": config.val_npy}
+    record = trained_on(sets, seed, config.optimizer.lr, config.batch_size)
+    resume = find_resume(trainer_options.resume, output_dir, record)
+    start = find_start(resume, config.init_checkpoint, config.encoder)
     seed_everything(seed, workers=True, verbose=False)
     weights = fit.loss_weights(config.loss)
     perceptual = fit.perceptual_distance(config.loss, config.sizes.image_size)
@@ -127,6 +130,7 @@ def main(config: Config) -> Path:
         devices=trainer_options.devices,
         max_minutes=config.max_minutes,
         callbacks=fit.watching(output_dir, data, config.probe_npy, seed),
+        trained_on=record,
     )
     write_provenance(output_dir, config)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)

@@ -16,7 +16,8 @@ from configs.errors import UserError
 from teacher.checkpoint import read_checkpoint, save_weights
 from teacher.models.registry import load_model
 from teacher.training.optimizer import parameter_groups, schedule
-from teacher.training.trainer import build_trainer, find_resume
+from teacher.training.resume import find_resume
+from teacher.training.trainer import build_trainer
 from teacher.vae_training.losses import LossWeights
 from teacher.vae_training.module import (
     EarVAEModule,
@@ -67,7 +68,7 @@ def fit(folder, epochs, callbacks=(), resume="", perceptual=None, **options):
         **options,
     )
     loaders = DataLoader(Blobs(16), 4), DataLoader(Blobs(8), 4)
-    trainer.fit(module, *loaders, ckpt_path=find_resume(resume, folder), weights_only=True)
+    trainer.fit(module, *loaders, ckpt_path=find_resume(resume, folder, {}), weights_only=True)
     return model, trainer
 
 
@@ -254,13 +255,13 @@ def test_only_matrices_decay():
 
 def test_resume_asks_for_a_training_checkpoint(whole, tmp_path):
     folder, *_ = whole
-    assert find_resume("", folder) is None
-    assert find_resume("auto", tmp_path) is None
-    assert find_resume("auto", folder) == folder / "last.ckpt"
+    assert find_resume("", folder, {}) is None
+    assert find_resume("auto", tmp_path, {}) is None
+    assert find_resume("auto", folder, {}) == folder / "last.ckpt"
     with pytest.raises(UserError, match="nothing to resume"):
-        find_resume(str(folder / "best.ckpt"), folder)
+        find_resume(str(folder / "best.ckpt"), folder, {})
     with pytest.raises(UserError, match="no such checkpoint"):
-        find_resume(str(folder / "absent.ckpt"), folder)
+        find_resume(str(folder / "absent.ckpt"), folder, {})
 
 
 def test_unknown_precision(tmp_path):

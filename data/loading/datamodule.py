@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from configs.errors import UserError
 from data.augmentation import GeometryConfig, PhotometryConfig
 from data.dataset import EarCrops
-from data.labels import choose_labelled
+from data.labels import choose_labelled, warn_of_measures
 from data.landmarks import Scheme
 from data.loading.pairs import PairedCrops
 from data.loading.repeated import RepeatedCrops
@@ -82,6 +82,7 @@ class EarDataModule(pl.LightningDataModule):
             train.crops.require_same(val.crops, "train_npy", "val_npy")
         if self.labels is not None:
             train = train.select(choose_labelled(train, self.labels, self.seed))
+        warn_of_measures(train.image_paths, val)
         self.train_dataset = EarCrops(
             train, geometry=self._geometry, photometry=self._photometry, **self._common
         )

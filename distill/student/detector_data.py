@@ -10,6 +10,7 @@ import numpy as np
 from configs.errors import UserError
 from configs.files import read_json
 from data.dataset import Frames, collate_frames
+from data.labels import warn_of_measures
 from data.loading.datamodule import ear_loader
 from data.manifest import Manifest, join_manifests, read_manifest
 from data.transforms import FrameAugmentation
@@ -49,6 +50,12 @@ def detector_data(
         require_mirrored_view(kept, "frames", "flip: 0 in --frame")
     drawn = FrameAugmentation(augmentation.frame, image_px, augmentation.photometry)
     labelled, map_rows = labelled_frames(train, labels, seed)
+    if not len(labelled):
+        named = labels.labelled_npy or ", ".join(map(str, train_npy))
+        raise UserError(
+            f"{named}: no ear in any photograph; a detector learns nothing from backgrounds alone."
+        )
+    warn_of_measures(labelled.image_paths, val)
     if pseudo_labelled is not None:
         pseudo_labelled = without_photographs_of(labelled, pseudo_labelled)
     mix = batch_mix(

@@ -25,7 +25,7 @@ from distill.teacher_maps.frozen_teacher import HEATMAPS
 from distill.teacher_maps.store import KeptMaps
 from students.models.checkpoint import build_student, kind_of, load_student, student_crops
 from teacher.checkpoint import read_torch
-from teacher.training.trainer import find_resume
+from teacher.training.resume import differences, find_resume
 
 
 def first_student(
@@ -91,7 +91,7 @@ def build_module(
         student,
         build_matcher(student, kept, map_loss),
         steps,
-        lr=LEARNING_RATE[kind] if optimization.lr is None else optimization.lr,
+        lr=learning_rate(kind, optimization),
         warmup_steps=optimization.warmup_steps,
         map_weight=distillation.map_weight,
         prediction_weight=distillation.prediction_weight,
@@ -116,17 +116,23 @@ def build_matcher(
     return MapMatcher(student.channels, mean, std, kept.grid, options.loss_weights, MASKED_SHARE)
 
 
-def resume_point(resume: str, output_dir: Path, wanted: Mapping[str, Any]) -> tuple[Path | None, int]:
+def resume_point(
+    resume: str, output_dir: Path, wanted: Mapping[str, Any], record: Mapping[str, Any]
+) -> tuple[Path | None, int]:
     """The checkpoint to go on from and its finished rounds.
 
-    resume: as `teacher.training.trainer.find_resume` takes it; wanted: of
+    resume, record: as `teacher.training.resume.find_resume` takes them; wanted: of
     `distill.student.module.training_kind`. Raises UserError for a checkpoint of another training.
     """
-    path = find_resume(resume, output_dir)
+    path = find_resume(resume, output_dir, record)
     if path is None:
         return None, 0
     content = read_torch(path)
-    found = content.get("hyper_parameters")
-    if found != wanted:
-        raise UserError(f"{path}: of another training: {found} there, {wanted} here. Leave out --resume.")
+    if differ := differences(content.get("hyper_parameters") or {}, wanted):
+        raise UserError(f"{path}: of another training: {'; '.join(differ)}. Leave out --resume.")
     return path, int(content["epoch"]) + 1
+
+
+def learning_rate(kind: str, optimization: OptimizationOptions) -> float:
+    """The highest of the training. kind: landmarker or detector."""
+    return LEARNING_RATE[kind] if optimization.lr is None else optimization.lr

@@ -17,7 +17,8 @@ from configs.groups import Flat
 from configs.provenance import write_provenance
 from data.augmentation import FrameConfig
 from teacher.frames.options import MachineOptions, ScheduleOptions
-from teacher.training.trainer import build_trainer, find_resume, write_best_metrics
+from teacher.training.resume import find_resume, trained_on
+from teacher.training.trainer import build_trainer, write_best_metrics
 
 ROUNDS = 8  # validations and checkpoints in a training
 
@@ -55,7 +56,9 @@ def main(config: Config) -> Path:
     from teacher.frames.module import FrameTeacherModule
 
     output_dir, options, schedule = config.output_dir, config.machine, config.schedule
-    resume = find_resume(options.resume, output_dir)
+    sets = {"train_npy": config.train_npy, "val_npy": config.val_npy}
+    record = trained_on(sets, options.seed, schedule.lr, schedule.batch_size)
+    resume = find_resume(options.resume, output_dir, record)
     seed_everything(options.seed, workers=True, verbose=False)
     model = first_teacher(
         config.backbone, config.freeze_layers, config.init_checkpoint, with_weights=not resume
@@ -81,6 +84,7 @@ def main(config: Config) -> Path:
         save_best=lambda trained: save_weights(output_dir / "best.ckpt", trained.best_model, "FrameTeacher"),
         seed=options.seed,
         deals_batches=True,
+        trained_on=record,
     )
     write_provenance(output_dir, config)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)

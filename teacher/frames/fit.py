@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from configs.errors import UserError
 from data.augmentation import FrameConfig, PhotometryConfig
 from data.crop_settings import CropSettings
 from data.dataset import Frames, collate_frames
+from data.labels import warn_of_measures
 from data.loading.datamodule import ear_loader
 from data.loading.steps import StepData
 from data.manifest import read_manifest
@@ -63,6 +66,9 @@ def frame_data(
     if batch_size < len(train_npy):
         raise UserError(f"batch_size={batch_size}: there are {len(train_npy)} manifests to share it.")
     manifests = [read_manifest(path) for path in train_npy]
+    if not any(map(len, manifests)):
+        raise UserError(f"{', '.join(map(str, train_npy))}: no ear in any photograph; nothing can be learnt.")
+    warn_of_measures(np.concatenate([one.image_paths for one in manifests]), val)
     drawn = FrameAugmentation(frame, image_px, PHOTOMETRY)
     batches = FrameViews(manifests, image_px, drawn, batch_size, seed)
     held_out = ear_loader(

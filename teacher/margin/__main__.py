@@ -16,7 +16,8 @@ from configs.groups import Flat
 from configs.provenance import write_provenance
 from teacher.margin.options import CropOptions, LossOptions, ModelOptions, ScheduleOptions
 from teacher.training.options import TrainerOptions
-from teacher.training.trainer import build_trainer, find_resume, write_best_metrics
+from teacher.training.resume import find_resume, trained_on
+from teacher.training.trainer import build_trainer, write_best_metrics
 
 KEEP_EVERY = 5  # epochs
 
@@ -56,7 +57,9 @@ def main(config: Config) -> Path:
     from teacher.margin.fit import crops_seen, ear_data, margin_module
 
     output_dir, options = Path(config.output_dir) / config.experiment_name, config.trainer
-    resume = find_resume(options.resume, output_dir)
+    sets = {"train_metadata": config.train_metadata, "val_metadata": config.val_metadata}
+    record = trained_on(sets, options.seed, config.schedule.learning_rate, config.schedule.batch_size)
+    resume = find_resume(options.resume, output_dir, record)
     seed_everything(options.seed, workers=True, verbose=False)
     data = ear_data(
         config.train_metadata,
@@ -90,6 +93,7 @@ def main(config: Config) -> Path:
         max_minutes=config.schedule.max_minutes,
         gradient_clip=config.schedule.gradient_clip,
         callbacks=[kept],
+        trained_on=record,
     )
     write_provenance(output_dir, config)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)

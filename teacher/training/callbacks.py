@@ -6,7 +6,7 @@ import csv
 import io
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from configs.errors import UserError
 from configs.files import write_text
 from teacher.checkpoint import write_torch
+from teacher.training.resume import TRAINED_ON
 
 ASKED_EVERY = 20  # steps, after which is asked what a device or another process has to be waited for
 
@@ -89,6 +90,18 @@ class MetricsTable(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
+
+
+class TrainedOn(Callback):
+    """Writes what a training is trained on (`teacher.training.resume.trained_on`) into its checkpoints."""
+
+    def __init__(self, trained_on: Mapping[str, Any]) -> None:
+        self.trained_on = dict(trained_on)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[TRAINED_ON] = self.trained_on
 
 
 class NumbersOnly(Callback):

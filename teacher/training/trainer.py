@@ -1,11 +1,11 @@
-"""The Lightning trainer that every training command shares: what it writes, how it resumes, when it stops."""
+"""The Lightning trainer that every training command shares: what it writes, when it stops."""
 
 from __future__ import annotations
 
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def build_trainer(
     max_minutes: float = 0.0,
     gradient_clip: float = GRADIENT_CLIP,
     callbacks: Sequence[Callback] = (),
+    trained_on: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Trainer:
     """A trainer that writes into `output_dir`.
@@ -39,7 +40,8 @@ def build_trainer(
     `last.ckpt` after each epoch, the three best `epoch=NN-NAME=VALUE.ckpt` by `monitor`, `metrics.csv` (a
     row an epoch), `tensorboard/`; `save_best(module)` is called at each improvement. max_minutes: 0 for
     no limit. deals_batches: the loaders share out their batches themselves, else samples are dealt out; not
-    every parameter need then take part in every step.
+    every parameter need then take part in every step. trained_on: of `teacher.training.resume`, kept in the
+    checkpoints.
     """
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import TQDMProgressBar
@@ -53,6 +55,7 @@ def build_trainer(
         MinutesBudget,
         NumbersOnly,
         ReseedEachStep,
+        TrainedOn,
     )
     from teacher.training.precision import usable_precision
 
@@ -62,6 +65,8 @@ def build_trainer(
     num_nodes = nodes()
     quiet_lightning()
     watching: list[Callback] = [ReseedEachStep(seed), NumbersOnly(), EndedFromOutside(), *callbacks]
+    if trained_on is not None:
+        watching.append(TrainedOn(trained_on))
     if progress:
         watching.append(TQDMProgressBar(refresh_rate=10))
     if max_minutes:
@@ -119,28 +124,6 @@ def _checkpoints(output_dir: Path, monitor: str, mode: str) -> tuple[Callback, C
         **keep,
     )
     return best_three, ModelCheckpoint(filename="last", **keep)
-
-
-def find_resume(resume: str, output_dir: Path) -> Path | None:
-    """The checkpoint to go on from: "" none, "auto" `output_dir/last.ckpt` if there, else that path.
-
-    Raises UserError when a path is given that is no training checkpoint.
-    """
-    if not resume:
-        return None
-    if resume == "auto":
-        last = Path(output_dir) / "last.ckpt"
-        return last if last.is_file() else None
-    from teacher.checkpoint import read_torch
-
-    if not Path(resume).is_file():
-        raise UserError(f"{resume}: no such checkpoint. Give last.ckpt of an earlier training, or auto.")
-    if "optimizer_states" not in read_torch(resume):
-        raise UserError(
-            f"{resume}: holds weights only, nothing to resume a training from. Resume from last.ckpt, "
-            "or start a new training from these weights."
-        )
-    return Path(resume)
 
 
 def write_best_metrics(output_dir: Path, trainer: Trainer, monitor: str) -> None:
