@@ -124,7 +124,8 @@ def main(config: Config) -> Path:
         data.facts["labels"],
     )
     if data.kept is not None:
-        record["maps"] = dict(data.kept.settings)
+        kept = data.kept.settings  # maps made by hand need not say whose they are
+        record["maps"] = f"{kept['layer']} of {kept.get('teacher_sha256', 'another teacher')[:12]}"
     resume, first_round = resume_point(trainer_options.resume, output_dir, wanted, record)
     if rank_zero_only.rank == 0:
         print_plan(config.student, data, steps, distillation)

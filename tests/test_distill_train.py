@@ -264,7 +264,7 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one(kept, tmp_path, monkey
 
 def test_a_checkpoint_of_another_training_is_refused(kept, tmp_path):
     folder = main(_landmarker(kept, tmp_path, distill=False))
-    with pytest.raises(UserError, match="on something else: maps none -> given"):
+    with pytest.raises(UserError, match="was trained on something else: maps none -> feat1 of [0-9a-f]{12}"):
         main(_landmarker(kept, tmp_path, resume="auto"))
     with pytest.raises(UserError, match="no such checkpoint"):
         main(_landmarker(kept, tmp_path, resume=str(tmp_path / "nothing.ckpt")))

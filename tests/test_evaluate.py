@@ -115,7 +115,7 @@ class _Oracle(PointReader):
     def __init__(self, manifest: Manifest, offset_px: float):
         self._manifest, self._offset_px, self.num_landmarks, self.names = manifest, offset_px, 17, None
 
-    def read(self, photographs, boxes_xyxy):
+    def read(self, photographs, boxes_xyxy, upright=True):
         nearest = [np.abs(self._manifest.boxes_xyxy - box).sum(axis=1).argmin() for box in boxes_xyxy]
         points = self._manifest.landmarks[nearest] + np.array([self._offset_px, 0], dtype=np.float32)
         return PredictedPoints(points, np.ones(points.shape[:2], np.float32))
@@ -160,7 +160,7 @@ def test_a_frame_whose_proposals_are_no_ears_may_be_one_itself(frames_npy):
     manifest = Manifest(first.image_paths[:1], whole, landmarks=points, visibility=np.ones((1, 17), bool))
 
     class Sure(_Oracle):
-        def read(self, photographs, boxes_xyxy):
+        def read(self, photographs, boxes_xyxy, upright=True):
             read = super().read(photographs, boxes_xyxy)
             return PredictedPoints(read.points_px, 0.9 * read.confidence)
 

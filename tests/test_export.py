@@ -146,7 +146,7 @@ def test_crop_settings_go_from_the_checkpoint_to_the_pipeline(manifest_npy, tmp_
     main(Config(tmp_path / "export", landmarker=tmp_path / "three.pt", ears_npy=tmp_path / "three.npy"))
     path = tmp_path / "export" / "landmarker.onnx"
     pipeline = EarPipeline(tiny_files() / "export" / "detector.onnx", path, threads=1)
-    assert (pipeline._margin, pipeline._flip) == (0.25, [1, 0, 2])
+    assert (pipeline.landmarker.view.margin, pipeline.landmarker.view.flip) == (0.25, [1, 0, 2])
     assert pipeline.landmark_names == ("a", "b", "c") and pipeline.curves == {"all": [0, 1, 2]}
     model = onnx.load(path)
     (entry,) = (entry for entry in model.metadata_props if entry.key == "curves")

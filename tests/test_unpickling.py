@@ -183,7 +183,7 @@ def test_what_is_declared_is_not_allocated(tmp_path: Path, name: str) -> None:
     before_kb, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(UserError, match=r"bomb\.npy"):
         load_object(path)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5  # a second on a quiet machine
     scale = 1024 if sys.platform == "linux" else 1
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) * scale < 500e6
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,8 +13,10 @@ import numpy as np
 from students.benchmark.photographs import Photograph
 from students.inference.letterbox import letterboxed, letterboxes, seen_through
 from students.inference.pipeline import EarPipeline
+from students.inference.tracking.tracker import EarTracker
 
 WARM_UP = 3
+FRAME_S = 0.04  # of the video
 Run = Callable[[], dict[str, float]]  # once, all parts -> seconds of each
 
 
@@ -31,7 +35,8 @@ def whole_call(pipeline: EarPipeline, photograph: Photograph) -> Run:
 
 
 def all_parts(pipeline: EarPipeline, photograph: Photograph) -> Run:
-    """The whole call and its parts, the boxes alone, and the points in the box of the first ear.
+    """The whole call and its parts, the boxes alone, the points in the box of the first ear, and a frame of a
+    video in which the ears found before are followed.
 
     Of the whole call: `networks` are ONNX Runtime's runs in it; `preparing` is what cuts as many inputs from
     the photograph, timed by itself; `postprocessing` is the rest. Puts stopwatches into the pipeline.
@@ -40,6 +45,8 @@ def all_parts(pipeline: EarPipeline, photograph: Photograph) -> Run:
     detector.session, landmarker.session = _Stopwatch(detector.session), _Stopwatch(landmarker.session)
     image, box = photograph.image, photograph.boxes_xyxy[0]
     boxes = letterboxes(detector.image_px, pipeline.looks)
+    tracker, times_s = EarTracker(pipeline, look_every_s=math.inf), itertools.count(0.0, FRAME_S)
+    tracker(image, next(times_s))
 
     def run() -> dict[str, float]:
         detector.session.reset()
@@ -58,6 +65,7 @@ def all_parts(pipeline: EarPipeline, photograph: Photograph) -> Run:
             "postprocessing": whole - preparing - networks,
             "boxes alone": _seconds(lambda: pipeline.boxes(image)),
             "points in a box": _seconds(lambda: pipeline.landmarks(image, box)),
+            "followed in a video": _seconds(lambda: tracker(image, next(times_s))),
         }
 
     return run

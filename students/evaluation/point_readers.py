@@ -54,11 +54,12 @@ class PointReader:
         photographs: Sequence[np.ndarray],
         boxes_xyxy: Sequence[np.ndarray],
         margin: float | None = None,
+        upright: bool = True,
     ) -> PredictedPoints:
         """photographs: N of (H, W, 3) uint8; boxes_xyxy: N of (4,) px; margin: of the given boxes, by default
         that of the training. As in `students.inference.pipeline`: `students.inference.reading.read_points`.
         """
-        return read_points(self._read_once, self.view, photographs, boxes_xyxy, self.looks, margin)
+        return read_points(self._read_once, self.view, photographs, boxes_xyxy, self.looks, margin, upright)
 
     def _read_once(
         self, photographs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], mirrored: bool

@@ -26,7 +26,8 @@ def ears_of(
         empty = np.empty((0, 4)), np.empty(0), np.empty((0, reader.num_landmarks, 2))
         return [empty for _ in images]
     repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
-    predicted = reader.read(repeated, np.concatenate([boxes for boxes, _ in proposals]))
+    proposed_boxes = np.concatenate([boxes for boxes, _ in proposals])
+    predicted = reader.read(repeated, proposed_boxes, upright=not must_overlap)
     ends = np.cumsum(counts)[:-1]
     points_px, sureness = np.split(predicted.points_px, ends), np.split(predicted.sureness, ends)
     ears = []

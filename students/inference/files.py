@@ -15,6 +15,7 @@ from students.inference.inputs import Input
 from students.inference.overlay import draw_ears
 from students.inference.pipeline import EarPipeline
 from students.inference.records import ear_records, source_record
+from students.inference.tracking.tracker import EarTracker
 from students.inference.video import VideoFile, VideoFrames
 
 JPEG_QUALITY = 92
@@ -46,15 +47,15 @@ def _predict_image(
 def _predict_video(
     pipeline: EarPipeline, source: Input, overlay: Path | None, curves: Curves
 ) -> dict[str, Any]:
-    """One record for the whole video. Ctrl-C ends a camera or stream and keeps what there is."""
-    frames = VideoFrames(source)
+    """One record for the whole video, its ears followed. Ctrl-C ends a camera or stream, the rest is kept."""
+    frames, tracker = VideoFrames(source), EarTracker(pipeline)
     records: list[dict[str, Any]] = []
     writer = None if overlay is None else VideoFile(overlay, frames.frames_per_s)
     about: dict[str, Any] = {}
     is_whole = False
     try:
         for index, (time_s, rgb) in enumerate(frames):
-            ears = pipeline(rgb)
+            ears = tracker(rgb, time_s)
             about = about or source_record(source, rgb)
             records.append({"frame": index, "time_s": time_s, "ears": ear_records(ears)})
             if writer is not None:

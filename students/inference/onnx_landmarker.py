@@ -37,11 +37,14 @@ class OnnxLandmarker:
         curves = metadata.get("curves")
         self.curves: dict[str, list[int]] = json.loads(curves) if curves else default_curves(len(self.names))
 
-    def read(self, rgb: np.ndarray, boxes_xyxy: np.ndarray, looks: str) -> PredictedPoints:
+    def read(
+        self, rgb: np.ndarray, boxes_xyxy: np.ndarray, looks: str, upright: bool = True
+    ) -> PredictedPoints:
         """The points of the ears in boxes (n, 4) px, n > 0, of one photograph (H, W, 3) uint8; looks: as of
         `students.inference.reading.read_points`.
         """
-        return read_points(self._read_once, self.view, [rgb] * len(boxes_xyxy), boxes_xyxy, looks)
+        photographs = [rgb] * len(boxes_xyxy)
+        return read_points(self._read_once, self.view, photographs, boxes_xyxy, looks, upright=upright)
 
     def read_near(self, rgb: np.ndarray, expected_px: Sequence[np.ndarray]) -> PredictedPoints:
         """One reading of n > 0 ears where their points (K, 2) px are expected, upright there."""

@@ -143,7 +143,7 @@ class EarPipeline:
     def _ears(
         self, rgb: np.ndarray, boxes_xyxy: np.ndarray, box_scores: np.ndarray, must_overlap: bool = False
     ) -> list[Ear]:
-        read = self.landmarker.read(rgb, boxes_xyxy, self.looks)
+        read = self.landmarker.read(rgb, boxes_xyxy, self.looks, upright=not must_overlap)
         rescored = rescore_and_suppress(
             boxes_xyxy, box_scores, read.points_px, read.sureness, rgb.shape, self.nms_iou, must_overlap
         )

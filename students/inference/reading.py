@@ -86,15 +86,18 @@ def read_points(
     boxes_xyxy: Sequence[np.ndarray],
     looks: str,
     margin: float | None = None,
+    upright: bool = True,
 ) -> PredictedPoints:
     """The points of N ears, given N photographs (H, W, 3) uint8 and N boxes (4,) px of them.
 
     looks: "one" reading in the given box; or "many": read in it, then again in the crop of `CropView.again`,
     plain and mirrored, of which the mean counts. margin: of the given boxes, where it is not the training's.
+    upright: whether turned ears are read upright then.
     """
     first = read_once(photographs, [view.matrix(box, margin) for box in boxes_xyxy], False)
     if looks == "one":
         return first
+    view = view if upright else replace(view, mean_shape_unit=None)
     pairs = zip(first.points_px, boxes_xyxy, strict=True)
     matrices = {row: found for row, pair in enumerate(pairs) if (found := view.again(*pair)) is not None}
     if not matrices:

@@ -9,6 +9,7 @@ import numpy as np
 
 from students.inference.inputs import Input
 from students.inference.pipeline import Ear
+from students.inference.tracking.tracker import TrackedEar
 
 COCO_VISIBLE = 2
 
@@ -19,7 +20,7 @@ def source_record(source: Input, rgb: np.ndarray) -> dict[str, Any]:
 
 
 def ear_records(ears: Iterable[Ear]) -> list[dict[str, Any]]:
-    """Numbers with 1/100 px and 1/10,000 of score: more would be noise."""
+    """Numbers with 1/100 px and 1/10,000 of score: more would be noise. With the identity of tracked ears."""
     return [
         {
             "box_xyxy": _rounded(ear.box_xyxy, 2),
@@ -27,6 +28,7 @@ def ear_records(ears: Iterable[Ear]) -> list[dict[str, Any]]:
             "points_px": [_rounded(point, 2) for point in ear.points_px],
             "point_confidence": _rounded(ear.point_confidence, 4),
         }
+        | ({"identity": ear.identity} if isinstance(ear, TrackedEar) else {})
         for ear in ears
     ]
 

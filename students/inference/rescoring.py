@@ -44,7 +44,8 @@ def frame_proposal(frame_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray
 
     For frames in which the detector proposed boxes, but the points' confidence makes an ear of none: in a
     photograph cut close to an ear the detector often finds only a part of it. The frame counts where the
-    extent of its points overlaps it (`rescore_and_suppress`, must_overlap).
+    extent of its points overlaps it (`rescore_and_suppress`, must_overlap). Such an ear is read as it lies:
+    photographs that would have to be turned first are rarely one ear.
     """
     height, width = frame_shape[:2]
     return np.array([[0, 0, width, height]], dtype=np.float32), np.array([FRAME_SCORE], dtype=np.float32)

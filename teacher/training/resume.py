@@ -104,8 +104,6 @@ def _other_manifests(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> lis
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "given"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -70,7 +70,8 @@ class EarTracker:
         found = self._follow(rgb)
         if not found or time_s - self._looked_s >= self.look_every_s:
             self._look(rgb, found)
-        return [self._ear(track, *found[track.identity]) for track in self._tracks if track.identity in found]
+        seen = [track for track in self._tracks if track.identity in found]
+        return [_ear(track, rgb.shape, *found[track.identity]) for track in seen]
 
     def _follow(self, rgb: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
         """{identity: confidence (K,) and errors (K,) px or None} of the tracks that are still seen."""
@@ -118,18 +119,16 @@ class EarTracker:
             track.missed_looks += track.identity in found and track.identity not in seen
         self._tracks = [track for track in self._tracks if track.missed_looks < MOST_MISSED_LOOKS]
 
-    def _ear(self, track: Track, confidence: np.ndarray, error_px: np.ndarray | None) -> TrackedEar:
-        box = points_extent(track.smoothed_px)
-        border = BORDER * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1])
-        return TrackedEar(
-            (box + border).astype(np.float32),
-            track.score,
-            track.smoothed_px,
-            confidence,
-            error_px,
-            track.identity,
-            track.since_s,
-        )
+
+def _ear(
+    track: Track, frame_shape: tuple[int, ...], confidence: np.ndarray, error_px: np.ndarray | None
+) -> TrackedEar:
+    height, width = frame_shape[:2]
+    box = points_extent(track.smoothed_px)
+    border = BORDER * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1])
+    box = (box + border).clip(0, np.array([width, height, width, height])).astype(np.float32)
+    points_px, identity, since_s = track.smoothed_px, track.identity, track.since_s
+    return TrackedEar(box, track.score, points_px, confidence, error_px, identity, since_s)
 
 
 def _row(read: PredictedPoints, row: int) -> tuple[np.ndarray, np.ndarray | None]:
