@@ -54,7 +54,7 @@ WAYS = {
         Step("students/inference/pipeline.py", "EarPipeline.__call__", "an RGB array"),
         Step("students/inference/letterbox.py", "letterboxed", "in three letterboxes"),
         Step("students/inference/boxes.py", "detections_numpy", "the detector's cells to boxes"),
-        Step("students/inference/letterbox.py", "ear_crop", "each box to the landmarker's crop"),
+        Step("students/inference/letterbox.py", "seen_through", "each box to the landmarker's crop"),
         Step("students/inference/rescoring.py", "rescore_and_suppress", "landmarks rescore boxes"),
     ),
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.files import write_atomic, write_json
+from configs.files import write_json, write_text
 from configs.provenance import write_provenance
 from students.benchmark.table import milliseconds_table
 
@@ -61,8 +61,9 @@ def main(config: Config) -> Path:
     for threads in THREADS:
         pipelines = _pipelines(sets, LOOKS, threads)
         rows = interleaved({name: all_parts(p, usual) for name, p in pipelines.items()}, config.repeats)
-        results["parts"][f"{threads} thread{'s' if threads > 1 else ''}"] = rows
-        tables.append(milliseconds_table(f"{usual.name}; {threads} thread{'s' if threads > 1 else ''}", rows))
+        threads_in_words = f"{threads} thread{'s' if threads > 1 else ''}"
+        results["parts"][threads_in_words] = rows
+        tables.append(milliseconds_table(f"{usual.name}; {threads_in_words}", rows))
     pipelines = _pipelines(sets, LOOKS, 1)
     for shown in (photograph(*size, ears) for size in SIZES for ears in SEEDS):
         rows = interleaved({name: whole_call(p, shown) for name, p in pipelines.items()}, config.repeats)
@@ -74,7 +75,7 @@ def main(config: Config) -> Path:
     text = "\n\n".join(tables) + "\n"
     print(text)
     write_json(config.output_dir / "bench.json", results)
-    write_atomic(config.output_dir / "tables.md", lambda temporary: temporary.write_text(text))
+    write_text(config.output_dir / "tables.md", text)
     write_provenance(config.output_dir, config)
     return config.output_dir
 

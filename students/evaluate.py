@@ -57,7 +57,7 @@ class Config:
     score_threshold: float = EAR_THRESHOLD
     """Ears with a lower score do not count as found end to end, 0 to 1."""
     looks: Literal["one", "many"] = "many"
-    """How often a photograph and an ear are looked at, as in students.predict."""
+    """How often a photograph and an ear are looked at: `EarPipeline(..., looks=...)`."""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "landmarks": Removed("the manifests say what the points are: data.prepare --scheme"),

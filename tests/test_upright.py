@@ -5,7 +5,7 @@ import pytest
 
 from data.crops import apply, crop_matrix, invert, rotation_matrix
 from data.landmarks import load_scheme
-from students.inference.reading import CropView, PredictedPoints, read_points
+from students.inference.reading import CropView, PredictedPoints, in_photographs, read_points
 from students.inference.upright import turn_of, upright_matrix
 
 SCHEME = load_scheme()
@@ -70,3 +70,14 @@ def test_an_ear_that_is_hardly_turned_is_read_as_it_lies():
 def test_points_that_are_hardly_an_ear_are_not_turned():
     scattered = np.random.default_rng(0).uniform(0, 100, (17, 2)).astype(np.float32)
     assert turn_of(scattered, SCHEME.mean_shape_unit, SCHEME.flip) == 0
+
+
+def test_errors_of_a_mirrored_reading_change_places_with_their_points_and_come_in_px_of_the_photograph():
+    """By hand: a crop of 64 px that shows 128 px; points 0 and 1 swap in a mirror, their errors too."""
+    view, matrix = CropView(64, 0.1, [1, 0]), np.array([[0.5, 0, 0], [0, 0.5, 0]], np.float32)
+    given = np.array([[[0.25, 0.5], [0.5, 0.5]]]), np.array([[0.9, 0.4]])
+    read = in_photographs(view, [matrix], True, *given, np.array([[0.01, 0.02]]), np.array([0.7]))
+    np.testing.assert_allclose(read.error_px, [[2.56, 1.28]])
+    np.testing.assert_allclose(read.confidence, [[0.4, 0.9]])
+    np.testing.assert_allclose(read.points_px, [[[63, 63], [95, 63]]])
+    assert read.sureness.tolist() == [0.7]

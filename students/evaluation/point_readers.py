@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,14 @@ import torch
 from torch import Tensor
 
 from data.crop_settings import CropSettings
-from students.inference.letterbox import (
-    boxes_in_frame,
-    points_in_frame,
-    seen_through,
-    unmirrored,
-    window_px,
+from students.inference.letterbox import boxes_in_frame, seen_through
+from students.inference.reading import (
+    CropView,
+    PredictedPoints,
+    in_photographs,
+    join_predictions,
+    read_points,
 )
-from students.inference.reading import CropView, PredictedPoints, join_predictions, read_points
 from students.models.checkpoint import load_student, student_crops
 from teacher.models.registry import load_model
 
@@ -75,37 +76,26 @@ class PointReader:
     ) -> PredictedPoints:
         pairs = zip(photographs, matrices, strict=True)
         images = torch.from_numpy(np.stack([seen_through(rgb, m, self.image_px) for rgb, m in pairs]))
-        points_unit, confidence, scores, edges_unit = self._forward(images.flip(-1) if mirrored else images)
-        if mirrored:
-            points_unit, confidence = unmirrored(points_unit, confidence, self.flip)
-            scores = scores and (scores[0][:, list(self.flip)], scores[1])
-            edges_unit = None if edges_unit is None else _unmirrored_edges(edges_unit)
-        points_px = [
-            points_in_frame(points, matrix, self.image_px)
-            for points, matrix in zip(points_unit, matrices, strict=True)
-        ]
-        error_px = ear = boxes = None
-        if scores is not None:
-            error_px, ear = scores[0] * window_px(matrices, self.image_px)[:, None], scores[1]
-        if edges_unit is not None:
-            boxes = np.concatenate([
-                boxes_in_frame(edges * self.image_px, matrix, rgb.shape)
-                for edges, matrix, rgb in zip(edges_unit.numpy(), matrices, photographs, strict=True)
-            ])  # fmt: skip
-        return PredictedPoints(np.stack(points_px), confidence, ear, error_px, boxes)
+        outputs, edges_unit = self._forward(images.flip(-1) if mirrored else images)
+        predicted = in_photographs(self.view, matrices, mirrored, *outputs)
+        if edges_unit is None:
+            return predicted
+        edges_unit = _unmirrored_edges(edges_unit) if mirrored else edges_unit
+        boxes = np.concatenate([
+            boxes_in_frame(edges * self.image_px, matrix, rgb.shape)
+            for edges, matrix, rgb in zip(edges_unit.numpy(), matrices, photographs, strict=True)
+        ])  # fmt: skip
+        return replace(predicted, boxes_xyxy=boxes)
 
-    def _forward(
-        self, images: Tensor
-    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None, Tensor | None]:
-        """(B, 3, S, S) in [0, 1] -> points_unit (B, K, 2), confidence (B, K); of a landmarker with scores
-        error_unit (B, K) and ear (B,); of an EarDetector edges_unit (B, 4).
+    def _forward(self, images: Tensor) -> tuple[tuple[np.ndarray, ...], Tensor | None]:
+        """(B, 3, S, S) in [0, 1] -> points_unit (B, K, 2), confidence (B, K), with scores error_unit (B, K)
+        and ear (B,); of an EarDetector edges_unit (B, 4).
         """
         with torch.inference_mode():
             if not self.is_teacher:
-                points_unit, confidence, *scores = (output.numpy() for output in self.model(images))
-                return points_unit, confidence, tuple(scores) or None, None
+                return tuple(output.numpy() for output in self.model(images)), None
             output = self.model.read(images * 2 - 1)  # the teacher's range is [-1, 1]
-            return output.points_unit.numpy(), output.confidence.numpy(), None, output.edges_unit
+            return (output.points_unit.numpy(), output.confidence.numpy()), output.edges_unit
 
 
 def load_point_reader(path: str | Path, is_teacher: bool, looks: str = "many") -> PointReader:

@@ -10,9 +10,9 @@ import numpy as np
 
 from data.crops import MARGIN
 from data.landmarks import load_scheme
-from students.inference.letterbox import points_in_frame, seen_through, unmirrored, window_px
+from students.inference.letterbox import seen_through
 from students.inference.onnx_file import open_model
-from students.inference.reading import CropView, PredictedPoints, read_points
+from students.inference.reading import CropView, PredictedPoints, in_photographs, read_points
 
 OUTPUTS = ("points_unit", "confidence", "error_unit", "ear")  # the last two are missing in older files
 
@@ -58,18 +58,7 @@ class OnnxLandmarker:
         images = np.stack([seen_through(rgb, matrix, self.view.image_px) for rgb, matrix in pairs])
         if mirrored:
             images = np.ascontiguousarray(images[..., ::-1])
-        points_unit, confidence, *scores = self._run(images)
-        if mirrored:
-            points_unit, confidence = unmirrored(points_unit, confidence, self.view.flip)
-            scores = [scores[0][:, self.view.flip], scores[1]] if scores else scores
-        points_px = np.stack([
-            points_in_frame(points, matrix, self.view.image_px)
-            for points, matrix in zip(points_unit, matrices, strict=True)
-        ])  # fmt: skip
-        if not scores:
-            return PredictedPoints(points_px, confidence)
-        error_px = scores[0] * window_px(matrices, self.view.image_px)[:, None]
-        return PredictedPoints(points_px, confidence, scores[1], error_px)
+        return in_photographs(self.view, matrices, mirrored, *self._run(images))
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
         batches = np.split(images, len(images)) if self._one_by_one else [images]

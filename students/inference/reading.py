@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from data.crops import crop_matrix
+from students.inference.letterbox import points_in_frame, unmirrored, window_px
 from students.inference.rescoring import extent_box, points_extent
 from students.inference.upright import TURNED_FROM, turn_of, upright_matrix
 
@@ -112,6 +113,29 @@ def read_points(
         changed[name] = values.copy()
         changed[name][rows] = np.mean([getattr(reading, name) for reading in readings], axis=0)
     return replace(first, **changed)
+
+
+def in_photographs(
+    view: CropView,
+    matrices: Sequence[np.ndarray],
+    mirrored: bool,
+    points_unit: np.ndarray,
+    confidence: np.ndarray,
+    error_unit: np.ndarray | None = None,
+    ear: np.ndarray | None = None,
+) -> PredictedPoints:
+    """What a network gave for N crops, mirrored ones or not, in the pixels of their photographs.
+
+    matrices: N of (2, 3), photograph px -> crop px. points_unit (N, K, 2); confidence (N, K); error_unit
+    (N, K), a fraction of the crop's side; ear (N,).
+    """
+    if mirrored:
+        points_unit, confidence = unmirrored(points_unit, confidence, view.flip)
+        error_unit = None if error_unit is None else error_unit[:, list(view.flip)]
+    pairs = zip(points_unit, matrices, strict=True)
+    points_px = np.stack([points_in_frame(points, matrix, view.image_px) for points, matrix in pairs])
+    error_px = None if error_unit is None else error_unit * window_px(matrices, view.image_px)[:, None]
+    return PredictedPoints(points_px, confidence, ear, error_px)
 
 
 def join_predictions(parts: Sequence[PredictedPoints]) -> PredictedPoints:

@@ -69,11 +69,20 @@ def refined_box(box_xyxy: np.ndarray, points_px: np.ndarray, frame_shape: tuple[
     extent = extent_box(points_px, box_xyxy)
     if extent is None:
         return box_xyxy
-    side = np.tile(extent[2:] - extent[:2], 2)
-    extent = extent + BORDER * side * np.array([-1, -1, 1, 1], dtype=np.float32)
-    box = EXTENT_SHARE * extent + (1 - EXTENT_SHARE) * np.asarray(box_xyxy)
+    box = EXTENT_SHARE * bordered(extent) + (1 - EXTENT_SHARE) * np.asarray(box_xyxy)
+    return within_frame(box, frame_shape)
+
+
+def bordered(extent_xyxy: np.ndarray) -> np.ndarray:
+    """The extent (4,) px of an ear's points and BORDER on each side: as far as the ear reaches."""
+    side = np.tile(extent_xyxy[2:] - extent_xyxy[:2], 2)
+    return extent_xyxy + BORDER * side * np.array([-1, -1, 1, 1], dtype=np.float32)
+
+
+def within_frame(box_xyxy: np.ndarray, frame_shape: tuple[int, ...]) -> np.ndarray:
+    """A box (4,) px clipped to a frame (H, W, ...), float32."""
     height, width = frame_shape[:2]
-    return box.clip(0, np.array([width, height, width, height])).astype(np.float32)
+    return box_xyxy.clip(0, np.array([width, height, width, height])).astype(np.float32)
 
 
 def rescore_and_suppress(

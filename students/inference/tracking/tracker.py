@@ -11,7 +11,7 @@ from data.boxes import box_iou
 from students.inference.checks import checked_image
 from students.inference.pipeline import Ear, EarPipeline
 from students.inference.reading import PredictedPoints
-from students.inference.rescoring import BORDER, points_extent
+from students.inference.rescoring import bordered, points_extent, within_frame
 from students.inference.tracking.one_euro import USUAL, Smoothing
 from students.inference.tracking.track import Track
 
@@ -123,10 +123,7 @@ class EarTracker:
 def _ear(
     track: Track, frame_shape: tuple[int, ...], confidence: np.ndarray, error_px: np.ndarray | None
 ) -> TrackedEar:
-    height, width = frame_shape[:2]
-    box = points_extent(track.smoothed_px)
-    border = BORDER * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1])
-    box = (box + border).clip(0, np.array([width, height, width, height])).astype(np.float32)
+    box = within_frame(bordered(points_extent(track.smoothed_px)), frame_shape)
     points_px, identity, since_s = track.smoothed_px, track.identity, track.since_s
     return TrackedEar(box, track.score, points_px, confidence, error_px, identity, since_s)
 
