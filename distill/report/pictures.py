@@ -67,13 +67,23 @@ def eigenears(inputs: Inputs) -> dict[str, Any]:
     if isinstance(variance, Absent):
         return {"absent": variance}
     shares = np.array(variance.get("explained", []), dtype=float)
+    meanings = variance.get("shares", [{}] * len(shares))
     walks = []
-    for number, share in enumerate(shares, start=1):
+    for number, (share, meaning) in enumerate(zip(shares, meanings, strict=True), start=1):
         picture = inputs.picture("eigenears", f"pc_{number}.png")
         if not isinstance(picture, Absent):
-            walks.append(embed(picture, WALK_PX, 82, f"component {number}, {share:.1%} of the variance"))
+            walks.append(embed(picture, WALK_PX, 82, _component(number, share, meaning)))
     chart = share_chart("variance", shares, "component", "variance explained, %") if len(shares) else ""
     return {"walks": walks, "chart": Chart("Variance explained", chart), "ears": variance.get("ears")}
+
+
+def _component(number: int, share: float, meaning: dict[str, float]) -> str:
+    """Its share of the variance and, of rendered ears, what explains most of it."""
+    most = max(meaning, key=meaning.get, default=None)
+    means = (
+        "" if most is None else f", {meaning[most]:.0%} of it {'none of these' if most == 'rest' else most}"
+    )
+    return f"component {number}, {share:.1%} of the variance{means}"
 
 
 def detector_pictures(inputs: Inputs) -> dict[str, Any]:
