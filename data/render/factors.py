@@ -1,4 +1,4 @@
-"""Of which numbers a rendered ear was made, by group: anatomy, pose, light, skin. `SPLIT_factors.npz` holds them.
+"""Of which numbers a rendered ear was made: anatomy, pose, light, skin. `SPLIT_factors.npz` holds them.
 
 They are in the picture's own directions: mirrored where the picture is.
 """
