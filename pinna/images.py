@@ -16,7 +16,8 @@ _JPEG, _SCAN_STARTS, _JPEG_ENDS = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned upright by its EXIF tag; transparency is left out.
+    """(H, W, 3) uint8 RGB, turned upright by its EXIF tag. Of 16 bits the upper 8 count, transparency does
+    not.
 
     Raises UserError with the path when the file is missing, cut off, or no image that OpenCV reads.
     """
@@ -28,6 +29,9 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     except OSError as error:
         reason = "is a folder, expected an image" if path.is_dir() else f"cannot be read ({error.strerror})"
         raise UserError(f"{path}: {reason}.") from None
+    if content.startswith(_JPEG) and content.rfind(_JPEG_ENDS) < content.rfind(_SCAN_STARTS):
+        # some versions of OpenCV fill up what is missing and say nothing
+        raise UserError(f"{path}: the JPEG is cut off, a copy or download that was not finished.")
     try:
         bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     except cv2.error as error:
@@ -35,8 +39,6 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     if bgr is None:
         cause = likely_cause(path) or "of no format that OpenCV reads, or damaged"
         raise UserError(f"{path}: not an image that can be read ({cause}).")
-    if content.startswith(_JPEG) and content.rfind(_JPEG_ENDS) < content.rfind(_SCAN_STARTS):
-        raise UserError(f"{path}: the JPEG is cut off, a copy or download that was not finished.")
     return np.ascontiguousarray(bgr[..., ::-1])
 
 
