@@ -55,8 +55,8 @@ print(json.dumps({{
 
 @pytest.fixture(scope="module")
 def scene() -> np.ndarray:
-    """(480, 640, 3) uint8 with two ears."""
-    return render_scene(4).image
+    """(480, 640, 3) uint8 with three ears."""
+    return render_scene(7023, image_px=(480, 640)).image
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ def test_the_package_alone_reads_as_the_checkout_does(
     ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     spoken, found = ran.stdout.splitlines()[:-1], json.loads(ran.stdout.splitlines()[-1])
-    assert spoken[0] == f"{photograph}: 2 ears" and len(spoken) == 3
+    assert spoken[0] == f"{photograph}: 3 ears" and len(spoken) == 4
     assert not found["loaded_by_the_import"] and not found["from_elsewhere"]
     ears = pipeline(scene)
     expected = [[*ear.box_xyxy, *ear.points_px.ravel(), ear.score] for ear in ears]
-    assert len(expected) == 2
+    assert len(expected) == 3
     np.testing.assert_allclose(found["ears"], expected, rtol=0, atol=1e-3)
     tracker = EarTracker(EarPipeline.pretrained(threads=1, looks="one"))
     tracked = [ear for time_s in (0, 0.04) for ear in tracker(scene, time_s)]
