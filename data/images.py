@@ -14,11 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from configs.errors import UserError
 from data.image_kinds.cut_jpeg import whole_but_for_its_end
 from data.image_kinds.formats import HEIC_SUFFIXES, SUFFIXES, kind_of_file, pi_heif, pillow_formats
-from data.image_kinds.levels import GREY, is_deep_colour, to_rgb
+from data.image_kinds.levels import is_deep_colour, to_rgb
 from data.image_kinds.likely_cause import likely_cause
 
 __all__ = [
-    "GREY",
     "SUFFIXES",
     "files_below",
     "find_images",

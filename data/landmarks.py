@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from configs.errors import UserError, did_you_mean
+from data.landmarks_17 import LANDMARKS_17
 
 NUM_LANDMARKS = 17
-DEFAULT_SCHEME = Path(__file__).with_name("landmarks_17.yaml")
+# One a curve (RGB), distinct also for people who do not see red from green (Okabe and Ito, 2008).
+CURVE_COLOURS = ((86, 180, 233), (240, 228, 66), (230, 159, 0), (204, 121, 167), (0, 158, 115), (213, 94, 0))
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,26 @@ class Scheme:
 
 
 def load_scheme(path: str | Path | None = None) -> Scheme:
-    """Read a scheme file, by default the 17 points of `landmarks_17.yaml`.
+    """Read a scheme file (YAML); without one, the project's 17 points.
 
     Raises UserError (a ValueError) when the file is missing, is not a mapping or contradicts itself.
     """
-    return _load(str(path or DEFAULT_SCHEME))
+    return _seventeen() if path is None else _load(str(path))
+
+
+@cache
+def _seventeen() -> Scheme:
+    return Scheme.from_plain(LANDMARKS_17, "the 17 points")
 
 
 @cache
 def _load(path: str) -> Scheme:
+    try:
+        import yaml
+    except ImportError:  # the package `pinna` does without
+        raise UserError(
+            f"{path}: a scheme file is read with PyYAML; `pip install PyYAML` brings it."
+        ) from None
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

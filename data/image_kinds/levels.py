@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from configs.errors import UserError
+from data.crops import GREY
 
-GREY = 114  # what lies outside an image, in crops and letterboxes, as detectors of the YOLO family pad
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits that cameras and scanners give, in files of 16 bits or more
 
 

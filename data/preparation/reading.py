@@ -22,7 +22,7 @@ from data.preparation.own_split import listed_sides
 from data.preparation.parts import Part
 from data.preparation.sides import source_of_path
 
-# Where each of our points stands among the 55 of the iBUG ears (0-based), in the order of landmarks_17.yaml.
+# Where each of our points stands among the 55 of the iBUG ears (0-based), in the order of data.landmarks_17.
 IBUG55 = (0, 2, 4, 6, 10, 13, 16, 19, 20, 25, 34, 35, 36, 39, 41, 45, 49)
 _YOLO = ("yolo", "yolo-pose", "yolo-polygons")
 

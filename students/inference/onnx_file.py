@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from configs.errors import UserError
+from configs.errors import UserError, did_you_mean
 from data.image_kinds.likely_cause import likely_cause
 
+CPU = ("CPUExecutionProvider",)
 # What `students.inference.pipeline` needs of each kind.
 _OUTPUTS = {"detector": ("boxes_xyxy", "scores"), "landmarker": ("points_unit", "confidence")}
 _NUMBERS = ("image_px", "margin")
@@ -20,13 +22,16 @@ _NEEDED = {"detector": ("image_px",), "landmarker": ("image_px", "landmark_names
 _AGAIN = "Export its student.pt again, by `python -m students.export`"
 
 
-def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict[str, str]]:
-    """An ONNX Runtime session on the CPU and the file's metadata.
+def open_model(
+    path: str | Path, kind: str, threads: int = 0, providers: Sequence[str] = CPU
+) -> tuple[Any, dict[str, str]]:
+    """An ONNX Runtime session and the file's metadata.
 
-    Raises UserError, naming the likely cause, for a file that is no ONNX model, is no `kind` of ours, takes
-    other input than float32 images, or has lost its metadata.
+    providers: ONNX Runtime's execution providers, the preferred one first. Raises UserError, naming the
+    likely cause, for a file that is no ONNX model, is no `kind` of ours, takes other input than float32
+    images, or has lost its metadata; and for a provider that is not there or does not start.
     """
-    path = Path(path)
+    path, providers = Path(path), _known_providers(providers)
     if not path.is_file():
         raise UserError(f"{path}: no such file. Students are exported by `python -m students.export`.")
     options = onnxruntime.SessionOptions()
@@ -34,15 +39,31 @@ def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base but Exception
         cause = likely_cause(path) or str(error).splitlines()[0]
         raise UserError(f"{path}: not an ONNX model that can be read ({cause}).") from error
+    if left_out := [name for name in providers if name not in session.get_providers()]:
+        raise UserError(
+            f"{' and '.join(left_out)} did not start: ONNX Runtime knows it, but not all that it needs is "
+            f"installed. Started: {', '.join(session.get_providers())}."
+        )
     metadata = session.get_modelmeta().custom_metadata_map
     _require_network(session, metadata, kind, path)
     _require_metadata(metadata, kind, path)
     _require_numbers(session, int(metadata["image_px"]), path)
     return session, metadata
+
+
+def _known_providers(providers: Sequence[str]) -> list[str]:
+    available = onnxruntime.get_available_providers()
+    names = [providers] if isinstance(providers, str) else list(providers)
+    if unknown := [name for name in names if name not in available]:
+        raise UserError(
+            f"providers={names!r}: this ONNX Runtime has no {unknown[0]!r}, only {', '.join(available)}."
+            f"{did_you_mean(str(unknown[0]), available)}"
+        )
+    return names or list(CPU)
 
 
 def _require_network(session: Any, metadata: dict[str, str], kind: str, path: Path) -> None:

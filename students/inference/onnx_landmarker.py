@@ -11,7 +11,7 @@ import numpy as np
 from data.crops import MARGIN
 from data.landmarks import load_scheme
 from students.inference.letterbox import seen_through
-from students.inference.onnx_file import open_model
+from students.inference.onnx_file import CPU, open_model
 from students.inference.reading import CropView, PredictedPoints, in_photographs, read_points
 
 OUTPUTS = ("points_unit", "confidence", "error_unit", "ear")  # the last two are missing in older files
@@ -24,9 +24,9 @@ class OnnxLandmarker:
     its crops are cut.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, threads: int = 0, providers: Sequence[str] = CPU) -> None:
         """Raises UserError for a file that is missing or not a landmarker of ours."""
-        self.session, metadata = open_model(path, "landmarker", threads)
+        self.session, metadata = open_model(path, "landmarker", threads, providers)
         self._one_by_one = isinstance(self.session.get_inputs()[0].shape[0], int)  # files without a batch
         has = {output.name for output in self.session.get_outputs()}
         self._outputs = [name for name in OUTPUTS if name in has]

@@ -1,7 +1,7 @@
 """An identity's ear: the anatomical curves as splines, and how strongly each fold is raised.
 
 Coordinates are ear heights: y runs from 0 (top of the helix) to 1 (bottom of the lobe), x from the back of
-the ear (0) to the face (about 0.6). The template was placed on the mean shape of `landmarks_17.yaml`.
+the ear (0) to the face (about 0.6). The template was placed on the mean shape of `data.landmarks_17`.
 """
 
 from dataclasses import dataclass
