@@ -40,8 +40,12 @@ lint: env
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check --quiet .
 
+# A process a core, each with one thread: nets as small as the tests' gain nothing by two. Four at most, for memory.
+TEST_PROCESSES ?= $(shell cores=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2); \
+	echo $$(( cores < 4 ? cores : 4 )))
+
 test: env lint
-	$(VENV)/bin/python -m pytest -q
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile
 
 slow: env
 	$(VENV)/bin/python -m pytest -q -m slow

@@ -32,10 +32,15 @@ def main(words: Sequence[str] | None = None) -> int:
             )
         if overlay is not None:
             _require_overlay(overlay, photographs)
-        return _find_ears(photographs, overlay, options.json)
+        code = _find_ears(photographs, overlay, options.json)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `pinna ... | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:

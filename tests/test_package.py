@@ -142,6 +142,14 @@ def test_the_command_prints_what_students_predict_writes(
         np.testing.assert_allclose(ear["box_xyxy"], expected["box_xyxy"], atol=0.011)
 
 
+def test_a_reader_that_has_seen_enough_ends_it_quietly(photograph: Path) -> None:
+    words = [sys.executable, "-m", "pinna", photograph, "--json"]
+    running = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running.stdout.close()
+    _, said = running.communicate()
+    assert running.returncode == 1 and said == ""
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
