@@ -160,8 +160,10 @@ def _labelled_grid(
     shares: list[dict[str, float]] | None,
 ) -> np.ndarray:
     """All walks under each other, each with its number and its share of the variance on the left, and what
-    explains most of it where that is known.
+    of the groups of factors explains most of it, where that is known.
     """
+    from teacher.factor_shares import largest
+
     bands = []
     for number, (row, share) in enumerate(zip(rows, explained, strict=True), start=1):
         band = _labelled_row(row, distances)
@@ -170,8 +172,7 @@ def _labelled_grid(
         name[middle - 18 : middle] = _label(f"PC {number}", 90)
         name[middle : middle + 18] = _label(f"{share:.1%}", 90)
         if shares is not None:
-            meaning = shares[number - 1]
-            name[middle + 18 : middle + 36] = _label(max(meaning, key=meaning.get), 90)
+            name[middle + 18 : middle + 36] = _label("{} {:.0%}".format(*largest(shares[number - 1])), 90)
         bands.append(np.hstack([name, band]))
     return np.vstack(bands)
 

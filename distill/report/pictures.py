@@ -14,6 +14,7 @@ from distill.report.charts import Chart, share_chart
 from distill.report.inputs import Absent, Inputs
 from distill.report.photos import TILE_PX, Photo, embed
 from distill.report.tables import Cell, Measure, Row, measures_table
+from teacher.factor_shares import largest
 
 GRID_PX = 1200  # width of grids of photographs
 WALK_PX = 560  # width of one eigenear's walk
@@ -79,10 +80,7 @@ def eigenears(inputs: Inputs) -> dict[str, Any]:
 
 def _component(number: int, share: float, meaning: dict[str, float]) -> str:
     """Its share of the variance and, of rendered ears, what explains most of it."""
-    most = max(meaning, key=meaning.get, default=None)
-    means = (
-        "" if most is None else f", {meaning[most]:.0%} of it {'none of these' if most == 'rest' else most}"
-    )
+    means = "; {} explains {:.0%} of it".format(*largest(meaning)) if meaning else ""
     return f"component {number}, {share:.1%} of the variance{means}"
 
 
