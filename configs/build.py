@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-from configs.errors import UserError, did_you_mean
+from configs.errors import UserError, did_you_mean, shown
 from configs.groups import groups_of, options_of, without_gone
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ def coerce(value: Any, wanted: Any, where: str, key: str) -> Any:
 
 def _field_values(cls: type, mapping: Any, where: str, key_prefix: str, construct: Any) -> dict[str, Any]:
     if not isinstance(mapping, Mapping):
-        raise UserError(f"{where}: expected `key: value` lines, found {mapping!r}.")
+        raise UserError(f"{where}: expected `key: value` lines, found {shown(mapping)}.")
     wanted_types = field_types(cls)
     values: dict[str, Any] = {}
     for name, value in without_gone(cls, mapping, where).items():
@@ -177,7 +177,7 @@ def _coerce_literal(value: Any, allowed: tuple, where: str, key: str) -> Any:
             return choice
     hint = did_you_mean(value, [str(choice) for choice in allowed]) if isinstance(value, str) else ""
     choices = ", ".join(repr(choice) for choice in allowed)
-    raise UserError(f"{where}: {key} = {value!r} is not one of {choices}.{hint}")
+    raise UserError(f"{where}: {key} = {shown(value)} is not one of {choices}.{hint}")
 
 
 def _coerce_collection(value: Any, kind: type, arguments: tuple, where: str, key: str, construct: Any) -> Any:
@@ -198,7 +198,7 @@ def _coerce_collection(value: Any, kind: type, arguments: tuple, where: str, key
     if kind is tuple and arguments and arguments[-1] is not Ellipsis:
         if len(value) != len(arguments):
             raise UserError(
-                f"{where}: {key} = {value!r} has {len(value)} entries, {len(arguments)} are needed."
+                f"{where}: {key} = {shown(value)} has {len(value)} entries, {len(arguments)} are needed."
             )
         item_types = arguments
     else:
@@ -230,7 +230,7 @@ def _to_float(value: Any, where: str, key: str, wanted: str = "a number") -> flo
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # 10**400 is none that a float can hold
             pass
     raise _wrong(value, wanted, where, key)
 
@@ -251,7 +251,7 @@ _SCALARS = {bool: _to_bool, int: _to_int, float: _to_float, str: _to_str, Path: 
 
 
 def _wrong(value: Any, wanted: str, where: str, key: str) -> UserError:
-    return UserError(f"{where}: {key} = {value!r} is not {wanted}.")
+    return UserError(f"{where}: {key} = {shown(value)} is not {wanted}.")
 
 
 def _type_name(wanted: Any) -> str:

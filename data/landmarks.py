@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from configs.errors import UserError, did_you_mean
+from configs.errors import UserError, did_you_mean, shown
+from configs.reading.content import read_yaml
 from data.landmarks_17 import LANDMARKS_17
 
 NUM_LANDMARKS = 17
@@ -49,7 +50,7 @@ class Scheme:
         """A scheme from plain values, checked. Raises UserError naming `where`."""
         if not isinstance(content, Mapping):
             raise UserError(
-                f"{where}: a landmark scheme is a mapping with `names` and `curves`, found {content!r}"
+                f"{where}: a landmark scheme is a mapping with `names` and `curves`, found {shown(content)}"
             )
         return _checked(dict(content), where)
 
@@ -75,28 +76,14 @@ def _seventeen() -> Scheme:
 
 @cache
 def _load(path: str) -> Scheme:
-    try:
-        import yaml
-    except ImportError:  # the package `pinna` does without
-        raise UserError(
-            f"{path}: a scheme file is read with PyYAML; `pip install PyYAML` brings it."
-        ) from None
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot read the landmark scheme ({error.strerror}); give a YAML file with "
-            "`names` and `curves`, or leave the option out for the 17 points"
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: the landmark scheme is not valid YAML: {error}") from error
+    content = read_yaml(path, "landmark scheme; it is a YAML file with `names` and `curves`")
     if not isinstance(content, dict):
         raise UserError(
             f"{path}: a landmark scheme is a mapping with `names` and `curves`, "
             f"found {type(content).__name__}"
         )
     allowed = {"names", "curves", "flip", "ibug", "mean_shape_unit"}
-    unknown = sorted(set(content) - allowed)
+    unknown = sorted(map(str, set(content) - allowed))
     if unknown:
         raise UserError(
             f"{path}: unknown key {unknown[0]!r} in the landmark scheme{did_you_mean(unknown[0], allowed)}"
@@ -107,22 +94,25 @@ def _load(path: str) -> Scheme:
 def _checked(content: dict, path: str) -> Scheme:
     names = content.get("names")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: `names` must be a list of point names, found {names!r}")
+        raise UserError(f"{path}: `names` must be a list of point names, found {shown(names)}")
     if len(set(names)) != len(names):
         raise UserError(f"{path}: `names` holds the same name twice")
     count = len(names)
     curves = content.get("curves") or {}
     if not isinstance(curves, dict):
-        raise UserError(f"{path}: `curves` must map a name to a list of indices, found {curves!r}")
+        raise UserError(f"{path}: `curves` must map a name to a list of indices, found {shown(curves)}")
     for curve, indices in curves.items():
         if not isinstance(indices, list) or not all(_is_index(index, count) for index in indices):
-            raise UserError(f"{path}: curve {curve!r} must hold indices 0..{count - 1}, found {indices!r}")
+            raise UserError(
+                f"{path}: curve {shown(curve)} must hold indices 0..{count - 1}, found {shown(indices)}"
+            )
     flip = content.get("flip") or list(range(count))
-    if not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(count))):
-        raise UserError(f"{path}: `flip` must hold each index 0..{count - 1} once, found {flip!r}")
+    indices = flip if isinstance(flip, list) and all(_is_index(index, count) for index in flip) else []
+    if sorted(indices) != list(range(count)):
+        raise UserError(f"{path}: `flip` must hold each index 0..{count - 1} once, found {shown(flip)}")
     if any(flip[flip[index]] != index for index in range(count)):
         raise UserError(
-            f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {flip!r}"
+            f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {shown(flip)}"
         )
     return Scheme(
         tuple(names),
@@ -137,7 +127,7 @@ def _mean_shape(values, count: int, path: str) -> np.ndarray | None:
         return None
     try:
         shape = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         shape = np.empty(0, np.float32)
     if shape.shape != (count, 2) or not np.isfinite(shape).all():
         raise UserError(

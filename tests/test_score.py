@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from configs.errors import UserError
-from configs.files import read_json, write_json
+from configs.files import write_json
+from configs.reading.content import read_json
 from data.manifest import Manifest, write_manifest
 from distill.study import score
 from distill.study.average_precision import BoxesFound

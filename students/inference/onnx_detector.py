@@ -24,7 +24,7 @@ class OnnxDetector:
                 f"{path}: takes squares of {side_px} px alone, as students.export wrote it "
                 "before frames were seen in two sizes. Export its student.pt again."
             )
-        self.image_px = int(metadata["image_px"])
+        self.image_px = metadata.image_px
 
     def find(
         self, rgb: np.ndarray, score_threshold: float, nms_iou: float, looks: str
