@@ -23,12 +23,13 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from configs.build import build_partial, coerce, field_types, takes_dict
+from configs.build import build, build_partial, field_types, takes_dict
 from configs.errors import UserError, shown
 from configs.files import write_error, writing_below
 from configs.flags import changed_values, join_repeats, mapping_words, refuse_unknown_flags
 from configs.groups import say_once
 from configs.processes.lifetime import end_with_pipeline
+from configs.reading.coercion import coerce
 from configs.reading.content import parse_yaml
 from configs.recipe import load_recipe
 
@@ -182,8 +183,9 @@ def _keys(kind: type) -> str:
 def _read_mapping(word: str, wanted: Any, flag: str) -> Any:
     """A mapping as JSON, as `to_flags` writes it, or as YAML, in which 1e-5 would be text."""
     with contextlib.suppress(json.JSONDecodeError):
-        return coerce(json.loads(word), wanted, "flags", flag)
-    return coerce(parse_yaml(word, f"{flag} {shown(word)}, wanted is '{{depth: 4}}'"), wanted, "flags", flag)
+        return coerce(json.loads(word), wanted, "flags", flag, build)
+    value = parse_yaml(word, f"{flag} {shown(word)}, wanted is '{{depth: 4}}'")
+    return coerce(value, wanted, "flags", flag, build)
 
 
 @contextlib.contextmanager

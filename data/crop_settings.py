@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from configs.build import coerce
 from configs.errors import UserError, shown
+from configs.reading.coercion import coerce
 from data.crops import MARGIN
 from data.landmarks import Scheme, load_scheme
 

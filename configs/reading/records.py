@@ -8,8 +8,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from configs.build import coerce, field_types
+from configs.build import build, field_types
 from configs.errors import UserError, shown
+from configs.reading.coercion import coerce
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ def as_record(cls: type[T], raw: Any, where: str) -> T:
     for field in dataclasses.fields(cls):
         value = raw.get(field.name)
         if value is not None:
-            values[field.name] = coerce(value, wanted[field.name], where, field.name)
+            values[field.name] = coerce(value, wanted[field.name], where, field.name, build)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UserError(f"{where}: no {field.name!r}, {_in_words(wanted[field.name])} is needed.")
     return cls(**values)

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from configs.build import coerce
 from configs.errors import UserError
 from configs.files import write_json
+from configs.reading.coercion import coerce
 from configs.reading.content import read_json
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import onnxruntime
 
-from configs.build import coerce, field_types
 from configs.errors import UserError, did_you_mean
+from configs.reading.coercion import coerce
 from configs.reading.content import parse_json
 from data.crop_settings import LARGEST_MARGIN
 from data.image_kinds.likely_cause import likely_cause
@@ -130,7 +130,7 @@ def _metadata(found: dict[str, str], kind: str, path: Path) -> Metadata:
     if missing:
         raise UserError(f"{path}: its metadata lack {', '.join(missing)}, a tool dropped them. {_AGAIN}.")
     values = {}
-    for name, wanted in field_types(Metadata).items():
+    for name, wanted in get_type_hints(Metadata).items():
         if name not in found:
             continue
         try:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.build import coerce
 from configs.errors import UserError
 from configs.files import write_json
+from configs.reading.coercion import coerce
 from configs.reading.content import read_json
 from configs.reading.records import as_record
 from students.inference.inputs import ENDLESS, Input

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from configs.build import coerce
 from configs.errors import UserError, did_you_mean, shown
+from configs.reading.coercion import coerce
 from data.crop_settings import CropSettings
 from students.models.detector import StudentDetector
 from students.models.landmarker import StudentLandmarker

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.build import coerce
 from configs.errors import UserError
+from configs.reading.coercion import coerce
 from data.formats.rules.text import read_text
 from data.images import SUFFIXES, find_images
 
