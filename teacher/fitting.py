@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,11 +27,15 @@ def rebuilt(
     _require_small(options, where)
     if options.get("pretrained"):
         raise UserError(f"{where}: asks for published weights instead of its own; it is not loaded.")
-    with torch.device("meta"):
+    with contextlib.suppress(_NotBuiltError), torch.device("meta"):  # some layers want to see a value
         _require_fit(_built(build, options, where), weights, where)
     model = _built(build, options, where)
     load_weights(model, weights, where)
     return model
+
+
+class _NotBuiltError(UserError):
+    """Its values are of another type or size than its layers take."""
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Any], where: str) -> None:
@@ -72,8 +77,8 @@ def _built(build: Callable[..., nn.Module], options: Mapping[str, Any], where: s
         return build(**options)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
-    except Exception as error:  # of another type or size than its layers take
-        raise UserError(f"{where}: names a model that cannot be built ({error}).") from None
+    except Exception as error:
+        raise _NotBuiltError(f"{where}: names a model that cannot be built ({error}).") from None
 
 
 def _require_fit(model: nn.Module, weights: Mapping[str, Any], where: str) -> None:
