@@ -20,6 +20,11 @@ _NEEDED = {"detector": ("image_px",), "landmarker": ("image_px", "landmark_names
 _AGAIN = "Export its student.pt again, by `python -m students.export`"
 
 
+def int8_file(path: Path) -> Path:
+    """Where `students.export --int8` puts the quantised NAME.onnx: NAME.int8.onnx beside it."""
+    return path.with_suffix(".int8.onnx")
+
+
 def open_model(path: str | Path, kind: str, threads: int = 0) -> tuple[Any, dict[str, str]]:
     """An ONNX Runtime session on the CPU and the file's metadata.
 
