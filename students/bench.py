@@ -21,6 +21,7 @@ from configs.provenance import write_provenance
 from students.benchmark.table import milliseconds_table
 
 THREADS = (1, 2)
+KINDS = ("detector", "landmarker")
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ class Config:
     output_dir: Path = Path("runs/bench_students")
     """Folder for bench.json and tables.md."""
     students: Path | None = None
-    """Folder of a run, or one with detector.onnx and landmarker.onnx; those that ship unless given."""
+    """Folder of a run, or one with detector.onnx and landmarker.onnx; those that ship unless given. Or one of
+    two files whose names differ in that word: detector.int8.onnx stands for landmarker.int8.onnx too.
+    """
     against: Path | None = None
-    """Another such folder, whose students take turns with these."""
+    """Others, given likewise, that take turns with these."""
     repeats: int = 20
     """Rounds of which the median is taken."""
 
@@ -80,10 +83,18 @@ def main(config: Config) -> Path:
     return config.output_dir
 
 
-def _files(folder: Path) -> tuple[Path, Path]:
-    """The detector's and the landmarker's file of a run, or of the folder itself."""
-    folder = folder / "export" if (folder / "export").is_dir() else folder
-    return folder / "detector.onnx", folder / "landmarker.onnx"
+def _files(path: Path) -> tuple[Path, Path]:
+    """The detector's and the landmarker's file of a run, of the folder itself, or of one of the two files."""
+    if path.suffix == ".onnx":
+        kind, rest = path.name.split(".", 1)
+        if kind not in KINDS:
+            raise UserError(
+                f"{path}: which is the other file? One of the two is detector.{rest}, one landmarker.{rest}."
+            )
+        folder = path.parent
+    else:
+        folder, rest = path / "export" if (path / "export").is_dir() else path, "onnx"
+    return folder / f"{KINDS[0]}.{rest}", folder / f"{KINDS[1]}.{rest}"
 
 
 def _pipelines(sets: dict[str, tuple[Path, Path]], looks: tuple[str, ...], threads: int) -> dict[str, Any]:

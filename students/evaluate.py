@@ -37,15 +37,15 @@ class Config:
     output_dir: Path
     """Folder for metrics.json, tables.md, curves.json and per_image.npz."""
     landmarker: Path | None = None
-    """student.pt of the landmarker."""
+    """student.pt or ONNX file of the landmarker."""
     landmarker_twin: Path | None = None
-    """student.pt of the landmarker trained without the teacher."""
+    """The same of the landmarker trained without the teacher."""
     ear_detector: Path | None = None
     """Checkpoint of the EarDetector, best.ckpt of teacher.finetune."""
     detector: Path | None = None
-    """student.pt of the detector, or best.ckpt of a teacher of frames (teacher.frames)."""
+    """student.pt or ONNX file of the detector, or best.ckpt of a teacher of frames (teacher.frames)."""
     detector_twin: Path | None = None
-    """student.pt of the detector trained without the teacher."""
+    """The same of the detector trained without the teacher."""
     ears_npy: Path | None = None
     """Manifest of ears with landmarks, test_labelled.npy: for points on crops of the true boxes."""
     frames_npy: Path | None = None

@@ -8,6 +8,9 @@ it and `scores` (M,), one for each cell of its map, before non-maximum suppressi
 (N, K) and, where it was trained to tell them, `error_unit` (N, K), the expected distance as a fraction of the
 crop's side, and `ear` (N,), the probability that there is one. What a user of the files has to know is in
 their metadata.
+
+With --int8 also detector.int8.onnx and landmarker.int8.onnx: the same networks quantised
+(`students.onnx_export.quantise`), a third of the size, calibrated on the pictures of the manifests.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ class Config:
     """Manifest of frames on which the detector's ONNX file must agree with torch."""
     ears_npy: Path | None = None
     """Manifest of ears on which the landmarker's ONNX file must agree with torch."""
+    int8: bool = False
+    """Also write quantised files, calibrated on these manifests and compared with the float32 ones."""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "landmarks": Removed("student.pt says what its points are: data.prepare --scheme, then train"),
@@ -70,8 +75,10 @@ def main(config: Config) -> Path:
     that are cut otherwise, or have other points, than the landmarker's.
     """
     from data.manifest import read_manifest
+    from students.inference.onnx_file import int8_file
     from students.models.checkpoint import load_student, student_crops
     from students.onnx_export.check import check, real_inputs
+    from students.onnx_export.quantise import export_int8
     from students.onnx_export.timing import size_and_time
     from students.onnx_export.write import export_student
 
@@ -98,6 +105,12 @@ def main(config: Config) -> Path:
             "parameters": sum(parameter.numel() for parameter in student.parameters()),
         }
         _print_row(kind, report[kind])
+        if config.int8:
+            int8, report[kind]["int8"] = export_int8(path, kind, manifest)
+            report[kind]["int8"] |= size_and_time(int8, [images[:1] for images in inputs])
+            _print_int8(kind, int8, report[kind]["int8"])
+        elif int8_file(path).exists():
+            print(f"note: {int8_file(path)} is of an earlier export; --int8 writes it again.")
     write_json(config.output_dir / "export.json", report)
     write_provenance(config.output_dir, config)
     return config.output_dir
@@ -111,6 +124,19 @@ def _print_row(kind: str, row: Mapping[str, Any]) -> None:
     )
     if row["onnx_mb"] > MAX_ONNX_MB:
         print(f"warning: {kind}.onnx has {row['onnx_mb']:.2f} MB, the aim is at most {MAX_ONNX_MB:g} MB")
+
+
+def _print_int8(kind: str, path: Path, row: Mapping[str, Any]) -> None:
+    places = "boxes move by {:.2f} % of their diagonal" if kind == "detector" else (
+        "points move by {:.2f} % of the diagonal of their extent"
+    )  # fmt: skip
+    differences = f"{places.format(100 * row['moved'])}, scores by {row['score_difference']:.3f}"
+    print(
+        f"{path.name}: {row['onnx_mb']:.2f} MB, {row['ms_1_thread']:.2f} ms on one thread; against float32 "
+        f"{differences} (means, {row['checked_images']} inputs)"
+    )
+    if row["quantises_badly"]:
+        print(f"warning: this {kind} quantises badly: {differences}. Use {kind}.onnx.")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def manifest_npy(tmp_path):
 
 
 @pytest.mark.trains
-def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path, monkeypatch):
+def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path, monkeypatch, capsys):
     run = tiny_files()
     monkeypatch.setattr(timing, "RUNS", 50)
     config = Config(
@@ -48,9 +48,13 @@ def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path, monkeypa
         landmarker=run / "landmarker.pt",
         frames_npy=manifest_npy,
         ears_npy=manifest_npy,
+        int8=True,
     )
     assert main(config) == tmp_path / "export"
     report = json.loads((tmp_path / "export" / "export.json").read_text())
+    said = capsys.readouterr().out
+    assert "this detector" not in said
+    assert "warning: this landmarker quantises badly: points move by" in said  # its weights are random
     for kind in ("detector", "landmarker"):
         row = report[kind]
         assert (tmp_path / "export" / f"{kind}.onnx").stat().st_size / 1e6 == pytest.approx(row["onnx_mb"])
@@ -59,6 +63,13 @@ def test_the_command_exports_checks_and_reports(manifest_npy, tmp_path, monkeypa
         assert 0 <= row["max_difference_score"] < 1e-3
         assert 0 < row["ms_1_thread_p10"] <= row["ms_1_thread"] < 1000
         assert row["parameters"] > 10_000
+        int8 = row["int8"]
+        path = tmp_path / "export" / f"{kind}.int8.onnx"
+        assert path.stat().st_size / 1e6 == pytest.approx(int8["onnx_mb"])
+        assert int8["onnx_mb"] < row["onnx_mb"]
+        assert int8["checked_images"] == 3  # one of the three photographs, in three letterboxes or readings
+        assert 0 < int8["moved"] < 0.05 and 0 < int8["score_difference"] < 0.05
+        assert f"{kind}.int8.onnx: {int8['onnx_mb']:.2f} MB" in said
 
 
 @pytest.mark.trains

@@ -60,7 +60,8 @@ def test_the_command_measures_two_sets_in_turns(tmp_path, monkeypatch):
     monkeypatch.setattr(photographs, "SIZES", ((320, 240),))
     monkeypatch.setattr(photographs, "SEEDS", {1: 7005})
     run = tiny_files()
-    output = bench.main(bench.Config(tmp_path / "out", students=run, against=run / "export", repeats=1))
+    against = run / "export" / "landmarker.onnx"
+    output = bench.main(bench.Config(tmp_path / "out", students=run, against=against, repeats=1))
     names = ["students, one look", "students, many looks", "against, one look", "against, many looks"]
     results = json.loads((output / "bench.json").read_text())
     assert list(results["parts"]) == ["1 thread", "2 threads"]
@@ -69,3 +70,7 @@ def test_the_command_measures_two_sets_in_turns(tmp_path, monkeypatch):
     assert "| against, many looks |" in (output / "tables.md").read_text()
     with pytest.raises(UserError, match="repeats=0"):
         bench.Config(repeats=0)
+    with pytest.raises(UserError, match=r"small.int8.onnx: which is the other.* detector.int8.onnx"):
+        bench.main(bench.Config(tmp_path / "out", against=run / "small.int8.onnx"))
+    with pytest.raises(UserError, match=r"detector.int8.onnx: no such file"):
+        bench.main(bench.Config(tmp_path / "out", against=run / "export" / "landmarker.int8.onnx"))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from data.boxes import box_iou
 from data.manifest import Manifest
-from students.evaluation.box_finders import find_boxes
+from students.evaluation.box_finders import BoxFinder, find_boxes
 from students.evaluation.frame_detections import frames_of, photographs
 
 LEAST_SCORE = 0.05  # below it a pipeline never proposes a box
@@ -18,7 +17,7 @@ MAX_IOU = 0.2  # with an ear: a box that shares more may be one badly drawn
 MIN_SIDE_PX = 8.0  # the longer side
 
 
-def hard_negatives(detector: torch.nn.Module, frames: Manifest) -> Manifest:
+def hard_negatives(detector: BoxFinder, frames: Manifest) -> Manifest:
     """The boxes and scores of `students.evaluation.box_finders.find_boxes` that lie on no box of frames.
 
     frames: photographs with all their ears, and photographs without. Where these were found by a model, boxes

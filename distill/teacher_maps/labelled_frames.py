@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from configs.errors import UserError
 from data.coco_ap import coco_ap
 from data.crop_settings import CropSettings
 from data.manifest import Manifest
-from students.evaluation.box_finders import find_boxes, load_box_finder
+from students.evaluation.box_finders import BoxFinder, find_boxes, load_box_finder
 from students.evaluation.frame_detections import Frame, frames_of, photographs
 from students.evaluation.point_readers import PointReader
 from students.evaluation.rescored_ears import ears_of
@@ -28,7 +27,7 @@ Found = tuple[np.ndarray, np.ndarray]  # boxes (n, 4) px and scores (n,) of one 
 class FrameLabeller:
     """A detector, or a teacher of frames; with a reader of points its boxes are rescored and refined."""
 
-    detector: torch.nn.Module
+    detector: BoxFinder
     reader: PointReader | None = None
 
     def find(self, images: list[np.ndarray], least_score: float) -> list[Found]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.boxes import EVALUATION_SCORE
+from data.boxes import EVALUATION_SCORE, NMS_IOU
 from students.inference.boxes import merged
 from students.inference.letterbox import found_in_frame, letterboxed, letterboxes
+from students.inference.onnx_detector import OnnxDetector
 from students.models.checkpoint import load_student
 from teacher.checkpoint import read_torch
 from teacher.frames.reading import read_frame
@@ -18,13 +19,18 @@ from teacher.models.dense.frame_teacher import FrameTeacher
 from teacher.models.dense.postprocess import detections
 from teacher.models.registry import load_model
 
+BoxFinder = torch.nn.Module | OnnxDetector
 
-def load_box_finder(path: str | Path) -> torch.nn.Module:
-    """The student detector of a student.pt, or the teacher of frames of a best.ckpt, in eval mode.
+
+def load_box_finder(path: str | Path) -> BoxFinder:
+    """The student detector of a student.pt or of an ONNX file of `students.export`, or the teacher of frames
+    of a best.ckpt, in eval mode.
 
     Raises UserError for a file that is missing or of another model.
     """
     path = Path(path)
+    if path.suffix == ".onnx":
+        return OnnxDetector(path)
     if path.is_file() and "hyper_parameters" in read_torch(path):
         teacher = load_model(path, "FrameTeacher")
         teacher.pyramid.trunk.run_frozen()
@@ -33,7 +39,7 @@ def load_box_finder(path: str | Path) -> torch.nn.Module:
 
 
 def find_boxes(
-    detector: torch.nn.Module, images: Sequence[np.ndarray], looks: str = "many"
+    detector: BoxFinder, images: Sequence[np.ndarray], looks: str = "many"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """B photographs -> B pairs of boxes (n, 4), px of the photograph, and scores (n,), best first.
 
@@ -42,6 +48,8 @@ def find_boxes(
     """
     if isinstance(detector, FrameTeacher):
         return [read_frame(detector, rgb) for rgb in images]
+    if isinstance(detector, OnnxDetector):
+        return [detector.find(rgb, EVALUATION_SCORE, NMS_IOU, looks) for rgb in images]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in images]
     for letterbox in letterboxes(detector.image_px, looks):
         planes, matrices = zip(*(letterboxed(rgb, letterbox) for rgb in images), strict=True)

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from data.boxes import BOX_THRESHOLD
 from data.coco_ap import coco_ap
 from data.manifest import Manifest
-from students.evaluation.box_finders import find_boxes
+from students.evaluation.box_finders import BoxFinder, find_boxes
 from students.evaluation.end_to_end import EndToEnd
 from students.evaluation.frame_detections import Frame, frames_of, match, photographs
 from students.evaluation.point_readers import PointReader
@@ -26,7 +25,7 @@ DETECTOR_FOR = {
 
 def evaluate_frames(
     readers: Mapping[str, PointReader],
-    detectors: Mapping[str, torch.nn.Module],
+    detectors: Mapping[str, BoxFinder],
     manifest: Manifest,
     score_threshold: float,
     looks: str,

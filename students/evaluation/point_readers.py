@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data.crop_settings import CropSettings
 from students.inference.letterbox import boxes_in_frame, seen_through
+from students.inference.onnx_landmarker import OnnxLandmarker
 from students.inference.reading import (
     CropView,
     PredictedPoints,
@@ -99,16 +100,30 @@ class PointReader:
 
 
 def load_point_reader(path: str | Path, is_teacher: bool, looks: str = "many") -> PointReader:
-    """is_teacher: an EarDetector of teacher.finetune, else a student.pt that holds a landmarker; looks: as of
-    `PointReader`.
+    """is_teacher: an EarDetector of teacher.finetune, else a landmarker, in a student.pt or an ONNX file of
+    `students.export`; looks: as of `PointReader`.
 
     Raises UserError for a file that is missing or of another model.
     """
     if is_teacher:
         model = load_model(path, kind="EarDetector")
         return PointReader(model, model.image_size, is_teacher, model.crops, looks)
+    if Path(path).suffix == ".onnx":
+        file = OnnxLandmarker(path)
+        return PointReader(_OnnxNetwork(file), file.view.image_px, is_teacher, file.crops, looks)
     model = load_student(path, "landmarker")
     return PointReader(model, model.image_px, is_teacher, student_crops(path), looks)
+
+
+class _OnnxNetwork(torch.nn.Module):
+    """The network of an ONNX file, called as that of its student.pt."""
+
+    def __init__(self, file: OnnxLandmarker) -> None:
+        super().__init__()
+        self._file, self.hparams = file, {"num_landmarks": len(file.names)}
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(output) for output in self._file.run(images.numpy()))
 
 
 def _unmirrored_edges(edges_unit: Tensor) -> Tensor:

@@ -37,6 +37,11 @@ class Metadata:
     mean_shape_unit: list[tuple[float, float]] | None = None
 
 
+def int8_file(path: Path) -> Path:
+    """Where `students.export --int8` puts the quantised NAME.onnx: NAME.int8.onnx beside it."""
+    return path.with_suffix(".int8.onnx")
+
+
 def open_model(
     path: str | Path, kind: str, threads: int = 0, providers: Sequence[str] = CPU
 ) -> tuple[Any, Metadata]:

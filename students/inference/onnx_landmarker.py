@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data.crop_settings import CropSettings
 from data.crops import MARGIN
-from data.landmarks import load_scheme
+from data.landmarks import Scheme, load_scheme
 from students.inference.letterbox import seen_through
 from students.inference.onnx_file import CPU, Metadata, open_model
 from students.inference.reading import CropView, PredictedPoints, in_photographs, read_points
@@ -55,9 +56,18 @@ class OnnxLandmarker:
         images = np.stack([seen_through(rgb, matrix, self.view.image_px) for rgb, matrix in pairs])
         if mirrored:
             images = np.ascontiguousarray(images[..., ::-1])
-        return in_photographs(self.view, matrices, mirrored, *self._run(images))
+        return in_photographs(self.view, matrices, mirrored, *self.run(images))
 
-    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+    @property
+    def crops(self) -> CropSettings:
+        """How its crops are cut, and what its points are; the project's own where the file does not know."""
+        view = self.view
+        if view.flip is None:
+            return CropSettings(view.margin)
+        return CropSettings(view.margin, Scheme(self.names, self.curves, view.flip, view.mean_shape_unit))
+
+    def run(self, images: np.ndarray) -> list[np.ndarray]:
+        """Crops (n, 3, S, S) float32 in [0, 1] -> those of OUTPUTS that the file has."""
         batches = np.split(images, len(images)) if self._one_by_one else [images]
         parts = [self.session.run(self._outputs, {"image": batch}) for batch in batches]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]

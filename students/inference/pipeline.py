@@ -14,7 +14,7 @@ from data.boxes import BOX_THRESHOLD, NMS_IOU
 from data.landmarks import load_scheme
 from students.inference.checks import checked_box, checked_image
 from students.inference.onnx_detector import OnnxDetector
-from students.inference.onnx_file import CPU
+from students.inference.onnx_file import CPU, int8_file
 from students.inference.onnx_landmarker import OnnxLandmarker
 from students.inference.reading import LOOKS
 from students.inference.rescoring import (
@@ -75,28 +75,31 @@ class EarPipeline:
         self.landmark_names, self.curves = self.landmarker.names, self.landmarker.curves
 
     @classmethod
-    def pretrained(cls, **options: Any) -> EarPipeline:
+    def pretrained(cls, int8: bool = False, **options: Any) -> EarPipeline:
         """The students that ship with the project, trained on rendered ears (students/pretrained/README.md).
 
-        options: as of the class.
+        int8: the quantised files, smaller and quicker. options: as of the class.
         """
-        return cls(*PRETRAINED, **options)
+        return cls(*(int8_file(path) if int8 else path for path in PRETRAINED), **options)
 
     @classmethod
-    def from_run(cls, run_dir: str | Path, **options: Any) -> EarPipeline:
+    def from_run(cls, run_dir: str | Path, int8: bool = False, **options: Any) -> EarPipeline:
         """The students that a run exported: run_dir/export/detector.onnx and landmarker.onnx.
 
-        options: as of the class. Raises UserError when the files are not there, saying how to make them.
+        int8: detector.int8.onnx and landmarker.int8.onnx instead. options: as of the class. Raises UserError
+        when the files are not there, saying how to make them.
         """
         folder = Path(run_dir) / "export"
         paths = [folder / "detector.onnx", folder / "landmarker.onnx"]
+        paths = [int8_file(path) for path in paths] if int8 else paths
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             reason = "" if Path(run_dir).is_dir() else f" ({run_dir} is not a folder)"
             raise UserError(
                 f"No exported students in this run: {' and '.join(missing)} missing{reason}. Write them with "
-                f"`python -m distill.run RECIPE.yaml --until export`, or `python -m students.export "
-                f"--detector student.pt --landmarker student.pt --output-dir {folder}`."
+                f"`python -m distill.run RECIPE.yaml --until export{' --set export.int8=true' * int8}`, or "
+                f"`python -m students.export --detector student.pt --landmarker student.pt{' --int8' * int8} "
+                f"--output-dir {folder}`."
             )
         return cls(*paths, **options)
 

@@ -118,10 +118,16 @@ def spatial_softmax(logits: Tensor) -> Tensor:
 
 
 def concentration(probabilities: Tensor) -> Tensor:
-    """(B, K, h, w) maps that sum to 1 -> (B, K), the largest sum over a 5x5 window."""
-    window = CONFIDENCE_WINDOW_CELLS
-    mean = F.avg_pool2d(probabilities, window, stride=1, padding=window // 2)
-    return (mean.flatten(2).max(dim=-1).values * window**2).clamp(0.0, 1.0)
+    """(B, K, h, w) maps that sum to 1 -> (B, K), the largest sum over a 5x5 window.
+
+    Shifted maps are added, first rows, then columns: a pooling of 5x5 took a third of a landmarker's time in
+    ONNX Runtime.
+    """
+    window, (height, width) = CONFIDENCE_WINDOW_CELLS, probabilities.shape[-2:]
+    padded = F.pad(probabilities, (window // 2,) * 4)
+    columns = sum(padded[..., row : row + height, :] for row in range(window))
+    sums = sum(columns[..., column : column + width] for column in range(window))
+    return sums.flatten(2).max(dim=-1).values.clamp(0.0, 1.0)
 
 
 def cell_centres(cells: int, margin_cells: int, like: Tensor) -> Tensor:
