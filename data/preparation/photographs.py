@@ -40,7 +40,7 @@ def _listed(path: Path) -> list[str]:
         there = [place for place in places if os.path.isfile(place)]
         if not there:
             raise UserError(
-                f"{path}: line {number}: {name[:300]} is neither in {path.parent} nor in images/ there."
+                f"{path}: line {number}: {name[:300]} is neither at {path.parent} nor at images/ there."
             )
         found.append(str(there[0]))
     return list(dict.fromkeys(found))
