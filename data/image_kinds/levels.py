@@ -11,7 +11,7 @@ from configs.errors import UserError
 from data.crops import GREY
 
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits that cameras and scanners give, in files of 16 bits or more
-_PIXELS_AT_ONCE = 2**21  # of which there are copies in other types
+_PIXELS_AT_ONCE = 2**19  # of which there are copies in other types
 
 
 def is_deep_colour(image: Image.Image) -> bool:
@@ -32,7 +32,7 @@ def to_8_bit(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def rows_at_once(height: int, width: int) -> Iterator[slice]:
-    """The rows of an image, top down, in bands of some 2 million pixels."""
+    """The rows of an image, top down, in bands of half a million pixels."""
     step = max(1, _PIXELS_AT_ONCE // max(1, width))
     yield from (slice(top, min(top + step, height)) for top in range(0, height, step))
 

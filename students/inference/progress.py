@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +97,6 @@ class _Record:
     kind: str
     height: int
     width: int
-    ears: list | None = None
     frames: list | None = None
 
 
@@ -116,11 +115,10 @@ class _Ear:
 def _require_whole(raw: Any, where: str) -> None:
     """Raise UserError for a record that `coco_layout` and `summary` could not read."""
     record = as_record(_Record, raw, where)
-    frames = (
-        [record.ears] if record.frames is None else [as_record(_Frame, f, where).ears for f in record.frames]
-    )
-    for ear in (ear for ears in frames for ear in coerce(ears, list, where, "ears")):
-        found = as_record(_Ear, ear, where)
-        numbers = [found.score, *found.box_xyxy, *(number for point in found.points_px for number in point)]
-        if not all(map(math.isfinite, numbers)):
-            raise UserError(f"{where}: an ear of numbers that are not finite.")
+    frames = [raw] if record.frames is None else record.frames
+    for ear in (ear for frame in frames for ear in as_record(_Frame, frame, where).ears):
+        as_record(_Ear, ear, where)
+    try:
+        json.dumps(raw, allow_nan=False)
+    except ValueError:
+        raise UserError(f"{where}: holds numbers that are not finite.") from None

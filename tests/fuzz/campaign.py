@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import re
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from tests.fuzz.guard import fault_of
 from tests.fuzz.readers import READERS
 
-CORPUS = Path(__file__).parent / "corpus"  # READER/DIGEST.SUFFIX: every input that ever failed
+CORPUS = Path(__file__).parent / "corpus"  # READER/DIGEST.SUFFIX, perhaps .gz: every input that ever failed
 LARGEST_KEPT = 20_000  # bytes; larger ones are named, not kept
 
 
@@ -81,9 +82,17 @@ def kind_of(fault: str) -> str:
 
 
 def keep(name: str, content: bytes) -> Path:
-    """Put an input into the corpus, unless it is large; returns where it lies or would."""
-    path = CORPUS / name / f"{hashlib.sha256(content).hexdigest()[:10]}{Path(READERS[name].file).suffix}"
+    """Put an input into the corpus, unless it is large even packed; returns where it lies or would."""
+    digest, suffix = hashlib.sha256(content).hexdigest()[:10], Path(READERS[name].file).suffix
+    path = CORPUS / name / f"{digest}{suffix}"
+    if len(content) > LARGEST_KEPT:
+        path, content = path.with_name(f"{path.name}.gz"), gzip.compress(content, mtime=0)
     if len(content) <= LARGEST_KEPT:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return path
+
+
+def kept(path: Path) -> bytes:
+    """An input of the corpus."""
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -405,11 +405,13 @@ def _student_tree() -> dict:
 
 @functools.cache
 def _teacher_tree() -> dict:
+    import torch
+
     from teacher.checkpoint import hyper_parameters
     from tests.tiny_teacher import tiny_vae
 
     vae = tiny_vae()
-    state = {f"model.{name}": tensor for name, tensor in vae.state_dict().items()}
+    state = {f"model.{name}": torch.zeros_like(tensor) for name, tensor in vae.state_dict().items()}
     crops = {"margin": 0.2, "scheme": {"names": ["a", "b", "c"], "curves": {}, "flip": [0, 1, 2]}}
     return {"hyper_parameters": hyper_parameters(vae, "EarVAE") | {"crops": crops}, "state_dict": state}
 
