@@ -11,13 +11,14 @@ export OMP_NUM_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || sysctl -n hw.ncp
 	echo $$(( cores < 8 ? cores : 8 )))
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help env demo test slow portable lint clean
+.PHONY: help env demo test slow portable wheel lint clean
 
 help:
 	@echo "make demo      the pipeline on rendered ears; the report is runs/demo/report/index.html"
 	@echo "make test      linters and tests"
 	@echo "make slow      the tests that take longer"
 	@echo "make portable  the tests that train, in the arithmetic of other processors"
+	@echo "make wheel     dist/pinna-*.whl: the students that ship, to find ears with, without torch"
 	@echo "make env       only the environment in $(VENV)"
 	@echo "make clean     remove the environment and caches (runs/ stays)"
 
@@ -39,8 +40,12 @@ lint: env
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check --quiet .
 
+# A process a core, each with one thread: nets as small as the tests' gain nothing by two. Four at most, for memory.
+TEST_PROCESSES ?= $(shell cores=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2); \
+	echo $$(( cores < 4 ? cores : 4 )))
+
 test: env lint
-	$(VENV)/bin/python -m pytest -q
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile
 
 slow: env
 	$(VENV)/bin/python -m pytest -q -m slow
@@ -61,6 +66,9 @@ portable: env
 			$(VENV)/bin/python -m pytest -q -m "trains and not slow" $$files || failed+=" $$arithmetic"; \
 	done; if [ -n "$$failed" ]; then echo "error: tests fail with$$failed"; exit 1; fi
 
+wheel: env
+	$(VENV)/bin/python -m hatchling build -t wheel
+
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache
-	find configs data teacher students distill tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find configs data teacher students pinna distill tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ __getattr__, __all__ = lazy_names(
         "run_command": "configs.command",
         "write_atomic": "configs.files",
         "write_json": "configs.files",
-        "read_json": "configs.files",
+        "read_json": "configs.reading.content",
         "write_provenance": "configs.provenance",
     },
 )

@@ -23,12 +23,14 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from configs.build import build_partial, coerce, field_types, takes_dict
-from configs.errors import UserError
+from configs.build import build, build_partial, field_types, takes_dict
+from configs.errors import UserError, shown
 from configs.files import write_error, writing_below
 from configs.flags import changed_values, join_repeats, mapping_words, refuse_unknown_flags
 from configs.groups import say_once
 from configs.processes.lifetime import end_with_pipeline
+from configs.reading.coercion import coerce
+from configs.reading.content import parse_yaml
 from configs.recipe import load_recipe
 
 T = TypeVar("T")
@@ -180,14 +182,10 @@ def _keys(kind: type) -> str:
 
 def _read_mapping(word: str, wanted: Any, flag: str) -> Any:
     """A mapping as JSON, as `to_flags` writes it, or as YAML, in which 1e-5 would be text."""
-    import yaml
-
     with contextlib.suppress(json.JSONDecodeError):
-        return coerce(json.loads(word), wanted, "flags", flag)
-    try:
-        return coerce(yaml.safe_load(word), wanted, "flags", flag)
-    except yaml.YAMLError as error:
-        raise UserError(f"{flag} {word!r} is not YAML such as '{{depth: 4}}': {error}") from None
+        return coerce(json.loads(word), wanted, "flags", flag, build)
+    value = parse_yaml(word, f"{flag} {shown(word)}, wanted is '{{depth: 4}}'")
+    return coerce(value, wanted, "flags", flag, build)
 
 
 @contextlib.contextmanager

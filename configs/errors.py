@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
+
+LONGEST_MESSAGE = 3000  # characters; what a file holds may be longer than anyone reads
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 100, 100
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
 
 
 class UserError(ValueError):
@@ -11,6 +18,10 @@ class UserError(ValueError):
 
     Commands print it as `error: ...` without a traceback and exit with 2 (`configs.command`).
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        super().__init__(text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} ...")
 
 
 class WriteError(UserError):
@@ -28,6 +39,11 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     names = {_plain(name): name for name in allowed}
     near = difflib.get_close_matches(_plain(word), names, n=1, cutoff=0.6)
     return f" Did you mean {names[near[0]]!r}?" if near else ""
+
+
+def shown(value: Any) -> str:
+    """A value of a file for an error: as Python writes it, shortened however long or deep it is."""
+    return _SHORT.repr(value)
 
 
 def _plain(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -55,6 +55,23 @@ def write_atomic(
     return path
 
 
+@contextlib.contextmanager
+def whole_folder(folder: str | os.PathLike) -> Iterator[Path]:
+    """A folder to fill, which becomes `folder` when the block ends and is gone when the block fails.
+
+    `folder` may be there if it is empty. Raises WriteError as `write_atomic`.
+    """
+    folder = Path(os.path.realpath(folder))
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with full_disk_is_a_user_error(folder):
+            temporary.mkdir(parents=True)
+            yield temporary
+            os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_bytes(path: str | os.PathLike, content: bytes) -> Path:
     """Write `content`, atomically."""
     return write_atomic(path, lambda temporary: temporary.write_bytes(content), len(content))
@@ -71,17 +88,6 @@ def write_text(path: str | os.PathLike, text: str) -> Path:
 def write_json(path: str | os.PathLike, obj: Any) -> Path:
     """Write `obj` as indented JSON, atomically. NaN is refused: other readers of JSON stumble over it."""
     return write_text(path, json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file. Raises UserError naming the file when it is missing or not JSON."""
-    path = Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a JSON file ({error}).") from None
 
 
 @contextlib.contextmanager

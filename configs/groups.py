@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from configs.errors import UserError
+from configs.errors import UserError, shown
 
 T = TypeVar("T")
 Flat = tyro.conf.OmitArgPrefixes
@@ -121,7 +121,7 @@ def without_gone(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str,
         if is_unset(value):
             continue
         if not still_holds(value, fate):
-            raise UserError(f"{where}: {name} = {value!r}: {became(name, fate)}")
+            raise UserError(f"{where}: {name} = {shown(value)}: {became(name, fate)}")
         say_once(f"note: {became(name, fate)}", where)
         if isinstance(fate, Renamed):
             _put(kept, name, fate, value, where)
@@ -192,7 +192,7 @@ def _put(kept: dict[str, Any], old: str, fate: Renamed, value: Any, where: str) 
         mapping = kept.get(name) or {}
         if not isinstance(mapping, Mapping):
             raise UserError(
-                f"{where}: {name} = {mapping!r} is not `key: value` lines, and {old} is one of them."
+                f"{where}: {name} = {shown(mapping)} is not `key: value` lines, and {old} is one of them."
             )
         if key in mapping:
             raise UserError(f"{where}: {fate.to} is given twice, once by its old name {old}.")

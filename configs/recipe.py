@@ -9,7 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError, did_you_mean
+from configs.errors import UserError, did_you_mean, shown
+from configs.reading.content import parse_yaml, read_yaml
 
 RUN = "run"  # `${run}` is the run folder itself and makes no dependency
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -70,22 +71,7 @@ class Recipe:
 
 def load_recipe(path: str | Path) -> Recipe:
     """Read and check a recipe. Raises UserError naming file, stage and key."""
-    return recipe_from(read_yaml(path), Path(path))
-
-
-def read_yaml(path: str | Path) -> Any:
-    """What a YAML file holds. Raises UserError naming the file."""
-    import yaml
-
-    path = Path(path)
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such recipe.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}).") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+    return recipe_from(read_yaml(path, "recipe"), Path(path))
 
 
 def recipe_from(content: Any, path: Path) -> Recipe:
@@ -99,7 +85,7 @@ def recipe_from(content: Any, path: Path) -> Recipe:
     name = run_name(content, path)
     seed = content.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int):
-        raise UserError(f"{path}: seed = {seed!r} is not a whole number.")
+        raise UserError(f"{path}: seed = {shown(seed)} is not a whole number.")
     stages = {stage_name: _stage(stage_name, raw, raw_stages, path) for stage_name, raw in raw_stages.items()}
     run_dir = Path(str(content.get("run_dir") or f"runs/{name}")).expanduser()
     return Recipe(path, name, run_dir, seed, _in_order(stages, path))
@@ -107,8 +93,6 @@ def recipe_from(content: Any, path: Path) -> Recipe:
 
 def with_overrides(recipe: Recipe, overrides: list[str], run_dir: Path | None = None) -> Recipe:
     """`recipe` with `STAGE.KEY=VALUE` settings (VALUE is YAML, KEY may be dotted) and another run folder."""
-    import yaml
-
     content = to_plain(recipe)
     if run_dir is not None:
         content["run_dir"] = str(run_dir)
@@ -116,7 +100,7 @@ def with_overrides(recipe: Recipe, overrides: list[str], run_dir: Path | None = 
         target, equals, word = override.partition("=")
         stage_name, dot, key = target.strip().partition(".")
         if target.strip() == "seed" and equals:
-            content["seed"] = yaml.safe_load(word)
+            content["seed"] = parse_yaml(word, f"--set {override}")
             continue
         if not (equals and dot and key):
             raise UserError(f"--set {override}: expected STAGE.KEY=VALUE, such as teacher.epochs=5.")
@@ -127,10 +111,7 @@ def with_overrides(recipe: Recipe, overrides: list[str], run_dir: Path | None = 
             options = options.setdefault(parent, {})
             if not isinstance(options, dict):
                 raise UserError(f"--set {override}: {parent} is not a group of options.")
-        try:
-            options[last] = yaml.safe_load(word)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {override}: the value is not valid YAML: {error}") from None
+        options[last] = parse_yaml(word, f"--set {override}")
     return recipe_from(content, recipe.path)
 
 
@@ -173,10 +154,10 @@ def as_mapping(content: Any, where: str, allowed: tuple[str, ...] | None = None)
     """`content` (of YAML) as a mapping with text keys, only `allowed` ones; UserError naming `where`."""
     content = {} if content is None else content
     if not isinstance(content, Mapping):
-        raise UserError(f"{where}: expected `key: value` lines, found {content!r}.")
+        raise UserError(f"{where}: expected `key: value` lines, found {shown(content)}.")
     for key in content:
         if not isinstance(key, str):
-            raise UserError(f"{where}: the key {key!r} is not text.")
+            raise UserError(f"{where}: the key {shown(key)} is not text.")
         if allowed is not None and key not in allowed:
             raise UserError(
                 f"{where}: unknown key {key!r}.{did_you_mean(key, allowed)} Keys are: {', '.join(allowed)}."
@@ -194,11 +175,11 @@ def _stage(stage_name: Any, raw: Any, all_stages: Mapping, path: Path) -> Stage:
     raw = as_mapping(raw, where, allowed=("command", "options", "needs"))
     command = raw.get("command")
     if not isinstance(command, str) or not all(part.isidentifier() for part in command.split(".")):
-        raise UserError(f"{where}: command = {command!r} is not a module such as teacher.train.")
+        raise UserError(f"{where}: command = {shown(command)} is not a module such as teacher.train.")
     options = dict(as_mapping(raw.get("options"), f"{where}, options"))
     named = raw.get("needs") or []
     if not isinstance(named, list):
-        raise UserError(f"{where}: needs = {named!r} is not a list of stages.")
+        raise UserError(f"{where}: needs = {shown(named)} is not a list of stages.")
     for key, value in [*options.items(), ("needs", [f"${{{name}}}" for name in named])]:
         for name in references(value):
             if name not in all_stages and name != RUN:
@@ -216,7 +197,7 @@ def run_name(content: Mapping[str, Any], path: Path) -> str:
     name = str(content.get("name") or path.stem)
     if name.startswith(".") or any(sign in name for sign in "/\\\0"):
         raise UserError(
-            f"{path}: name = {name!r} is no name of a folder: without / and not beginning with a dot. "
+            f"{path}: name = {shown(name)} is no name of a folder: without / and not beginning with a dot. "
             "Another place for the run is said with run_dir, or --run-dir."
         )
     return name

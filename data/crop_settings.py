@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from configs.errors import UserError
+from configs.errors import UserError, shown
+from configs.reading.coercion import coerce
 from data.crops import MARGIN
 from data.landmarks import Scheme, load_scheme
 
@@ -50,8 +51,10 @@ class CropSettings:
         if values is None:
             return cls()
         if not isinstance(values, Mapping) or not isinstance(values.get("margin"), int | float):
-            raise UserError(f"{where}: its crop settings have no margin, found {values!r}.")
-        return cls(float(values["margin"]), Scheme.from_plain(values.get("scheme"), where))
+            raise UserError(f"{where}: its crop settings have no margin, found {shown(values)}.")
+        return cls(
+            coerce(values["margin"], float, where, "margin"), Scheme.from_plain(values.get("scheme"), where)
+        )
 
     def require_same(self, other: CropSettings, here: str, there: str) -> None:
         """Raise UserError unless both are equal. here, there: what has these settings, and `other`."""

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.images import GREY
-
+GREY = 114  # what lies outside an image, in crops and letterboxes, as detectors of the YOLO family pad
 MARGIN = 0.10
 CONTEXT = 1.5  # side of the context crop over that of the view, so that a turned view meets no grey corner
 

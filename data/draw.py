@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from configs.files import write_bytes
+from data.landmarks import CURVE_COLOURS, Scheme
 from data.manifest import HIDDEN
 
-if TYPE_CHECKING:
-    from data.landmarks import Scheme
-
-# One colour a curve (RGB), distinct also for people who do not see red from green (Okabe and Ito, 2008).
-CURVE_COLOURS = ((86, 180, 233), (240, 228, 66), (230, 159, 0), (204, 121, 167), (0, 158, 115), (213, 94, 0))
 POINT_COLOUR = (255, 255, 255)
 _SUBPIXEL_BITS = 4
 

@@ -34,10 +34,7 @@ def choose_labels(
     ears of one source (photograph, person) stay on one side. Raises UserError for too few ears, or points
     of another number.
     """
-    pool = _labelled(train_npy, num_landmarks)
-    if labels:
-        rows = choose_labelled(pool, labels if labels < 1 else int(labels), seed)
-        pool = pool.select(rows, keep_empty_images=True)
+    pool = chosen_labels(train_npy, labels, num_landmarks, seed)
     if val_npy is not None:
         return _with_warnings(LabelledEars(pool, _labelled(val_npy, num_landmarks), f"{val_npy}"))
     held_out = _rows_to_hold_out(sources_of(pool), seed)
@@ -50,6 +47,15 @@ def choose_labels(
     words = f"{held_out.sum()} of the {len(pool)} labelled ears of {train_npy}, held out"
     train = pool.select(~held_out, keep_empty_images=True)
     return _with_warnings(LabelledEars(train, pool.select(held_out), words))
+
+
+def chosen_labels(path: Path, labels: float, num_landmarks: int, seed: int) -> Manifest:
+    """`labels` of a manifest's labelled ears, all for 0. Raises UserError as `choose_labels`."""
+    pool = _labelled(path, num_landmarks)
+    if not labels:
+        return pool
+    rows = choose_labelled(pool, labels if labels < 1 else int(labels), seed)
+    return pool.select(rows, keep_empty_images=True)
 
 
 def warn_of_measures(image_paths: np.ndarray, held_out: Manifest) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from configs.errors import UserError, did_you_mean
+from configs.errors import UserError, did_you_mean, shown
+from configs.reading.content import read_yaml
+from data.landmarks_17 import LANDMARKS_17
 
 NUM_LANDMARKS = 17
-DEFAULT_SCHEME = Path(__file__).with_name("landmarks_17.yaml")
+# One a curve (RGB), distinct also for people who do not see red from green (Okabe and Ito, 2008).
+CURVE_COLOURS = ((86, 180, 233), (240, 228, 66), (230, 159, 0), (204, 121, 167), (0, 158, 115), (213, 94, 0))
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Scheme:
         """A scheme from plain values, checked. Raises UserError naming `where`."""
         if not isinstance(content, Mapping):
             raise UserError(
-                f"{where}: a landmark scheme is a mapping with `names` and `curves`, found {content!r}"
+                f"{where}: a landmark scheme is a mapping with `names` and `curves`, found {shown(content)}"
             )
         return _checked(dict(content), where)
 
@@ -60,31 +62,28 @@ class Scheme:
 
 
 def load_scheme(path: str | Path | None = None) -> Scheme:
-    """Read a scheme file, by default the 17 points of `landmarks_17.yaml`.
+    """Read a scheme file (YAML); without one, the project's 17 points.
 
     Raises UserError (a ValueError) when the file is missing, is not a mapping or contradicts itself.
     """
-    return _load(str(path or DEFAULT_SCHEME))
+    return _seventeen() if path is None else _load(str(path))
+
+
+@cache
+def _seventeen() -> Scheme:
+    return Scheme.from_plain(LANDMARKS_17, "the 17 points")
 
 
 @cache
 def _load(path: str) -> Scheme:
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot read the landmark scheme ({error.strerror}); give a YAML file with "
-            "`names` and `curves`, or leave the option out for the 17 points"
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: the landmark scheme is not valid YAML: {error}") from error
+    content = read_yaml(path, "landmark scheme; it is a YAML file with `names` and `curves`")
     if not isinstance(content, dict):
         raise UserError(
             f"{path}: a landmark scheme is a mapping with `names` and `curves`, "
             f"found {type(content).__name__}"
         )
     allowed = {"names", "curves", "flip", "ibug", "mean_shape_unit"}
-    unknown = sorted(set(content) - allowed)
+    unknown = sorted(map(str, set(content) - allowed))
     if unknown:
         raise UserError(
             f"{path}: unknown key {unknown[0]!r} in the landmark scheme{did_you_mean(unknown[0], allowed)}"
@@ -95,22 +94,25 @@ def _load(path: str) -> Scheme:
 def _checked(content: dict, path: str) -> Scheme:
     names = content.get("names")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path}: `names` must be a list of point names, found {names!r}")
+        raise UserError(f"{path}: `names` must be a list of point names, found {shown(names)}")
     if len(set(names)) != len(names):
         raise UserError(f"{path}: `names` holds the same name twice")
     count = len(names)
     curves = content.get("curves") or {}
     if not isinstance(curves, dict):
-        raise UserError(f"{path}: `curves` must map a name to a list of indices, found {curves!r}")
+        raise UserError(f"{path}: `curves` must map a name to a list of indices, found {shown(curves)}")
     for curve, indices in curves.items():
         if not isinstance(indices, list) or not all(_is_index(index, count) for index in indices):
-            raise UserError(f"{path}: curve {curve!r} must hold indices 0..{count - 1}, found {indices!r}")
+            raise UserError(
+                f"{path}: curve {shown(curve)} must hold indices 0..{count - 1}, found {shown(indices)}"
+            )
     flip = content.get("flip") or list(range(count))
-    if not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(count))):
-        raise UserError(f"{path}: `flip` must hold each index 0..{count - 1} once, found {flip!r}")
+    indices = flip if isinstance(flip, list) and all(_is_index(index, count) for index in flip) else []
+    if sorted(indices) != list(range(count)):
+        raise UserError(f"{path}: `flip` must hold each index 0..{count - 1} once, found {shown(flip)}")
     if any(flip[flip[index]] != index for index in range(count)):
         raise UserError(
-            f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {flip!r}"
+            f"{path}: `flip` must undo itself: mirroring twice gives the same ear, found {shown(flip)}"
         )
     return Scheme(
         tuple(names),
@@ -125,7 +127,7 @@ def _mean_shape(values, count: int, path: str) -> np.ndarray | None:
         return None
     try:
         shape = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         shape = np.empty(0, np.float32)
     if shape.shape != (count, 2) or not np.isfinite(shape).all():
         raise UserError(

@@ -20,7 +20,6 @@ import albumentations
 from data import crops
 from data.augmentation import FrameConfig, GeometryConfig, PhotometryConfig
 from data.boxes import area
-from data.images import GREY
 
 TURNED_SHARE = 0.5  # of the views, where frames are turned at all
 MAX_ZOOM = 3.0  # of an ear that a view is laid over, either way: beyond it pixels are only enlarged
@@ -65,7 +64,7 @@ class Geometry:
                     rotate=(-config.rotate_deg, config.rotate_deg),
                     interpolation=cv2.INTER_LINEAR,
                     border_mode=cv2.BORDER_CONSTANT,
-                    fill=GREY,
+                    fill=crops.GREY,
                     p=1.0,
                 ),
                 albumentations.CenterCrop(self.out_px, self.out_px),
@@ -156,7 +155,7 @@ class FrameAugmentation:
         """Photometry within the frame; the padding round it stays the grey that it is at inference."""
         frame = crops.apply_to_boxes(matrix, np.array([0, 0, shape[1], shape[0]]))
         x1, y1, x2, y2 = np.round(frame.clip(0, len(view))).astype(int)
-        padded = np.full_like(view, GREY)
+        padded = np.full_like(view, crops.GREY)
         padded[y1:y2, x1:x2] = self.photometry(view, seed)[y1:y2, x1:x2]
         return padded
 

@@ -13,14 +13,15 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGE = PROJECT / "docs" / "code.md"
-FLOORS = ("configs", "data", "teacher", "students", "distill")
+FLOORS = ("configs", "data", "teacher", "students", "pinna", "distill")
 INTRO = """# Where is what
 
 *Written by `python -m docs.code` from the docstrings; a test compares it with the code.*
 
 Imports run one way, `configs <- data <- teacher <- students <- distill`, and never in a circle. Commands
 stand at the door of a floor (`python -m teacher.train`), each room below holds one idea, and options lie
-beside what they configure."""
+beside what they configure. `pinna`, the package that is installed, stands on `students`; `hatch_build.py`
+gathers it."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import pickle
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -24,12 +23,12 @@ from configs.errors import UserError
 from configs.files import write_atomic
 from data.crop_settings import CropSettings
 from data.image_kinds.likely_cause import likely_cause
+from teacher.fitting import has_text_keys, load_weights, rebuilt
 
 KINDS = ("EarVAE", "MarginTeacher", "EarDetector", "FrameTeacher")
 PREFIX = "model."
 FUSION = "fusion"  # of an EarVAE: the part that it can do without
 BACKBONES = ("encoder.backbone.", "encoder.members.")  # of an EarVAE: what belongs to its backbone
-SHOWN_KEYS = 6  # of those that do not fit, in an error
 
 
 def load_as(builders: Mapping[str, Callable[..., nn.Module]], path: str | Path) -> nn.Module:
@@ -41,8 +40,8 @@ def load_as(builders: Mapping[str, Callable[..., nn.Module]], path: str | Path) 
     """
     checkpoint = read_checkpoint(path, tuple(builders))
     named = checkpoint["hyper_parameters"]
-    model = builders[named["kind"]](**named["model"])
-    _load_into(model, checkpoint["state_dict"], f"{path}")
+    weights = _without_prefix(checkpoint["state_dict"])
+    model = rebuilt(builders[named["kind"]], named["model"], weights, f"{path}")
     model.crops = crop_settings(checkpoint, f"{path}")
     return model.eval()
 
@@ -75,7 +74,7 @@ def load_weights_into(model: nn.Module, path: str | Path, kind: str) -> None:
         fused = getattr(model, FUSION).state_dict()
         state |= {f"{PREFIX}{FUSION}.{key}": value for key, value in fused.items()}
         print(f"{path}: has no fused map, that starts from random weights", flush=True)
-    _load_into(model, state, f"{path}")
+    load_weights(model, _without_prefix(state), f"{path}")
 
 
 def carry_over(model: nn.Module, path: str | Path, kind: str) -> None:
@@ -177,11 +176,8 @@ def read_checkpoint(path: str | Path, kind: str | tuple[str, ...] | None = None)
     content = read_torch(path)
     named = content.get("hyper_parameters")
     found = named.get("kind") if isinstance(named, dict) else None
-    if (
-        found not in KINDS
-        or not isinstance(named.get("model"), dict)
-        or not isinstance(content.get("state_dict"), dict)
-    ):
+    parts = (named.get("model"), content.get("state_dict")) if isinstance(named, dict) else (None,)
+    if not (isinstance(found, str) and found in KINDS and all(has_text_keys(part) for part in parts)):
         raise UserError(
             f"{path}: not a checkpoint of this project's teacher (no kind among {', '.join(KINDS)} in it)."
         )
@@ -209,15 +205,7 @@ def read_torch(path: str | Path) -> dict:
             "loaded, for that could run "
             f"code. ({_first_line(error)})"
         ) from None
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        zipfile.BadZipFile,
-        ValueError,
-        KeyError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # bytes that are no pickle can raise anything
         raise UserError(
             f"{path}: cannot be read, the file is truncated or no checkpoint ({path.stat().st_size:,} bytes; "
             f"{_first_line(error)}). Copy it again or train it again."
@@ -227,33 +215,8 @@ def read_torch(path: str | Path) -> dict:
     return content
 
 
-def _load_into(model: nn.Module, state_dict: dict[str, Tensor], where: str) -> None:
-    state = {key.removeprefix(PREFIX): value for key, value in state_dict.items() if key.startswith(PREFIX)}
-    expected = {key: value.shape for key, value in model.state_dict().items()}
-    faults = misfits({key: value.shape for key, value in state.items()}, expected)
-    if faults:
-        raise UserError(f"{where}: its weights do not fit the model it names: {faults}.")
-    model.load_state_dict(state)
-
-
-def misfits(found: dict[str, torch.Size], expected: dict[str, torch.Size]) -> str:
-    """What keeps weights of shapes `found` from a model of shapes `expected`, in words; empty when they
-    fit.
-    """
-    missing = sorted(set(expected) - set(found))
-    unknown = sorted(set(found) - set(expected))
-    shapes = [
-        f"{key} is {tuple(found[key])}, needs {tuple(expected[key])}"
-        for key in sorted(set(found) & set(expected))
-        if found[key] != expected[key]
-    ]
-    parts = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
-    return "; ".join(f"{len(keys)} {word}: {_listed(keys)}" for word, keys in parts if keys)
-
-
-def _listed(keys: list[str]) -> str:
-    shown = ", ".join(keys[:SHOWN_KEYS])
-    return f"{shown} and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else shown
+def _without_prefix(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(PREFIX): value for key, value in state_dict.items() if key.startswith(PREFIX)}
 
 
 def _modules_of(keys: Iterable[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Writes `pc_1.png` ... (each component walked from -3 to +3 standard deviations), `grid.png`,
 `variance.json`, `variance.png` and `latents.npz` (latents, mean, components). After Turk & Pentland's
-eigenfaces (1991), in the latent of a VAE rather than in pixels.
+eigenfaces (1991), in the latent of a VAE rather than in pixels. Of rendered ears it says, too, how much of
+each component is anatomy, pose, light and skin.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from configs.errors import UserError
 from configs.files import write_atomic, write_json
 from configs.groups import Fixed, Gone, Ignored
 from configs.provenance import write_provenance
-from data.manifest import read_manifest
+from data.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     from teacher.models.autoencoder import Autoencoder
@@ -40,6 +41,9 @@ class Config:
     """Where everything is written."""
     components: int = 16
     """How many components to draw."""
+    factors: Path | None = None
+    """Of what these rendered ears were made (data.render's test_factors.npz): prints the share of each
+    component's variance that anatomy, pose, light and skin explain."""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "steps": Fixed(7, "seven pictures fill a row"),
@@ -72,12 +76,13 @@ def main(config: Config) -> Path:
     found = principal_components(latents, config.components)
     output_dir = Path(config.output_dir)
     write_provenance(output_dir, config)
+    shares = _shares(latents, found, config.factors, manifest)
     rows = []
     for index in range(len(found.directions)):
         rows.append(walk(model, found, index, WALK_SD))
         write_picture(output_dir / f"pc_{index + 1}.png", _labelled_row(rows[-1], WALK_SD))
-    write_picture(output_dir / "grid.png", _labelled_grid(rows, WALK_SD, found.explained))
-    write_json(output_dir / "variance.json", _variance(found, len(latents)))
+    write_picture(output_dir / "grid.png", _labelled_grid(rows, WALK_SD, found.explained, shares))
+    write_json(output_dir / "variance.json", _variance(found, len(latents), shares))
     write_picture(output_dir / "variance.png", _variance_plot(found.explained))
     content = {
         "image_paths": manifest.image_paths,
@@ -108,6 +113,24 @@ def principal_components(latents: np.ndarray, count: int) -> Components:
     return Components(mean, directions[:kept], np.sqrt(variances[:kept]), variances[:kept] / variances.sum())
 
 
+def _shares(
+    latents: np.ndarray, found: Components, path: Path | None, manifest: Manifest
+) -> list[dict[str, float]] | None:
+    """What each component means, printed as a table; None without factors."""
+    from data.render.factors import read_factors
+    from teacher.factor_shares import factor_shares
+
+    if path is None:
+        return None
+    groups = read_factors(path, manifest).groups
+    sources = manifest.image_paths if manifest.sources is None else manifest.sources
+    shares = factor_shares((latents - found.mean) @ found.directions.T, groups, sources)
+    print(f"component  variance  {'  '.join(f'{name:>7}' for name in shares[0])}")
+    for number, (explained, row) in enumerate(zip(found.explained, shares, strict=True), start=1):
+        print(f"{number:>9}  {explained:>8.1%}  {'  '.join(f'{share:>7.0%}' for share in row.values())}")
+    return shares
+
+
 def walk(model: Autoencoder, found: Components, index: int, distances: np.ndarray) -> np.ndarray:
     """Pictures (steps, H, W, 3) uint8: the mean ear moved along a component by `distances` standard
     deviations.
@@ -130,8 +153,17 @@ def _labelled_row(pictures: np.ndarray, distances: np.ndarray) -> np.ndarray:
     )
 
 
-def _labelled_grid(rows: list[np.ndarray], distances: np.ndarray, explained: np.ndarray) -> np.ndarray:
-    """All walks under each other, each with its number and its share of the variance on the left."""
+def _labelled_grid(
+    rows: list[np.ndarray],
+    distances: np.ndarray,
+    explained: np.ndarray,
+    shares: list[dict[str, float]] | None,
+) -> np.ndarray:
+    """All walks under each other, each with its number and its share of the variance on the left, and what
+    of the groups of factors explains most of it, where that is known.
+    """
+    from teacher.factor_shares import largest
+
     bands = []
     for number, (row, share) in enumerate(zip(rows, explained, strict=True), start=1):
         band = _labelled_row(row, distances)
@@ -139,6 +171,8 @@ def _labelled_grid(rows: list[np.ndarray], distances: np.ndarray, explained: np.
         middle = len(band) // 2
         name[middle - 18 : middle] = _label(f"PC {number}", 90)
         name[middle : middle + 18] = _label(f"{share:.1%}", 90)
+        if shares is not None:
+            name[middle + 18 : middle + 36] = _label("{} {:.0%}".format(*largest(shares[number - 1])), 90)
         bands.append(np.hstack([name, band]))
     return np.vstack(bands)
 
@@ -153,12 +187,14 @@ def _label(text: str, width_px: int) -> np.ndarray:
     return cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
 
 
-def _variance(found: Components, ears: int) -> dict:
+def _variance(found: Components, ears: int, shares: list[dict[str, float]] | None) -> dict:
+    meanings = {} if shares is None else {"shares": shares}
     return {
         "ears": ears,
         "explained": [round(float(share), 6) for share in found.explained],
         "cumulative": [round(float(share), 6) for share in found.explained.cumsum()],
         "standard_deviations": [round(float(deviation), 6) for deviation in found.deviations],
+        **meanings,
     }
 
 

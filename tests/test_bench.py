@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from configs.files import read_json
+from configs.reading.content import read_json
 from data.manifest import read_manifest
 from distill.bench import __main__ as bench
 from distill.bench import loading, parts, teacher

@@ -73,7 +73,7 @@ def test_flags_over_recipe_over_defaults(recipe_path: Path, tmp_path: Path) -> N
         (["--Num-Worker=3"], "unknown flag --Num-Worker. Did you mean '--num-workers'"),
         (["--geometry.flip", "0"], r"--geometry takes one mapping, --geometry '\{flip: \.\.\.\}'"),
         (["--output-dir", "a", "--geometry", "{flop: no}"], "unknown option 'flop'. Did you mean 'flip'"),
-        (["--output-dir", "a", "--geometry", "{flip: no"], "is not YAML"),
+        (["--output-dir", "a", "--geometry", "{flip: no"], "not valid YAML"),
         (["--stage", "a"], "give --recipe"),
         (["--output-dir", "a", "--steps", "-1"], "steps = -1 is negative"),
     ],

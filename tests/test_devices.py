@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from configs.build import with_options
-from configs.files import read_json
 from configs.flags import to_flags
+from configs.reading.content import read_json
 from distill.teacher_maps.store import KeptMaps
 from tests.test_cache import _config as cache_config
 from tests.test_cache import ears  # noqa: F401  a fixture

@@ -5,7 +5,7 @@ import torch
 
 from configs.build import configured, with_options
 from configs.errors import UserError
-from configs.files import read_json
+from configs.reading.content import read_json
 from data.manifest import read_manifest
 from distill import cache
 from distill.student.detector_data import detector_data

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from docs import code
+from pinna.__main__ import parser
 from tests.test_structure import flags
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/pretrained/README.md")])
 MOST_README_LINES = 200
 TORCHRUN = ("--nproc-per-node",)
+PACKAGE_FLAGS = re.findall(r"--[a-z]+", parser().format_help())
 
 
 def test_the_map_of_the_code_is_up_to_date() -> None:
@@ -58,7 +60,7 @@ def anchors(page: Path) -> set[str]:
 )
 def test_the_flags_that_a_page_names_exist(page: Path) -> None:
     """Experiments and the log of changes name those of their day."""
-    known = {"--recipe", "--stage", "--help", *TORCHRUN} | {
+    known = {"--recipe", "--stage", "--help", *TORCHRUN, *PACKAGE_FLAGS} | {
         name for names in flags().values() for name in names
     }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text(encoding="utf-8")))

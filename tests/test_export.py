@@ -79,7 +79,7 @@ def test_outputs_equal_those_of_torch(student):
     student = student()
     kind = "landmarker" if hasattr(student, "num_landmarks") else "detector"
     session, metadata = open_model(tiny_files() / "export" / f"{kind}.onnx", kind, threads=1)
-    assert int(metadata["image_px"]) == student.image_px
+    assert metadata.image_px == student.image_px
     image = torch.rand(1, 3, student.image_px, student.image_px)
     first, second = session.run(output_names(student), {"image": image.numpy()})
     with torch.no_grad():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error, read_json, write_atomic, write_json
+from configs.files import full_disk_is_a_user_error, write_atomic, write_json
+from configs.reading.content import read_json
 
 
 def full_disk(path: Path) -> None:

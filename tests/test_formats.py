@@ -155,7 +155,7 @@ def test_broken_records_of_coco_are_left_out_and_listed(tmp_path: Path) -> None:
     notes = Notes()
     assert read_annotations(tmp_path / "coco.json", notes=notes).boxes_xyxy.tolist() == [[10, 20, 40, 60]]
     assert notes.drops.counts == {
-        "image record without 'file_name'": 1,
+        "record that cannot be used: no 'file_name', text is needed.": 1,
         "bbox that is not x, y, width, height": 1,
     }
     assert notes.spoilt_images == {str(tmp_path / "a.jpg")}
@@ -255,7 +255,7 @@ def test_broken_yolo_descriptions(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="kpt_shape must be"):
         read_annotations(folder, "yolo")
     (folder / "data.yaml").write_text("a: [1")
-    with pytest.raises(UserError, match=r"data\.yaml: not YAML"):
+    with pytest.raises(UserError, match=r"data\.yaml: not valid YAML"):
         read_annotations(folder, "yolo")
 
 

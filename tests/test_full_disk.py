@@ -23,6 +23,7 @@ from configs.command import run_command
 from configs.errors import UserError, WriteError
 from configs.files import write_atomic, write_json
 from data.draw import write_picture
+from data.formats import write_annotations
 from data.manifest import Manifest, write_manifest
 from distill.pipeline.child_process import Child
 from students.inference import pipeline
@@ -104,6 +105,28 @@ def test_what_is_needed_is_said_where_it_is_known(tmp_path: Path) -> None:
         WRITERS["a.json"](tmp_path / "a.json")
     with small_files(), pytest.raises(WriteError, match=r"a\.ckpt: 40,000 bytes are needed"):
         WRITERS["a.ckpt"](tmp_path / "a.ckpt")
+
+
+def large_manifest(folder: Path) -> Manifest:
+    """An ear with more points, and a photograph with more ears, than the limit has room for."""
+    Image.fromarray(NOISE).save(folder / "photo.png")
+    paths, boxes = np.array([str(folder / "photo.png")] * 900), np.tile([0, 0, 9, 9], (900, 1))
+    return Manifest(paths, boxes, np.full((900, 2000, 2), 3.5, np.float32))
+
+
+@pytest.mark.parametrize("to", ["pts", "yolo", "yolo-pose"])
+def test_a_folder_is_whole_or_not_there(tmp_path: Path, to: str) -> None:
+    manifest = large_manifest(tmp_path)
+    (tmp_path / "here").mkdir()
+    for name in ("here/out", "there"):
+        with small_files(), pytest.raises(WriteError, match=r"(out|there): .*bytes are needed.*ulimit -f"):
+            write_annotations(tmp_path / name, manifest, to)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["here", "photo.png"]
+    for name in ("here", "there"):  # an empty folder may be there
+        written = write_annotations(tmp_path / name, manifest.select([0, 1]), to)
+        assert written == tmp_path / name
+        assert {path.suffix for path in written.rglob("*.*")} >= {".png", ".pts" if to == "pts" else ".yaml"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "photo.png", "there"]
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:

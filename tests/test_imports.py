@@ -14,7 +14,8 @@ from configs.command import parse_config
 from configs.flags import flag_types, is_positional
 
 PROJECT = Path(__file__).resolve().parent.parent
-ORDER = ["configs", "data", "teacher", "students", "distill"]  # each may import itself and those before it
+# each may import itself and those before it
+ORDER = ["configs", "data", "teacher", "students", "pinna", "distill"]
 HEAVY = [
     "torch",
     "torchvision",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs.errors import UserError
-from configs.files import read_json
+from configs.reading.content import read_json
 from data.crop_settings import CropSettings
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.preparation.photographs import photographs_of

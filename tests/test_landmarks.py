@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from configs.errors import UserError
-from data.landmarks import DEFAULT_SCHEME, NUM_LANDMARKS, load_scheme
+from data.landmarks import NUM_LANDMARKS, load_scheme
 
 
 def test_default_scheme_has_seventeen_named_points_on_four_curves():
@@ -63,7 +63,7 @@ def test_points_handed_in_stay_as_they_were():
     ],
 )
 def test_a_scheme_that_contradicts_itself_is_refused(tmp_path, change, message):
-    content = {**yaml.safe_load(DEFAULT_SCHEME.read_text()), **change}
+    content = {**load_scheme().to_plain(), **change}
     path = tmp_path / "scheme.yaml"
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=message) as caught:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
 
 from configs.errors import UserError
+from students import EarPipeline
 from students.inference.onnx_file import open_model
 from students.inference.pipeline import PRETRAINED
 from students.models.checkpoint import load_student
@@ -49,7 +51,7 @@ def changed(path: Path, half: bool = False, **metadata: str | None) -> Path:
 
 def test_the_models_that_ship_are_as_they_should_be() -> None:
     for path, kind in zip(PRETRAINED, ("detector", "landmarker"), strict=True):
-        assert open_model(path, kind)[1]["pinna_kind"] == kind
+        assert open_model(path, kind)[1].image_px in (320, 128)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,29 @@ def test_the_models_that_ship_are_as_they_should_be() -> None:
 def test_a_changed_file_is_refused(tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         open_model(changed(tmp_path / "a.onnx", **changes), "landmarker")
+
+
+def test_an_execution_provider_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match=r"no 'CUDA', only .*CPUExecutionProvider"):
+        EarPipeline.pretrained(providers=["CUDA", "CPUExecutionProvider"])
+    with pytest.raises(UserError, match=r"no 'CPUExecutionProvide', .*Did you mean 'CPUExecutionProvider'"):
+        EarPipeline.pretrained(providers="CPUExecutionProvide")
+
+
+def test_an_execution_provider_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime goes on without one whose libraries are missing."""
+
+    class Session(onnxruntime.InferenceSession):
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    asked = ["OtherExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: asked)
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda path, options, providers: Session(path, options, asked[1:])
+    )
+    with pytest.raises(UserError, match="OtherExecutionProvider did not start.*Started: CPUExecution"):
+        open_model(LANDMARKER, "landmarker", providers=asked)
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:

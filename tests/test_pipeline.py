@@ -9,8 +9,7 @@ import torch
 
 from configs.errors import UserError
 from data.boxes import box_iou
-from data.crops import crop_matrix, invert
-from data.images import GREY
+from data.crops import GREY, crop_matrix, invert
 from students import EarPipeline
 from students.inference.letterbox import ear_crop, points_in_frame
 from students.inference.overlay import draw_ears, smooth

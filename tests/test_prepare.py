@@ -14,7 +14,7 @@ from configs.build import configured
 from configs.errors import UserError
 from data.crop_settings import CropSettings
 from data.formats.drops import Drops
-from data.landmarks import DEFAULT_SCHEME
+from data.landmarks import load_scheme
 from data.manifest import Manifest, read_manifest, write_manifest
 from data.preparation.checks import check_images, check_parts, kept_from_detector
 from data.preparation.parts import Part
@@ -333,8 +333,10 @@ def test_margin_and_points_stand_in_all_manifests(tmp_path: Path) -> None:
     again = {"input": folder / "train_labelled.npy", "val_fraction": 0, "test_fraction": 0, "num_workers": 0}
     main(configured(Config, **again, output_dir=tmp_path / "again"))  # as the input says
     assert read_manifest(tmp_path / "again" / "train_labelled.npy").crops == written[0].crops
+    seventeen = tmp_path / "seventeen.yaml"
+    seventeen.write_text(json.dumps(load_scheme().to_plain()))
     with pytest.raises(UserError, match="has 3 points an ear, expected 17"):
-        main(configured(Config, **again, output_dir=tmp_path / "other", scheme=DEFAULT_SCHEME))
+        main(configured(Config, **again, output_dir=tmp_path / "other", scheme=seventeen))
 
 
 def test_inputs_of_two_margins_are_not_mixed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from data.render.ear.camera import Camera, pose
 from data.render.ear.relief import raise_relief
 from data.render.head.identity import draw_identity
 from data.render.orders import identity_seed
-from data.render.paint.curves import at_fraction, spline
+from data.render.paint.curves import arc_length, at_fraction, spline
 from data.render.paint.light import draw_light
 from data.render.scene.photograph import render_ear
 from data.render.scene.scene import render_scene
@@ -74,6 +74,22 @@ def test_landmarks_lie_on_the_anatomy_they_are_named_after():
             for index in indices:
                 gap = np.hypot(*(anatomy.curves[curve] - anatomy.landmarks[index]).T).min()
                 assert gap < 0.02, (seed, curve, index)
+
+
+def test_the_other_habit_sets_the_same_ear_s_points_where_its_shape_has_its_extremes():
+    for seed in range(20):
+        usual = draw_anatomy(np.random.default_rng(seed))
+        other = draw_anatomy(np.random.default_rng(seed), "shape")
+        rim = usual.curves["rim"]
+        np.testing.assert_array_equal(rim, other.curves["rim"])
+        assert other.landmarks[1, 1] == pytest.approx(rim[:, 1].min(), abs=1e-9)
+        assert other.landmarks[3, 0] == pytest.approx(rim[:, 0].min(), abs=1e-9)
+        assert other.landmarks[6, 1] == pytest.approx(rim[:, 1].max(), abs=1e-9)
+        np.testing.assert_allclose(other.landmarks[[11, 13]], usual.landmarks[[11, 13]])
+        ends = np.hypot(*(other.landmarks - usual.landmarks)[[0, 7, 8, 10, 16]].T)
+        assert (ends > 0.01).all(), "the curves end elsewhere"
+        along = [arc_length(rim)[np.hypot(*(rim - point).T).argmin()] for point in other.landmarks[:8]]
+        assert (np.diff(along) >= 0).all(), "the order along the rim stays"
 
 
 def test_the_box_is_the_extent_of_the_ear_in_the_picture():

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs.errors import UserError
 from configs.files import full_disk_is_a_user_error, write_atomic, write_json, writing_below
 from configs.recipe import recipe_from
+from data.formats import read_annotations
+from data.formats.options import ReadOptions
+from data.formats.yolo_sets.layout import read_layout
 from data.landmarks import load_scheme
 from distill.report.ear_figure import ear_figure
 from distill.report.inputs import Inputs
@@ -86,6 +90,54 @@ def test_links_in_the_place_of_a_stages_work_and_log(recipe: Path, outside: Path
     assert set(runs()) == {"data"}
     assert not (RUN / "data").is_symlink()
     assert {path.name: path.read_text() for path in outside.iterdir()} == {"kept.txt": "as it was"}
+
+
+def yolo_set(folder: Path) -> Path:
+    """set/data.yaml beside images/ and labels/, and photographs in another folder."""
+    for place in ("all/set", "all/images", "all/set/train/images", "elsewhere"):
+        (folder / place).mkdir(parents=True)
+    for place in ("all/images", "all/set/train/images", "elsewhere"):
+        Image.new("RGB", (64, 64)).save(folder / place / "a.png")
+    (folder / "elsewhere" / "list.txt").write_text("a.png\n")
+    (folder / "all" / "set" / "list.txt").write_text(f"{folder / 'elsewhere' / 'a.png'}\n")
+    return folder / "all" / "set" / "data.yaml"
+
+
+@pytest.mark.parametrize(
+    ("train", "image"),
+    [
+        ("../images", "all/images/a.png"),  # beside its folder
+        ("../train/images", "all/set/train/images/a.png"),  # as exports write it that lie one folder higher
+        ("train/images", "all/set/train/images/a.png"),
+        ("{folder}/all/images", "all/images/a.png"),
+    ],
+)
+def test_a_data_yaml_names_what_lies_beside_it(tmp_path: Path, train: str, image: str) -> None:
+    file = yolo_set(tmp_path)
+    file.write_text(f"train: {train.format(folder=tmp_path)}\nnames: [ear]\n")
+    assert [path.resolve() for path in read_layout(file).images] == [tmp_path / image]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: ../../elsewhere",
+        "train: {folder}/elsewhere",
+        "train: [train/images, ../../elsewhere]",
+        "path: {folder}/elsewhere\ntrain: .",
+        "train: ../../elsewhere/list.txt",
+        "train: list.txt",  # which names a picture that lies elsewhere
+    ],
+)
+def test_a_data_yaml_does_not_lead_out_of_its_data_set(tmp_path: Path, text: str) -> None:
+    file = yolo_set(tmp_path)
+    file.write_text(text.format(folder=tmp_path) + "\nnames: [ear]\n")
+    with pytest.raises(UserError, match=r"leads to .*elsewhere.* outside of .*all; .*--image-root FOLDER"):
+        read_layout(file)
+    found = read_layout(file, image_root=tmp_path / "elsewhere").images
+    assert tmp_path / "elsewhere" / "a.png" in [path.resolve() for path in found]
+    manifest = read_annotations(file, options=ReadOptions(image_root=tmp_path / "elsewhere"))
+    assert len(manifest.empty_images) == len(found)
 
 
 def test_a_column_of_metrics_is_no_markup(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from configs.errors import UserError
-from configs.files import read_json, write_json
+from configs.files import write_json
+from configs.reading.content import read_json
 from data.manifest import Manifest, write_manifest
 from distill.study import score
 from distill.study.average_precision import BoxesFound
@@ -30,7 +31,16 @@ def trained(tmp_path_factory):
     for name, student in (("detector", tiny_detector()), ("landmarker", tiny_landmarker())):
         save_student(folder / name / "student.pt", student)
         write_json(folder / name / "metrics.json", {"labels": 7, "empty_frames": 2, "steps": 10, "nme": 0.1})
-        record = {"command": "distill.train", "settings": {"steps": 10}, "seconds": 12.5, "run": "a"}
+        record = {
+            "command": "distill.train",
+            "version": 1,
+            "settings": {"steps": 10},
+            "inputs": {},
+            "upstream": {},
+            "seconds": 12.5,
+            "run": "a",
+            "finished": "2026-11-28T00:00:00+0000",
+        }
         write_json(folder / name / "stage.json", record)
     detector = EarDetector.from_vae(tiny_vae(), width=16, heatmap_cells=16, stem_channels=8)
     save_weights(folder / "ear_detector" / "best.ckpt", detector, "EarDetector")

@@ -7,7 +7,7 @@ import torch
 
 from configs.build import configured, with_options
 from configs.errors import UserError
-from configs.files import read_json
+from configs.reading.content import read_json
 from data.tensors import to_signed
 from distill import cache
 from distill.student.map_matching import HeatmapMatcher

@@ -17,7 +17,7 @@ from configs.flags import flag_types, is_positional
 from tests.test_imports import COMMANDS, FILES, HEAVY, ORDER, PROJECT, module_name
 
 MODULES = {module_name(path): path for path in FILES}
-MOST_LINES, MOST_FILES, MOST_FLAGS, MOST_FLAGS_EACH = 300, 20, 312, 45
+MOST_LINES, MOST_FILES, MOST_FLAGS, MOST_FLAGS_EACH = 300, 20, 317, 45
 
 
 def imported_modules(path: Path, tree: ast.AST | None = None) -> set[str]:

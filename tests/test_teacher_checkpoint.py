@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from configs.errors import UserError
-from teacher.checkpoint import load_weights_into, misfits, read_checkpoint, save_weights
+from teacher.checkpoint import load_weights_into, read_checkpoint, save_weights
+from teacher.fitting import misfits
 from teacher.models.registry import load_model
 from teacher.models.vae import EarVAE
 from tests.tiny_teacher import tiny_vae

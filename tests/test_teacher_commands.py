@@ -14,9 +14,11 @@ from configs.errors import UserError
 from data.augmentation import GeometryConfig, PhotometryConfig
 from data.bootstrap import interval_of_mean
 from data.manifest import read_manifest
+from data.render.scene.photograph import render_ear
 from data.tensors import to_signed
 from teacher import eigenears, embed, evaluate, train
 from teacher.checkpoint import read_checkpoint
+from teacher.factor_shares import factor_shares
 from teacher.models.embeddings import embed_images, most_similar
 from teacher.models.registry import load_model
 from teacher.pictures import pairs_grid, to_pixels
@@ -176,6 +178,53 @@ def test_principal_components_against_the_covariance():
     aligned = np.abs((found.directions * vectors[:, ::-1].T[:4]).sum(axis=1))
     np.testing.assert_allclose(aligned, 1, rtol=1e-8)
     assert (np.take_along_axis(found.directions, np.abs(found.directions).argmax(1)[:, None], 1) > 0).all()
+
+
+def test_shares_of_factors_are_those_the_scores_were_mixed_of():
+    rng = np.random.default_rng(0)
+    sources = np.repeat(np.arange(200), 3)
+    anatomy, pose = rng.normal(size=(200, 4))[sources], rng.normal(size=(600, 2))
+    unit = [anatomy @ [0.5, 0.5, 0.5, 0.5], pose[:, 0], rng.normal(size=600)]
+    scores = np.stack([np.sqrt(w) @ np.stack(unit) for w in ([0.7, 0.2, 0.1], [0, 1, 0], [0, 0, 1])], axis=1)
+    mixed, turned, noise = factor_shares(scores, {"anatomy": anatomy, "pose": pose}, sources)
+    assert mixed == pytest.approx({"anatomy": 0.7, "pose": 0.2, "rest": 0.1}, abs=0.06)
+    assert turned == pytest.approx({"anatomy": 0, "pose": 1, "rest": 0}, abs=0.02)
+    assert noise == pytest.approx({"anatomy": 0, "pose": 0, "rest": 1}, abs=0.02)
+
+
+def test_a_factor_that_only_names_the_ears_explains_nothing():
+    """Of 30 ears in 3 photographs each, a column an ear would explain everything, were ears on both sides."""
+    sources = np.repeat(np.arange(30), 3)
+    scores = np.random.default_rng(1).normal(size=(30, 1))[sources]
+    assert factor_shares(scores, {"anatomy": np.eye(30)[sources]}, sources)[0]["anatomy"] < 0.05
+    with pytest.raises(UserError, match="at least 5"):
+        factor_shares(scores[:6], {"anatomy": np.eye(30)[sources][:6]}, sources[:6])
+
+
+def test_eigenears_say_what_they_mean(rendered, trained, tmp_path, capsys):
+    files = trained / "best.ckpt", rendered / "train_teacher.npy"
+    factors = rendered / "train_factors.npz"
+    eigenears.main(eigenears.Config(*files, tmp_path, components=2, factors=factors))
+    assert "component  variance  anatomy     pose    light     skin     rest" in capsys.readouterr().out
+    shares = json.loads((tmp_path / "variance.json").read_text())["shares"]
+    assert [set(row) for row in shares] == [{"anatomy", "pose", "light", "skin", "rest"}] * 2
+    with pytest.raises(UserError, match=r"says nothing of train_00000_0.jpg \(24 of 24"):
+        eigenears.main(eigenears.Config(*files, tmp_path, factors=rendered / "test_factors.npz"))
+    with pytest.raises(UserError, match="holds no factors"):
+        eigenears.main(eigenears.Config(*files, tmp_path, factors=rendered / "train_teacher.npy"))
+
+
+def test_factors_of_a_mirrored_ear_are_those_that_the_picture_shows():
+    ears = [render_ear(seed, 0, 64) for seed in range(8)]
+    for ear in ears:
+        side, rotation = ear.factors["pose"][0], ear.factors["pose"][1:].reshape(3, 3)
+        face_right = ear.landmarks[12, 0] > ear.landmarks[3, 0]
+        assert side == (1 if face_right else -1)
+        assert np.sign(rotation[0, 0]) == side
+        assert {name: len(values) for name, values in ear.factors.items()} == {
+            "anatomy": 47, "pose": 10, "light": 9, "skin": 8
+        }  # fmt: skip
+    assert {ear.factors["pose"][0] for ear in ears} == {-1, 1}
 
 
 def test_principal_components_of_too_little():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data.boxes import box_iou
-from data.images import GREY
+from data.crops import GREY
 from students.evaluation.box_finders import find_boxes
 from tests.tiny_students import rectangle_frame, tiny_detector, train_detector
 

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from configs.errors import UserError, did_you_mean
 from data.formats.options import ReadOptions
 from data.formats.rules.annotation_files import detect_format
@@ -53,8 +55,10 @@ def read_annotations(
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")
-    name = detect_format(path) if format_name == "auto" else format_name
-    return format_module(name).read(path, options or ReadOptions(), Notes() if notes is None else notes)
+    options = options or ReadOptions()
+    name = detect_format(path, options.image_root) if format_name == "auto" else format_name
+    with np.errstate(all="ignore"):  # what comes of numbers too large for a sum is found by the checks
+        return format_module(name).read(path, options, Notes() if notes is None else notes)
 
 
 def write_annotations(path: str | os.PathLike, manifest: Manifest, format_name: str) -> Path:

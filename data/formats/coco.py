@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from configs.errors import UserError
 from configs.files import write_json
+from configs.reading.content import read_json
+from configs.reading.records import as_record
 from data.formats.options import ReadOptions
 from data.formats.rules.annotation_files import single_file
 from data.formats.rules.assemble import manifest_of
@@ -17,7 +20,7 @@ from data.formats.rules.find_image import ImageFinder
 from data.formats.rules.notes import Notes
 from data.formats.rules.point_names import names_and_edges
 from data.formats.rules.records import Ear, Picture
-from data.formats.rules.text import number, read_any_json
+from data.formats.rules.text import number
 from data.formats.rules.written_pictures import written_pictures
 from data.manifest import VISIBLE, Manifest, sources_of
 
@@ -27,13 +30,28 @@ EXAMPLE = """{"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height":
  "categories": [{"id": 1, "name": "ear", "keypoints": ["otobasion superius", ...]}]}"""
 
 
+@dataclass(frozen=True)
+class _Image:
+    id: int | str | float
+    file_name: str
+    width: Any = None
+    height: Any = None
+
+
+@dataclass(frozen=True)
+class _Category:
+    id: int | str | float
+    name: str = ""
+    keypoints: list[str] = field(default_factory=list)
+
+
 def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     """Boxes and, where any annotation has them, key points. Images without an ear become empty images.
 
     Raises UserError for a file of another structure, and for key points of which no number is that of most.
     """
     file = single_file(path, "coco")
-    content = read_any_json(file)
+    content = read_json(file)
     if not isinstance(content, dict) or not {"images", "annotations"} <= set(content):
         raise UserError(
             f"{file}: not COCO, which is a mapping with 'images', 'annotations' and 'categories'."
@@ -48,13 +66,13 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     used = Counter(_key(annotation.get("category_id")) for annotation in annotations)
     if categories and (strange := [key for key in used if key not in categories]):
         notes.lines.append(f"categories that are not listed: {', '.join(strange)}")
-    unnamed = [key for key in {*used, *categories} if not categories.get(key, {}).get("name")]
+    unnamed = [key for key in {*used, *categories} if key not in categories or not categories[key].name]
     single = len(unnamed) == 1 and len({*used, *categories}) == 1
-    labels = {key: str(record.get("name") or "") for key, record in categories.items()}
+    labels = {key: category.name for key, category in categories.items()}
     labels |= {key: "" if single else f"category {key}" for key in unnamed}
     for annotation in annotations:
         key = _key(annotation.get("category_id"))
-        names = categories.get(key, {}).get("keypoints")
+        names = categories[key].keypoints if key in categories else []
         image = _key(annotation["image_id"])
         source = annotation.get(options.source_key, pictures[image].source) if options.source_key else ""
         if options.source_key and source in (None, ""):
@@ -122,37 +140,39 @@ def _pictures(records: list[Any], notes: Notes, file: Path, source_key: str = ""
     twice = set()
     for place, record in enumerate(records):
         where = f"images[{place}] of {file}"
-        if not isinstance(record, dict) or not isinstance(record.get("id"), int | str | float):
-            notes.drops.add("image record without a usable 'id'", where)
-        elif not isinstance(record.get("file_name"), str) or not record["file_name"].strip():
-            notes.drops.add("image record without 'file_name'", where)
-        else:
-            key = _key(record["id"])
-            picture = Picture(record["file_name"], size=_size(record), source=str(record.get(source_key, "")))
-            if key in pictures and pictures[key].name != picture.name:
-                twice.add(key)
-            pictures.setdefault(key, picture)
+        try:
+            image = as_record(_Image, record, where)
+        except UserError as error:
+            notes.drop_record(where, error)
+            continue
+        source = str(record.get(source_key, ""))
+        key, picture = _key(image.id), Picture(image.file_name, size=_size(image), source=source)
+        if key in pictures and pictures[key].name != picture.name:
+            twice.add(key)
+        pictures.setdefault(key, picture)
     for key in twice:
         notes.drops.add("two pictures of the same 'id'", f"id {key} of {file}")
         del pictures[key]
     return pictures
 
 
-def _size(record: dict[str, Any]) -> tuple[float, float] | None:
+def _size(image: _Image) -> tuple[float, float] | None:
     try:
-        width, height = number(record.get("width")), number(record.get("height"))
+        width, height = number(image.width), number(image.height)
     except ValueError:
         return None
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _categories(records: Any, notes: Notes, file: Path) -> dict[str, dict[str, Any]]:
+def _categories(records: Any, notes: Notes, file: Path) -> dict[str, _Category]:
     found = {}
     for place, record in enumerate(records if isinstance(records, list) else []):
-        if isinstance(record, dict) and "id" in record:
-            found[_key(record["id"])] = record
-        else:
-            notes.drops.add("category without 'id'", f"categories[{place}] of {file}")
+        where = f"categories[{place}] of {file}"
+        try:
+            category = as_record(_Category, record, where)
+            found[_key(category.id)] = category
+        except UserError as error:
+            notes.drop_record(where, error)
     return found
 
 
@@ -167,7 +187,7 @@ def _usable(annotation: Any, pictures: dict[str, Picture], notes: Notes, file: P
     return False
 
 
-def _ear(annotation: dict[str, Any], label: str, names: Any, source: str, file: Path) -> Ear:
+def _ear(annotation: dict[str, Any], label: str, names: list[str], source: str, file: Path) -> Ear:
     where = f"annotation {annotation.get('id')} of {file.name}"
     fault = "crowd annotation (several ears in one)" if annotation.get("iscrowd") else ""
     box, points = None, None
@@ -180,8 +200,8 @@ def _ear(annotation: dict[str, Any], label: str, names: Any, source: str, file: 
     except ValueError:
         fault = fault or "bbox that is not x, y, width, height"
     named = None
-    if points is not None and isinstance(names, list) and names:
-        named = tuple(map(str, names))
+    if points is not None and names:
+        named = tuple(names)
         if len(named) != len(points):
             fault = fault or f"{len(points)} keypoints where the category names {len(named)}"
     return Ear(label, where, box, points, named, source=source, fault=fault)

@@ -38,7 +38,7 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     Raises UserError for a table of other columns, naming them.
     """
     file = single_file(path, "csv")
-    rows = csv_rows(read_text(file))
+    rows = csv_rows(read_text(file), file)
     table = box_columns(rows, file)
     first = int(table.named)
     read_rows = [

@@ -36,7 +36,7 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
             text = read_text(file)
             if csv_dialect(text, file) != "deeplabcut":
                 raise UserError(f"{file}: not DeepLabCut's.")
-            pictures += _pictures(csv_rows(text), file, notes)
+            pictures += _pictures(csv_rows(text, file), file, notes)
         except UserError as error:
             if path.is_file():
                 raise

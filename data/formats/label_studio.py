@@ -7,12 +7,15 @@ Both its JSON and its JSON-MIN are read. Key points belong to the rectangle that
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from configs.errors import UserError
+from configs.errors import UserError, shown
 from configs.files import write_json
+from configs.reading.content import read_json
+from configs.reading.records import as_record
 from data.formats.options import ReadOptions
 from data.formats.rules.annotation_files import json_dialect, single_file
 from data.formats.rules.assemble import manifest_of
@@ -21,13 +24,39 @@ from data.formats.rules.notes import Notes
 from data.formats.rules.point_names import names_and_edges
 from data.formats.rules.records import Ear, Picture, Point
 from data.formats.rules.shapes import ellipse, extent, turned_rectangle
-from data.formats.rules.text import number, read_any_json
+from data.formats.rules.text import number
 from data.formats.rules.written_pictures import WrittenPicture, written_pictures
 from data.manifest import HIDDEN, NOT_ANNOTATED, VISIBLE, Manifest
 
 EXAMPLE = """[{"data": {"image": "/data/upload/1/1a2b3c4d-a.jpg"}, "annotations": [{"result": [
  {"type": "rectanglelabels", "original_width": 640, "original_height": 480,
   "value": {"x": 15.6, "y": 16.7, "width": 9.4, "height": 18.8, "rectanglelabels": ["ear"]}}, ...]}]}]"""
+
+
+@dataclass(frozen=True)
+class _Task:
+    data: dict
+    annotations: list | None = None
+    completions: list | None = None  # as older versions call them
+
+
+@dataclass(frozen=True)
+class _Version:
+    result: list
+
+
+@dataclass(frozen=True)
+class _Region:
+    type: str = ""
+    value: dict = field(default_factory=dict)
+    id: str = ""
+    parentID: str = ""
+    original_width: Any = None
+    original_height: Any = None
+    image_rotation: Any = None
+    score: Any = None
+    meta: Any = ""
+
 
 _KINDS = ("rectangle", "keypoint", "polygon", "ellipse", "brush")
 _SAID_HIDDEN = "hidden"  # as a note of a key point, which has no visibility of its own
@@ -36,16 +65,16 @@ _SAID_HIDDEN = "hidden"  # as a note of a key point, which has no visibility of 
 def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     """All tasks that somebody has annotated. Raises UserError for a file of another structure."""
     file = single_file(path, "label-studio")
-    content = read_any_json(file)
+    content = read_json(file)
     if json_dialect(content, file) != "label-studio":
         raise UserError(f"{file}: not Label Studio's.")
     pictures = []
     for place, task in enumerate(content if isinstance(content, list) else [content]):
-        where = f"task {task.get('id', place) if isinstance(task, dict) else place} of {file}"
+        where = f"task {shown(task.get('id', place)) if isinstance(task, dict) else place} of {file}"
         try:
             pictures += _pictures(task, where, notes)
         except UserError as error:
-            notes.drops.add(str(error), where)
+            notes.drop_record(where, error)
     finder = ImageFinder(file.parent, options.image_root, path if path.is_dir() else None)
     return manifest_of(pictures, file, options, notes, finder, "label-studio")
 
@@ -68,30 +97,31 @@ def write(path: Path, manifest: Manifest) -> Path:
 def _pictures(task: Any, where: str, notes: Notes) -> Iterator[Picture]:
     """Raises UserError for a task of another structure."""
     if not isinstance(task, dict):
-        raise UserError("task that is no mapping")
-    data = task.get("data", task)
-    regions = _regions(task, where, notes)
+        raise UserError(f"{where}: {shown(task)} is no mapping")
+    is_min = "data" not in task  # JSON-MIN: a task's regions without anything around them
+    data = task if is_min else as_record(_Task, task, where).data
+    regions = _regions_of_min(task) if is_min else _regions(as_record(_Task, task, where), where, notes)
     if regions is None:
         return
     names = [value for key, value in data.items() if isinstance(value, str) and _is_picture(key, value)]
     if len(names) != 1:
-        raise UserError(f"task with {len(names) or 'no'} pictures")
+        raise UserError(f"{where}: names {len(names) or 'no'} pictures")
     ears: list[Ear] = []
     loose: list[Point] = []
     sizes = set()
-    nested = {str(region["parentID"]) for region in regions if region.get("parentID")}
+    nested = {region.parentID for region in regions if region.parentID}
     for region in regions:
-        kind = str(region.get("type", "")).removesuffix("labels")
+        kind = region.type.removesuffix("labels")
         if kind not in _KINDS:
             continue
         shape = _region(region, kind, nested, where, notes)
         (loose if isinstance(shape, Point) else ears).append(shape)
         try:
-            sizes.add((number(region.get("original_width")), number(region.get("original_height"))))
+            sizes.add((number(region.original_width), number(region.original_height)))
         except ValueError:
             continue
     if len(sizes) > 1:
-        raise UserError("task whose regions are of pictures of several sizes")
+        raise UserError(f"{where}: its regions are of pictures of several sizes")
     yield Picture(names[0], ears, loose, sizes.pop() if sizes else None)
 
 
@@ -102,20 +132,24 @@ def _is_picture(key: str, value: str) -> bool:
     )
 
 
-def _regions(task: dict[str, Any], where: str, notes: Notes) -> list[dict[str, Any]] | None:
+def _regions_of_min(task: dict[str, Any]) -> list[_Region]:
+    found = []
+    for value in task.values():
+        for item in value if isinstance(value, list) else []:
+            kind = next((kind for kind in _KINDS if isinstance(item, dict) and f"{kind}labels" in item), "")
+            if kind:
+                found.append(_read_region({**item, "type": f"{kind}labels", "value": item}, kind))
+    return found
+
+
+def _regions(task: _Task, where: str, notes: Notes) -> list[_Region] | None:
     """What one annotator drew in a task; None where nobody did."""
-    if "data" not in task:  # JSON-MIN
-        found = []
-        for value in task.values():
-            for item in value if isinstance(value, list) else []:
-                kind = next(
-                    (kind for kind in _KINDS if isinstance(item, dict) and f"{kind}labels" in item), ""
-                )
-                if kind:
-                    found.append({**item, "type": f"{kind}labels", "value": item})
-        return found
-    versions = task.get("annotations", task.get("completions")) or []
-    done = [version for version in versions if isinstance(version, dict) and not version.get("was_cancelled")]
+    versions = task.completions if task.annotations is None else task.annotations
+    done = [
+        version
+        for version in versions or []
+        if isinstance(version, dict) and not version.get("was_cancelled")
+    ]
     if not done:
         notes.drops.add("task that nobody has annotated, not used", where, wanted=True)
         return None
@@ -124,27 +158,37 @@ def _regions(task: dict[str, Any], where: str, notes: Notes) -> list[dict[str, A
         notes.drops.add(
             "another annotation of the same task, the first one is used", where, len(done) - 1, wanted=True
         )
-    result = done[0].get("result")
-    if not isinstance(result, list):
-        raise UserError("task without a result")
-    return [region for region in result if isinstance(region, dict)]
+    result = as_record(_Version, done[0], where).result
+    kinds = (_text(raw.get("type")).removesuffix("labels") if isinstance(raw, dict) else "" for raw in result)
+    return [_read_region(raw, kind) for raw, kind in zip(result, kinds, strict=True)]
 
 
-def _region(region: dict[str, Any], kind: str, nested: set[str], where: str, notes: Notes) -> Ear | Point:
-    value = region.get("value")
-    labels = value.get(f"{kind}labels") or value.get("labels") or [""] if isinstance(value, dict) else [""]
-    label = str(labels[0]) if isinstance(labels, list) else str(labels)
-    own = str(region.get("id", ""))
-    group = str(region.get("parentID") or "") or (own if own in nested else "")
+def _read_region(raw: Any, kind: str) -> _Region:
+    """One that is no region of its kind becomes one without a value, a fault of its picture."""
     try:
-        width, height = number(region.get("original_width")), number(region.get("original_height"))
-        if number(region.get("image_rotation") or 0):
+        return as_record(_Region, raw, "region")
+    except UserError:
+        return _Region(type=f"{kind}labels")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _region(region: _Region, kind: str, nested: set[str], where: str, notes: Notes) -> Ear | Point:
+    value = region.value
+    labels = value.get(f"{kind}labels") or value.get("labels") or [""]
+    label = str(labels[0]) if isinstance(labels, list) else str(labels)
+    group = region.parentID or (region.id if region.id in nested else "")
+    try:
+        width, height = number(region.original_width), number(region.original_height)
+        if number(region.image_rotation or 0):
             return Ear(
                 label, where, None, group=group, fault="region of a picture that was turned in the tool"
             )
         if kind == "keypoint":
             x, y = number(value["x"]) * width / 100 - 0.5, number(value["y"]) * height / 100 - 0.5
-            seen = HIDDEN if _SAID_HIDDEN in str(region.get("meta", "")) else VISIBLE
+            seen = HIDDEN if _SAID_HIDDEN in str(region.meta) else VISIBLE
             return Point(label, x, y, seen, where, group)
         box = _box(value, kind, width, height)
     except (ValueError, TypeError, KeyError):
@@ -153,8 +197,8 @@ def _region(region: dict[str, Any], kind: str, nested: set[str], where: str, not
         return Ear(label, where, None, group=group, fault=f"{kind}, which gives no box")
     if kind != "rectangle" or value.get("rotation"):
         notes.changes.add(f"{'turned ' * (kind == 'rectangle')}{kind}, taken as the box round it", where)
-    score = region.get("score")
-    return Ear(label, where, box, group=group, score=score if isinstance(score, float) else None)
+    score = region.score if isinstance(region.score, float) and 0 <= region.score <= 1 else None
+    return Ear(label, where, box, group=group, score=score)
 
 
 def _box(value: dict[str, Any], kind: str, width: float, height: float) -> list[float] | None:

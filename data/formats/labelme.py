@@ -5,10 +5,13 @@ A shape `point` bears the name of a point; those of one `group_id`, or in one bo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
+from configs.reading.content import read_json
+from configs.reading.records import as_record
 from data.formats.options import ReadOptions
 from data.formats.rules.annotation_files import files_of, json_dialect
 from data.formats.rules.assemble import manifest_of
@@ -16,7 +19,7 @@ from data.formats.rules.find_image import ImageFinder
 from data.formats.rules.notes import Notes
 from data.formats.rules.records import Ear, Picture, Point
 from data.formats.rules.shapes import ellipse, extent
-from data.formats.rules.text import number, read_any_json
+from data.formats.rules.text import number
 from data.manifest import VISIBLE, Manifest
 
 EXAMPLE = """{"imagePath": "a.jpg", "imageWidth": 640, "imageHeight": 480, "shapes": [
@@ -24,12 +27,20 @@ EXAMPLE = """{"imagePath": "a.jpg", "imageWidth": 640, "imageHeight": 480, "shap
  {"label": "otobasion superius", "shape_type": "point", "points": [[110.5, 90.5]], "group_id": 1}, ...]}"""
 
 
+@dataclass(frozen=True)
+class _Shape:
+    points: list
+    label: str = ""
+    shape_type: str = ""
+    group_id: str = ""
+
+
 def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
     """All `.json` below a folder, or one. A picture whose file holds no shape holds no ear."""
     pictures = []
     for file in files_of(path, (".json",)):
         try:
-            content = read_any_json(file)
+            content = read_json(file)
             if (dialect := json_dialect(content, file)) != "labelme":
                 raise UserError(f"{file}: not LabelMe's but {dialect}.")
             pictures.append(_picture(content, file, notes))
@@ -48,24 +59,27 @@ def _picture(content: dict[str, Any], file: Path, notes: Notes) -> Picture:
     loose: list[Point] = []
     for place, shape in enumerate(content["shapes"]):
         where = f"shapes[{place}] of {file}"
-        label = str(shape.get("label") or "") if isinstance(shape, dict) else ""
+        label = _text(shape.get("label")) if isinstance(shape, dict) else ""
         try:
-            read_shape = _shape(shape, label, where, notes)
-        except (ValueError, TypeError, KeyError, AttributeError):
+            read_shape = _shape(as_record(_Shape, shape, where), where, notes)
+        except (ValueError, TypeError):
             read_shape = Ear(label, where, None, fault="shape whose points cannot be read")
         (loose if isinstance(read_shape, Point) else ears).append(read_shape)
     try:
         size = number(content.get("imageWidth")), number(content.get("imageHeight"))
     except ValueError:
         size = None
-    return Picture(str(content.get("imagePath") or ""), ears, loose, size, stem=file.stem)
+    return Picture(_text(content.get("imagePath")), ears, loose, size, stem=file.stem)
 
 
-def _shape(shape: dict[str, Any], label: str, where: str, notes: Notes) -> Ear | Point:
-    """Raises ValueError and the like for a shape of another structure."""
-    kind = shape.get("shape_type") or "polygon"
-    group = "" if shape.get("group_id") is None else str(shape["group_id"])
-    corners = [(number(x), number(y)) for x, y in shape["points"]]
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+def _shape(shape: _Shape, where: str, notes: Notes) -> Ear | Point:
+    """Raises ValueError or TypeError for points that are none."""
+    kind, label, group = shape.shape_type or "polygon", shape.label, shape.group_id
+    corners = [(number(x), number(y)) for x, y in shape.points]
     if kind == "point":
         ((x, y),) = corners
         return Point(label, x - 0.5, y - 0.5, VISIBLE, where, group)

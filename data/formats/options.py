@@ -16,7 +16,9 @@ class ReadOptions:
     side: Literal["both", "left", "right"] = "both"
     """Read only the ears whose class says left, or right; to keep which is which, prepare each by itself."""
     image_root: Path | None = None
-    """Folder that relative image paths start from; else beside the annotations."""
+    """Folder that relative image paths start from; else beside the annotations. A data.yaml may lead there,
+    which otherwise may name only what lies in the folder above its own.
+    """
     box_format: Literal["xyxy", "xywh"] = "xyxy"
     """How an NPY manifest writes its boxes: two corners, or corner, width and height."""
     source_key: str = ""

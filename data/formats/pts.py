@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error
+from configs.files import whole_folder
 from data.formats.options import ReadOptions
 from data.formats.rules.annotation_files import ANNOTATION_SUFFIXES, files_of
 from data.formats.rules.assemble import manifest_of
@@ -94,16 +94,15 @@ def write(path: Path, manifest: Manifest) -> Path:
     """A folder with a `.pts` and a link to its image for each ear. Boxes and visibility are lost."""
     if manifest.landmarks is None:
         raise UserError(f"{path}: .pts needs landmarks, the manifest has none.")
-    with full_disk_is_a_user_error(path):
-        path.mkdir(parents=True, exist_ok=True)
+    with whole_folder(path) as new:
         digits = len(str(max(len(manifest) - 1, 0)))
         for row, image in enumerate(map(Path, map(str, manifest.image_paths))):
             name = f"{row:0{digits}d}_{image.stem}"
-            link_image(image, path / f"{name}{image.suffix}")
+            link_image(image, new / f"{name}{image.suffix}")
             points = manifest.landmarks[row].astype(np.float64) + 1
             lines = "".join(f"{x:.4f} {y:.4f}\n" for x, y in points)
             text = f"version: 1\nn_points: {len(points)}\n{{\n{lines}}}\n"
-            (path / f"{name}.pts").write_text(text, encoding="utf-8")
+            (new / f"{name}.pts").write_text(text, encoding="utf-8")
     return path
 
 

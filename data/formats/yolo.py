@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error, write_atomic
+from configs.files import whole_folder
 from data.formats.options import ReadOptions
 from data.formats.rules.assemble import manifest_of
 from data.formats.rules.find_image import ImageFinder
@@ -46,7 +46,7 @@ def read_labels(path: Path, options: ReadOptions, notes: Notes, kind: str) -> Ma
 
     Lines of other columns are left out. Raises UserError, naming file and line, where all lines are.
     """
-    layout = read_layout(path)
+    layout = read_layout(path, options.image_root)
     for image in layout.listing.unlisted if layout.listing else ():
         notes.drops.add("image that no entry of data.yaml lists, not used", str(image), wanted=True)
     labels: list[tuple[Path, list[Label]]] = []
@@ -93,20 +93,19 @@ def write_labels(folder: Path, manifest: Manifest, with_points: bool) -> Path:
     }
     for row, path in enumerate(manifest.image_paths):
         rows_of[str(path)].append(row)
-    with full_disk_is_a_user_error(folder):
-        for part in ("images", "labels"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        for name, (image, rows) in zip(unique_names(list(rows_of)), rows_of.items(), strict=True):
-            link_image(Path(image), folder / "images" / name)
-            height, width = image_size(image)
-            lines = [_line(manifest, row, width, height, with_points) for row in rows]
-            (folder / "labels" / name).with_suffix(".txt").write_text("".join(lines), encoding="utf-8")
     description = {"train": "images", "val": "images", "names": {0: "ear"}}
     if with_points:
         description["kpt_shape"] = [manifest.landmarks.shape[1], 3]
         description["kpt_names"] = {0: names_and_edges(manifest)[0]}
-    text = yaml.safe_dump(description, sort_keys=False)
-    write_atomic(folder / "data.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+    with whole_folder(folder) as new:
+        for part in ("images", "labels"):
+            (new / part).mkdir()
+        for name, (image, rows) in zip(unique_names(list(rows_of)), rows_of.items(), strict=True):
+            link_image(Path(image), new / "images" / name)
+            height, width = image_size(image)
+            lines = [_line(manifest, row, width, height, with_points) for row in rows]
+            (new / "labels" / name).with_suffix(".txt").write_text("".join(lines), encoding="utf-8")
+        (new / "data.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
     return folder
 
 

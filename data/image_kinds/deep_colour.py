@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from data.image_kinds.levels import to_8_bit
+from data.image_kinds.levels import depth_of, rows_at_once, to_8_bit
 
 
 def deep_colour(content: bytes) -> tuple[Image.Image, list[str]]:
@@ -14,7 +14,9 @@ def deep_colour(content: bytes) -> tuple[Image.Image, list[str]]:
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
         raise ValueError("its 16-bit colours cannot be decoded")
-    colours, notes = to_8_bit(values[..., 2::-1].astype(np.float64))
-    if values.shape[2] == 4:
-        colours = np.dstack([colours, (values[..., 3] / 257).round().astype(np.uint8)])
-    return Image.fromarray(np.ascontiguousarray(colours)), notes
+    bits, notes = depth_of(float(values[..., :3].max()))
+    colours = np.empty(values.shape, np.uint8)
+    for rows in rows_at_once(*values.shape[:2]):
+        colours[rows, :, :3] = to_8_bit(values[rows, :, 2::-1].astype(np.float64), bits)
+        colours[rows, :, 3:] = (values[rows, :, 3:] / 257).round()
+    return Image.fromarray(colours), notes

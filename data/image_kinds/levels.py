@@ -1,14 +1,17 @@
-"""Pixels of any depth to 8-bit RGB, scaled by the levels that are there."""
+"""Pixels of any depth to 8-bit RGB, scaled by the levels that are there, some rows at a time."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
 from configs.errors import UserError
+from data.crops import GREY
 
-GREY = 114  # what lies outside an image, in crops and letterboxes, as detectors of the YOLO family pad
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits that cameras and scanners give, in files of 16 bits or more
+_PIXELS_AT_ONCE = 2**21  # of which there are copies in other types
 
 
 def is_deep_colour(image: Image.Image) -> bool:
@@ -17,15 +20,21 @@ def is_deep_colour(image: Image.Image) -> bool:
     return image.mode in ("RGB", "RGBA") and any(";16" in str(raw_mode) for raw_mode in raw_modes)
 
 
-def to_8_bit(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Numbers from 0 on -> uint8, and what was noticed.
-
-    The largest value says how many bits there are: 4080 is of 12, so 4095 becomes 255.
-    """
-    largest = float(values.max(initial=0))
+def depth_of(largest: float) -> tuple[int, list[str]]:
+    """The bits that the largest of an image's values needs, and what was noticed: 4080 is of 12."""
     bits = next((depth for depth in DEPTHS if largest < 2**depth), DEPTHS[-1])
-    notes = [] if bits == 16 else [f"its values need {bits} bits of those in the file, scaled by these"]
-    return (values.clip(0) * (255 / (2**bits - 1))).round().astype(np.uint8), notes
+    return bits, [] if bits == 16 else [f"its values need {bits} bits of those in the file, scaled by these"]
+
+
+def to_8_bit(values: np.ndarray, bits: int) -> np.ndarray:
+    """Numbers of so many bits, from 0 on -> uint8: of 12 bits, 4095 becomes 255."""
+    return (values.clip(0) * (255 / (2**bits - 1))).round().astype(np.uint8)
+
+
+def rows_at_once(height: int, width: int) -> Iterator[slice]:
+    """The rows of an image, top down, in bands of some 2 million pixels."""
+    step = max(1, _PIXELS_AT_ONCE // max(1, width))
+    yield from (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def to_rgb(image: Image.Image, path: object) -> tuple[np.ndarray, list[str]]:
@@ -35,20 +44,39 @@ def to_rgb(image: Image.Image, path: object) -> tuple[np.ndarray, list[str]]:
     are scaled by the bits that they use, floats by 1 or, where they are larger, as whole numbers. Raises
     UserError for floats that are negative or not finite.
     """
-    if image.mode.startswith("I"):
-        grey, notes = to_8_bit(np.asarray(image).astype(np.float64))
-        return np.repeat(grey[..., None], 3, axis=2), notes
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    if not image.mode.startswith(("I", "F")):
+        for rows, band in _bands(image):
+            rgb[rows] = _on_grey(band)
+        return rgb, []
+    largest = max(float(_values(band).max()) for _, band in _bands(image))
     if image.mode == "F":
-        values = np.asarray(image).astype(np.float64)
-        if not np.isfinite(values).all() or values.min() < 0:
+        if not all(
+            np.isfinite(_values(band)).all() and _values(band).min() >= 0 for _, band in _bands(image)
+        ):
             raise UserError(f"{path}: an image of floats must hold numbers from 0 on.")
-        if values.max() > 1:
-            grey, _ = to_8_bit(values)
-            notes = [f"floats of 0 to {values.max():g}, read as whole numbers"]
-        else:
-            grey, notes = (values * 255).round().astype(np.uint8), []
-        return np.repeat(grey[..., None], 3, axis=2), notes
-    if "A" in image.getbands() or "transparency" in image.info:
-        opaque = Image.new("RGBA", image.size, (GREY, GREY, GREY, 255))
-        return np.asarray(Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")), []
-    return np.asarray(image.convert("RGB")), []
+        bits = depth_of(largest)[0] if largest > 1 else 0
+        notes = [f"floats of 0 to {largest:g}, read as whole numbers"] if bits else []
+    else:
+        bits, notes = depth_of(largest)
+    for rows, band in _bands(image):
+        values = _values(band)
+        grey = to_8_bit(values, bits) if bits else (values * 255).round().astype(np.uint8)
+        rgb[rows] = grey[..., None]
+    return rgb, notes
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    for rows in rows_at_once(image.height, image.width):
+        yield rows, image.crop((0, rows.start, image.width, rows.stop))
+
+
+def _values(band: Image.Image) -> np.ndarray:
+    return np.asarray(band).astype(np.float64)
+
+
+def _on_grey(band: Image.Image) -> np.ndarray:
+    if "A" in band.getbands() or "transparency" in band.info:
+        opaque = Image.new("RGBA", band.size, (GREY, GREY, GREY, 255))
+        band = Image.alpha_composite(opaque, band.convert("RGBA"))
+    return np.asarray(band.convert("RGB"))

@@ -19,9 +19,12 @@ _SIDE_OF_WORD = {
 }
 
 
-def listed_sides(path: Path) -> dict[str, str]:
-    """Image -> side, of a YOLO data set whose `data.yaml` says so. Prints entries that lead nowhere."""
-    listing = read_layout(path).listing
+def listed_sides(path: Path, image_root: Path | None) -> dict[str, str]:
+    """Image -> side, of a YOLO data set whose `data.yaml` says so. Prints entries that lead nowhere.
+
+    image_root: as of `ReadOptions`.
+    """
+    listing = read_layout(path, image_root).listing
     if listing is None:
         return {}
     for entry in listing.nowhere:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from configs.errors import UserError
 from data.crop_settings import CropSettings
+from data.formats.rules.text import read_text
 from data.images import SUFFIXES, find_images
 from data.manifest import read_manifest
 
@@ -29,16 +31,16 @@ def photographs_of(path: Path) -> tuple[list[str], CropSettings]:
 
 
 def _listed(path: Path) -> list[str]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file.")
-    names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise UserError(f"{path}: names no photograph; one a line is wanted.")
     found = []
     for number, name in enumerate(names, start=1):
         places = [path.parent / name, path.parent / "images" / name]
-        there = [place for place in places if place.is_file()]
+        there = [place for place in places if os.path.isfile(place)]
         if not there:
-            raise UserError(f"{path}: line {number}: {name} is neither at {places[0]} nor at {places[1]}.")
+            raise UserError(
+                f"{path}: line {number}: {name[:300]} is neither in {path.parent} nor in images/ there."
+            )
         found.append(str(there[0]))
     return list(dict.fromkeys(found))

@@ -22,7 +22,7 @@ from data.preparation.own_split import listed_sides
 from data.preparation.parts import Part
 from data.preparation.sides import source_of_path
 
-# Where each of our points stands among the 55 of the iBUG ears (0-based), in the order of landmarks_17.yaml.
+# Where each of our points stands among the 55 of the iBUG ears (0-based), in the order of data.landmarks_17.
 IBUG55 = (0, 2, 4, 6, 10, 13, 16, 19, 20, 25, 34, 35, 36, 39, 41, 45, 49)
 _YOLO = ("yolo", "yolo-pose", "yolo-polygons")
 
@@ -45,7 +45,7 @@ def read_part(
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder.")
-    name = detect_format(path) if format_name == "auto" else format_name
+    name = detect_format(path, options.image_root) if format_name == "auto" else format_name
     if name == "predictions" and format_name == "auto":
         raise UserError(
             f"{path}: holds predictions, not annotations. Let people correct them (`python -m data.convert`) "
@@ -75,7 +75,7 @@ def read_part(
         manifest,
         whole_frames=name != "crops",
         spoilt_images=frozenset(notes.spoilt_images),
-        own_sides=listed_sides(path) if name in _YOLO else {},
+        own_sides=listed_sides(path, options.image_root) if name in _YOLO else {},
     )
 
 

@@ -9,6 +9,7 @@ from configs.command import run_command
 from configs.errors import UserError
 from configs.groups import Fixed, Flat, Gone, Renamed
 from configs.provenance import write_provenance
+from data.render.ear.labelling import Habit
 from data.render.orders import PHOTOS_PER_IDENTITY, SPLITS, SizeOptions, plan_orders
 from data.render.scene.yaw import YawRange
 
@@ -41,6 +42,9 @@ class Config:
     """How large the pictures are."""
     yaws: Flat[YawRange] = field(default_factory=YawRange)
     """From which sides ears are seen."""
+    habit: Habit = "fractions"
+    """Where the points are set: at fixed fractions of the ear's curves, or where its own shape has its
+    extremes; a stand-in for the labels of another person."""
 
     GONE: ClassVar[Mapping[str, Gone]] = {
         "workers": Renamed("num_workers"),
@@ -76,7 +80,9 @@ def main(config: Config) -> Path:
         orders = [
             order
             for split, count in zip(SPLITS, of_splits, strict=True)
-            for order in plan_orders(kind, split, count, images_dir, config.sizes, config.yaws, config.seed)
+            for order in plan_orders(
+                kind, split, count, images_dir, config.sizes, config.yaws, config.habit, config.seed
+            )
         ]
         labels = render_all(orders, config.num_workers, f"{kind}s")
         write_manifests(config.output_dir, kind, orders, labels)

@@ -14,6 +14,7 @@ from configs.files import write_bytes
 from configs.processes.lifetime import end_with_parent
 from data.landmarks import NUM_LANDMARKS
 from data.manifest import Manifest, write_manifest
+from data.render.factors import GROUPS, Factors, write_factors
 from data.render.orders import SPLITS, Kind, Order
 from data.render.scene.photograph import render_ear
 from data.render.scene.scene import render_scene
@@ -23,11 +24,14 @@ JPEG_QUALITY = 92  # as cameras write it
 
 @dataclass(frozen=True)
 class Labels:
-    """What stands in a rendered picture: boxes_xyxy (N, 4), landmarks (N, 17, 2), visibility (N, 17)."""
+    """What stands in a rendered picture: boxes_xyxy (N, 4), landmarks (N, 17, 2), visibility (N, 17); of an
+    ear photograph also its factors.
+    """
 
     boxes_xyxy: np.ndarray
     landmarks: np.ndarray
     visibility: np.ndarray
+    factors: dict[str, np.ndarray] | None = None
 
 
 def render_all(orders: Sequence[Order], num_workers: int, title: str) -> list[Labels]:
@@ -45,23 +49,25 @@ def render_all(orders: Sequence[Order], num_workers: int, title: str) -> list[La
 def fulfil(order: Order) -> Labels:
     """Render one picture and write its file."""
     if order.kind == "ear":
-        ear = render_ear(order.seed, order.photo, order.shape_px[0], order.yaws)
+        ear = render_ear(order.seed, order.photo, order.shape_px[0], order.yaws, order.habit)
         _write_image(order.path, ear.image)
-        return Labels(ear.box_xyxy[None], ear.landmarks[None], ear.visibility[None])
-    scene = render_scene(order.seed, None, order.shape_px, order.yaws)
+        return Labels(ear.box_xyxy[None], ear.landmarks[None], ear.visibility[None], ear.factors)
+    scene = render_scene(order.seed, None, order.shape_px, order.yaws, order.habit)
     _write_image(order.path, scene.image)
     return Labels(scene.boxes_xyxy, scene.landmarks, scene.visibility)
 
 
 def write_manifests(output_dir: Path, kind: Kind, orders: Sequence[Order], labels: Sequence[Labels]) -> None:
-    """Of each split with a picture: SPLIT_teacher.npy and SPLIT_labelled.npy of ears, SPLIT_frames.npy of
-    scenes.
+    """Of each split with a picture: SPLIT_teacher.npy, SPLIT_labelled.npy and SPLIT_factors.npz of ears,
+    SPLIT_frames.npy of scenes.
     """
     for split in SPLITS:
         pictures = [(order, label) for order, label in zip(orders, labels) if order.split == split]
         for name in ("teacher", "labelled") if kind == "ear" else ("frames",):
             if pictures:
                 write_manifest(output_dir / f"{split}_{name}.npy", _manifest(pictures))
+        if pictures and kind == "ear":
+            write_factors(output_dir / f"{split}_factors.npz", _factors(pictures))
 
 
 def _manifest(pictures: Sequence[tuple[Order, Labels]]) -> Manifest:
@@ -80,6 +86,11 @@ def _manifest(pictures: Sequence[tuple[Order, Labels]]) -> Manifest:
             [str(order.path) for order, label in pictures if not len(label.boxes_xyxy)], dtype=str
         ),
     )
+
+
+def _factors(pictures: Sequence[tuple[Order, Labels]]) -> Factors:
+    paths = np.array([str(order.path) for order, _ in pictures], dtype=str)
+    return Factors(paths, {name: np.stack([label.factors[name] for _, label in pictures]) for name in GROUPS})
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs.errors import UserError
+from data.render.ear.labelling import Habit
 from data.render.scene.yaw import YawRange
 
 SPLITS = ("train", "val", "test")
@@ -53,10 +54,18 @@ class Order:
     path: Path
     source: str
     yaws: YawRange
+    habit: Habit
 
 
 def plan_orders(
-    kind: Kind, split: str, count: int, images_dir: Path, sizes: SizeOptions, yaws: YawRange, seed: int
+    kind: Kind,
+    split: str,
+    count: int,
+    images_dir: Path,
+    sizes: SizeOptions,
+    yaws: YawRange,
+    habit: Habit,
+    seed: int,
 ) -> Sequence[Order]:
     """`count` pictures of one split, to be written into `images_dir`/ears or /scenes."""
     orders, photos = [], PHOTOS_PER_IDENTITY if kind == "ear" else 1
@@ -73,6 +82,7 @@ def plan_orders(
                 images_dir / f"{kind}s" / f"{name}.jpg",
                 f"{'identity' if kind == 'ear' else 'scene'}_{split}_{identity:05d}",
                 yaws,
+                habit,
             )
         )
     return orders

@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from data.crops import GREY
 from data.draw import draw_boxes, draw_points, picture_grid, write_picture
-from data.images import GREY
 from data.landmarks import load_scheme
 from data.render.files import Labels
 from data.render.orders import Order

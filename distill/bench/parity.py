@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from configs.files import read_json
+from configs.reading.content import read_json
 from distill.bench.commands import run_here
 
 # Each is the one before and one saving more. A crop of 64 px is what 128 px are to SAM base.

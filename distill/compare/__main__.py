@@ -17,9 +17,10 @@ import yaml
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.files import read_json, write_text
+from configs.files import write_text
 from configs.groups import Flat
 from configs.provenance import write_provenance
+from configs.reading.content import read_json
 from configs.recipe import Recipe, load_recipe
 from distill.compare.options import Comparison
 from distill.compare.stages import student_stages, teacher_stages

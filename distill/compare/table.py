@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.files import read_json, write_text
+from configs.files import write_text
+from configs.reading.content import read_json
 from distill.compare.stages import TWIN
 
 ENCODER_MAPS = ("backbone", "feat1", "feat2", "feat3")  # those that can be distilled without the decoder

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
-from configs.files import read_json, write_json
+from configs.files import write_json
+from configs.reading.coercion import coerce
+from configs.reading.content import read_json
 
 
 class Fingerprints:
@@ -25,7 +27,10 @@ class Fingerprints:
         self._memory: dict[str, Any] = {}
         if memory_file is not None and memory_file.exists():
             try:
-                self._memory = read_json(memory_file)
+                memory = coerce(
+                    read_json(memory_file), dict[str, tuple[int, int, str]], f"{memory_file}", "it"
+                )
+                self._memory = {path: list(known) for path, known in memory.items()}
             except UserError:
                 self._memory = {}  # only a memory: what it forgot is read again
 

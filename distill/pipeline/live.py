@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import time
@@ -13,8 +14,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from configs.errors import UserError, WriteError
-from configs.files import read_json, write_json
+from configs.files import write_json
 from configs.provenance import WORK
+from configs.reading.content import read_json
+from configs.reading.records import as_record
 
 LOCK, LIVE = "lock", "live.json"  # in RUN_DIR/.work
 
@@ -56,14 +59,15 @@ def live_run(run_dir: Path) -> LiveRun | None:
     except OSError:  # a folder that may only be read
         return None
     try:
-        content = read_json(run_dir / WORK / LIVE)
-        return LiveRun(content["process"], content["host"], content["began"])
-    except (UserError, KeyError, TypeError):  # it has only just begun
+        return as_record(LiveRun, read_json(run_dir / WORK / LIVE), f"{run_dir}")
+    except UserError:  # it has only just begun
         return LiveRun(0, "this machine or another", {})
 
 
 def duration(seconds: float) -> str:
     """In words, as people say it."""
+    if not math.isfinite(seconds):
+        return "an unknown time"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

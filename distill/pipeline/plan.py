@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from configs.build import build, build_partial, field_types
 from configs.errors import UserError, did_you_mean
-from configs.files import read_json
 from configs.groups import options_of
 from configs.provenance import WORK
+from configs.reading.content import read_json
+from configs.reading.records import as_record
 from configs.recipe import RUN, Recipe, references
 from distill.pipeline.commands import command_module, todays_command
 from distill.pipeline.fingerprint import Fingerprints
@@ -91,10 +92,28 @@ def plan_stages(
     return plans
 
 
+@dataclass(frozen=True)
+class StageRecord:
+    """What stage.json says: `StagePlan.identity` of what was asked for, and of the run that made it."""
+
+    command: str
+    version: int
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    upstream: dict[str, str]
+    run: str
+    finished: str
+    seconds: float | None = None
+
+
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of a stage's folder, None when it has none."""
+    """The record of a stage's folder, None when it has none. Raises UserError for one that is damaged."""
     path = folder / RECORD
-    return read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    record = read_json(path)
+    as_record(StageRecord, record, f"{path}")
+    return record
 
 
 def missing_upstream_paths(plan: StagePlan) -> list[str]:

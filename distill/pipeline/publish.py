@@ -16,8 +16,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error, read_json, write_json, writing_below
+from configs.files import full_disk_is_a_user_error, write_json, writing_below
 from configs.provenance import WORK
+from configs.reading.content import read_json
 from configs.recipe import Recipe
 from distill.pipeline.live import LIVE, LOCK, live_run, say_live
 from distill.pipeline.plan import RECORD, StagePlan, read_record

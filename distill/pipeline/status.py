@@ -7,7 +7,6 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from configs.errors import UserError
 from configs.recipe import Recipe
 from distill.pipeline.live import LiveRun, duration, live_run
 from distill.pipeline.plan import RECORD, read_record
@@ -35,13 +34,13 @@ def _stage(recipe: Recipe, name: str, live: LiveRun | None) -> tuple[str, str]:
         return _size(work_dir), f"running for {since}, wrote {duration(quiet)} ago"
     try:
         record = read_record(output_dir)
-    except UserError:
+        when = None if record is None else datetime.strptime(record["finished"], "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:  # a UserError too
         return _size(output_dir), f"its {RECORD} cannot be read"
     cut_off = f"; a newer try was cut off {_ago(work_dir)}" if work_dir.is_dir() else ""
-    if record is not None:
-        finished = datetime.strptime(record["finished"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
-        took = "" if record["seconds"] is None else f", took {duration(record['seconds'])}"
-        return _size(output_dir), f"finished {duration(time.time() - finished)} ago{took}{cut_off}"
+    if record is not None and when is not None:
+        took = "" if record.get("seconds") is None else f", took {duration(float(record['seconds']))}"
+        return _size(output_dir), f"finished {duration(time.time() - when.timestamp())} ago{took}{cut_off}"
     if output_dir.exists():
         return _size(output_dir), f"made by hand {_ago(output_dir)}, see --adopt"
     if work_dir.is_dir():

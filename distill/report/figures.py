@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
-from configs.files import read_json, write_json
+from configs.files import write_json
+from configs.reading.content import read_json
 from distill.report.inputs import Inputs
 from distill.report.tables import Cell, Measure, Row, lookup, measure_cell, measures_table
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 
 from configs.errors import UserError
-from configs.files import read_json
+from configs.reading.content import read_json, read_yaml
 from data.images import read_image
 from data.manifest import Manifest, read_manifest
 from distill.report.roles import COMMANDS, REPORT
@@ -117,7 +116,7 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def _yaml_mapping(path: Path) -> dict[str, Any]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"holds a {type(content).__name__}, expected a mapping")
     return content

@@ -14,6 +14,7 @@ from distill.report.charts import Chart, share_chart
 from distill.report.inputs import Absent, Inputs
 from distill.report.photos import TILE_PX, Photo, embed
 from distill.report.tables import Cell, Measure, Row, measures_table
+from teacher.factor_shares import largest
 
 GRID_PX = 1200  # width of grids of photographs
 WALK_PX = 560  # width of one eigenear's walk
@@ -67,13 +68,20 @@ def eigenears(inputs: Inputs) -> dict[str, Any]:
     if isinstance(variance, Absent):
         return {"absent": variance}
     shares = np.array(variance.get("explained", []), dtype=float)
+    meanings = variance.get("shares", [{}] * len(shares))
     walks = []
-    for number, share in enumerate(shares, start=1):
+    for number, (share, meaning) in enumerate(zip(shares, meanings, strict=True), start=1):
         picture = inputs.picture("eigenears", f"pc_{number}.png")
         if not isinstance(picture, Absent):
-            walks.append(embed(picture, WALK_PX, 82, f"component {number}, {share:.1%} of the variance"))
+            walks.append(embed(picture, WALK_PX, 82, _component(number, share, meaning)))
     chart = share_chart("variance", shares, "component", "variance explained, %") if len(shares) else ""
     return {"walks": walks, "chart": Chart("Variance explained", chart), "ears": variance.get("ears")}
+
+
+def _component(number: int, share: float, meaning: dict[str, float]) -> str:
+    """Its share of the variance and, of rendered ears, what explains most of it."""
+    means = "; {} explains {:.0%} of it".format(*largest(meaning)) if meaning else ""
+    return f"component {number}, {share:.1%} of the variance{means}"
 
 
 def detector_pictures(inputs: Inputs) -> dict[str, Any]:

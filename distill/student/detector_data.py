@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
-from configs.files import read_json
+from configs.reading.content import read_json
 from data.dataset import Frames, collate_frames
 from data.labels import warn_of_measures
 from data.loading.datamodule import ear_loader

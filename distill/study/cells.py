@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from configs.files import read_json, write_text
+from configs.files import write_text
+from configs.reading.content import read_json
 from distill.pipeline.plan import StagePlan
 from distill.study.expand import Cell
 

@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.build import field_types
-from configs.errors import UserError, did_you_mean
-from configs.recipe import RUN, as_mapping, read_yaml, references, run_name
+from configs.errors import UserError, did_you_mean, shown
+from configs.reading.content import read_yaml
+from configs.recipe import RUN, as_mapping, references, run_name
 from distill.pipeline.commands import command_module
 
 ALL = "all"
@@ -72,7 +73,7 @@ class Study:
 
 def load_study(path: str | Path, run_dir: Path | None = None) -> Study:
     """Read and check a study's recipe. Raises UserError naming file, place and key."""
-    return study_from(read_yaml(path), Path(path), run_dir)
+    return study_from(read_yaml(path, "recipe"), Path(path), run_dir)
 
 
 def study_from(content: Any, path: Path, run_dir: Path | None = None) -> Study:
@@ -113,7 +114,9 @@ def _templates(raw: Any, where: str) -> dict[str, Template]:
 def _template(raw: Any, where: str) -> Template:
     raw = as_mapping(raw, where, allowed=("command", "options"))
     if not isinstance(raw.get("command"), str):
-        raise UserError(f"{where}: command = {raw.get('command')!r} is not a module such as distill.train.")
+        raise UserError(
+            f"{where}: command = {shown(raw.get('command'))} is not a module such as distill.train."
+        )
     return Template(raw["command"], dict(as_mapping(raw.get("options"), f"{where}, options")))
 
 
@@ -126,10 +129,10 @@ def _model(raw: Any, where: str) -> Model:
         _check_set_fields(template, f"{where}.arms.{arm}")
     compare = raw.get("compare") or []
     if not isinstance(compare, list):
-        raise UserError(f"{where}.compare = {compare!r} is not a list of pairs such as [[both, twin]].")
+        raise UserError(f"{where}.compare = {shown(compare)} is not a list of pairs such as [[both, twin]].")
     for pair in compare:
         if not isinstance(pair, list) or len(pair) != 2 or pair[0] == pair[1]:
-            raise UserError(f"{where}.compare: {pair!r} is not a pair of arms such as [both, twin].")
+            raise UserError(f"{where}.compare: {shown(pair)} is not a pair of arms such as [both, twin].")
         for arm in pair:
             if arm not in arms:
                 raise UserError(
@@ -196,10 +199,10 @@ def _check_references(study: Study) -> None:
 def _whole_numbers(raw: Any, where: str, least: int) -> tuple[int, ...]:
     """A list of different whole numbers, not empty."""
     if not isinstance(raw, list) or not raw:
-        raise UserError(f"{where} = {raw!r} is not a list such as [0, 1, 2].")
+        raise UserError(f"{where} = {shown(raw)} is not a list such as [0, 1, 2].")
     for number in raw:
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise UserError(f"{where}: {number!r} is not a whole number from {least} on.")
+            raise UserError(f"{where}: {shown(number)} is not a whole number from {least} on.")
     if len(set(raw)) < len(raw):
-        raise UserError(f"{where} = {raw!r} names one twice.")
+        raise UserError(f"{where} = {shown(raw)} names one twice.")
     return tuple(raw)

@@ -18,8 +18,8 @@ import numpy as np
 
 from configs.command import run_command
 from configs.errors import UserError
-from configs.files import read_json
 from configs.groups import Gone, Removed
+from configs.reading.content import read_json
 from data.manifest import Manifest, read_manifest
 from distill.pipeline.plan import read_record
 from distill.study.average_precision import IMAGES_BOXES, matched_thresholds

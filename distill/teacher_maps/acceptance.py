@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from configs.errors import UserError
-from configs.files import read_json
+from configs.reading.content import read_json
 from data.crop_settings import CropSettings
 from data.dataset import EarCrops
 from data.manifest import Manifest, require_landmarks

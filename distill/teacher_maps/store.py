@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from configs.errors import UserError
-from configs.files import read_json, write_atomic, write_json
+from configs.files import write_atomic, write_json
+from configs.reading.content import read_json
 from data.crop_settings import CropSettings
 
 FORMAT = 2

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data.crops import apply_to_boxes, letterbox_matrix
-from data.images import GREY
+from data.crops import GREY, apply_to_boxes, letterbox_matrix
 from data.render.scene.scene import render_scene
 
 SIZES = ((320, 240), (512, 512), (1280, 960), (4000, 3000))  # width and height, px

@@ -13,9 +13,7 @@ def checked_image(rgb: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8, contiguous. Raises UserError for anything else, saying what to do."""
     found = f"{rgb.dtype} of shape {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
     if not isinstance(rgb, np.ndarray) or rgb.ndim != 3 or rgb.shape[2] != 3:
-        raise UserError(
-            f"An image is a numpy array (H, W, 3), RGB; found {found}. data.read_image reads files."
-        )
+        raise UserError(f"An image is a numpy array (H, W, 3), RGB; found {found}. `read_image` reads files.")
     if rgb.dtype != np.uint8:
         raise UserError(f"An image is uint8, 0 to 255; found {found}. Scale it and use .astype(numpy.uint8).")
     if min(rgb.shape) < 1:

@@ -41,7 +41,7 @@ def _predict_image(
     if overlay is not None:
         picture = Image.fromarray(draw_ears(rgb, ears, curves))
         write_atomic(overlay, lambda temporary: picture.save(temporary, quality=JPEG_QUALITY))
-    return source_record(source, rgb) | {"ears": ear_records(ears)} | _noted(notes)
+    return source_record(source.shown, source.kind, rgb) | {"ears": ear_records(ears)} | _noted(notes)
 
 
 def _predict_video(
@@ -56,7 +56,7 @@ def _predict_video(
     try:
         for index, (time_s, rgb) in enumerate(frames):
             ears = tracker(rgb, time_s)
-            about = about or source_record(source, rgb)
+            about = about or source_record(source.shown, source.kind, rgb)
             records.append({"frame": index, "time_s": time_s, "ears": ear_records(ears)})
             if writer is not None:
                 writer.add(draw_ears(rgb, ears, curves))

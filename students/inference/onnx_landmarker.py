@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from data.crop_settings import CropSettings
 from data.crops import MARGIN
 from data.landmarks import Scheme, load_scheme
 from students.inference.letterbox import seen_through
-from students.inference.onnx_file import open_model
+from students.inference.onnx_file import CPU, Metadata, open_model
 from students.inference.reading import CropView, PredictedPoints, in_photographs, read_points
 
 OUTPUTS = ("points_unit", "confidence", "error_unit", "ear")  # the last two are missing in older files
@@ -25,18 +24,16 @@ class OnnxLandmarker:
     its crops are cut.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, threads: int = 0, providers: Sequence[str] = CPU) -> None:
         """Raises UserError for a file that is missing or not a landmarker of ours."""
-        self.session, metadata = open_model(path, "landmarker", threads)
+        self.session, metadata = open_model(path, "landmarker", threads, providers)
         self._one_by_one = isinstance(self.session.get_inputs()[0].shape[0], int)  # files without a batch
         has = {output.name for output in self.session.get_outputs()}
         self._outputs = [name for name in OUTPUTS if name in has]
-        self.names: tuple[str, ...] = tuple(json.loads(metadata["landmark_names"]))
-        flip = json.loads(metadata.get("flip", "null"))
-        margin = float(metadata.get("margin", MARGIN))
-        self.view = CropView(int(metadata["image_px"]), margin, flip, _mean_shape(metadata, self.names))
-        curves = metadata.get("curves")
-        self.curves: dict[str, list[int]] = json.loads(curves) if curves else default_curves(len(self.names))
+        self.names = tuple(metadata.landmark_names)
+        margin = MARGIN if metadata.margin is None else metadata.margin
+        self.view = CropView(metadata.image_px, margin, metadata.flip, _mean_shape(metadata))
+        self.curves = default_curves(len(self.names)) if metadata.curves is None else metadata.curves
 
     def read(
         self, rgb: np.ndarray, boxes_xyxy: np.ndarray, looks: str, upright: bool = True
@@ -76,12 +73,12 @@ class OnnxLandmarker:
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
 
-def _mean_shape(metadata: Mapping[str, str], names: tuple[str, ...]) -> np.ndarray | None:
+def _mean_shape(metadata: Metadata) -> np.ndarray | None:
     """(K, 2) of the file, or, in older ones with the project's points, the project's; None for others."""
-    if "mean_shape_unit" in metadata:
-        return np.array(json.loads(metadata["mean_shape_unit"]), dtype=np.float32)
+    if metadata.mean_shape_unit is not None:
+        return np.array(metadata.mean_shape_unit, dtype=np.float32)
     scheme = load_scheme()
-    return scheme.mean_shape_unit if scheme.names == names else None
+    return scheme.mean_shape_unit if list(scheme.names) == metadata.landmark_names else None
 
 
 def default_curves(num_landmarks: int) -> dict[str, list[int]]:

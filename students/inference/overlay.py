@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from data.draw import CURVE_COLOURS
+from data.landmarks import CURVE_COLOURS
 from students.inference.onnx_landmarker import default_curves
 from students.inference.pipeline import Ear
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from data.boxes import BOX_THRESHOLD, NMS_IOU
 from data.landmarks import load_scheme
 from students.inference.checks import checked_box, checked_image
 from students.inference.onnx_detector import OnnxDetector
-from students.inference.onnx_file import int8_file
+from students.inference.onnx_file import CPU, int8_file
 from students.inference.onnx_landmarker import OnnxLandmarker
 from students.inference.reading import LOOKS
 from students.inference.rescoring import (
@@ -46,10 +47,11 @@ class EarPipeline:
     detector_onnx, landmarker_onnx: files of `students.export`. score_threshold: ears below it are dropped.
     nms_iou: boxes that overlap a better one by more are suppressed. threads: of ONNX Runtime, 0 for its own
     choice. looks: "many" sees a photograph in three letterboxes and reads each ear's points three times;
-    "one" does each once. `landmark_names` names the points, in order; `curves` are the lines to draw between
-    them, a name and indices each.
+    "one" does each once. providers: ONNX Runtime's execution providers by name, the preferred one first,
+    such as ["CUDAExecutionProvider", "CPUExecutionProvider"]. `landmark_names` names the points, in order;
+    `curves` are the lines to draw between them, a name and indices each.
 
-    Raises UserError for files that are missing or not ours.
+    Raises UserError for files that are missing or not ours, and for a provider that is not there.
     """
 
     def __init__(
@@ -60,14 +62,15 @@ class EarPipeline:
         nms_iou: float = NMS_IOU,
         threads: int = 0,
         looks: str = "many",
+        providers: Sequence[str] = CPU,
     ):
         if looks not in LOOKS:
             raise UserError(f"looks={looks!r}: allowed are {' and '.join(LOOKS)}.")
         self.looks = looks
         self.score_threshold, self.nms_iou = score_threshold, nms_iou
         self.detector, self.landmarker = (
-            OnnxDetector(detector_onnx, threads),
-            OnnxLandmarker(landmarker_onnx, threads),
+            OnnxDetector(detector_onnx, threads, providers),
+            OnnxLandmarker(landmarker_onnx, threads, providers),
         )
         self.landmark_names, self.curves = self.landmarker.names, self.landmarker.curves
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
-from configs.files import read_json, write_json
+from configs.files import write_json
+from configs.reading.coercion import coerce
+from configs.reading.content import read_json
+from configs.reading.records import as_record
 from students.inference.inputs import ENDLESS, Input
 
 SAVE_EVERY_S = 10.0
@@ -70,7 +75,52 @@ class Progress:
 
     def _read(self) -> list[dict[str, Any]] | None:
         try:
-            content = read_json(self._path)
-            return content["inputs"] if content["unfinished"] == self._made_with else None
-        except (UserError, KeyError, TypeError):
+            begun = as_record(_Begun, read_json(self._path), f"{self._path}")
+            if begun.unfinished != self._made_with:
+                return None
+            for raw in begun.inputs:
+                _require_whole(raw, f"{self._path}")
+            return begun.inputs
+        except (UserError, OSError):  # not of a run that was cut off
             return None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    inputs: list
+    unfinished: dict
+
+
+@dataclass(frozen=True)
+class _Record:
+    path: str
+    kind: str
+    height: int
+    width: int
+    ears: list | None = None
+    frames: list | None = None
+
+
+@dataclass(frozen=True)
+class _Frame:
+    ears: list
+
+
+@dataclass(frozen=True)
+class _Ear:
+    box_xyxy: tuple[float, float, float, float]
+    score: float
+    points_px: list[tuple[float, float]]
+
+
+def _require_whole(raw: Any, where: str) -> None:
+    """Raise UserError for a record that `coco_layout` and `summary` could not read."""
+    record = as_record(_Record, raw, where)
+    frames = (
+        [record.ears] if record.frames is None else [as_record(_Frame, f, where).ears for f in record.frames]
+    )
+    for ear in (ear for ears in frames for ear in coerce(ears, list, where, "ears")):
+        found = as_record(_Ear, ear, where)
+        numbers = [found.score, *found.box_xyxy, *(number for point in found.points_px for number in point)]
+        if not all(map(math.isfinite, numbers)):
+            raise UserError(f"{where}: an ear of numbers that are not finite.")

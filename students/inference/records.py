@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from students.inference.inputs import Input
 from students.inference.pipeline import Ear
 from students.inference.tracking.tracker import TrackedEar
 
 COCO_VISIBLE = 2
 
 
-def source_record(source: Input, rgb: np.ndarray) -> dict[str, Any]:
-    """An input and the size of its picture or frames (H, W, 3)."""
-    return {"path": source.shown, "kind": source.kind, "height": rgb.shape[0], "width": rgb.shape[1]}
+def source_record(shown: str, kind: str, rgb: np.ndarray) -> dict[str, Any]:
+    """An input, by its name and kind, and the size of its picture or frames (H, W, 3)."""
+    return {"path": shown, "kind": kind, "height": rgb.shape[0], "width": rgb.shape[1]}
 
 
 def ear_records(ears: Iterable[Ear]) -> list[dict[str, Any]]:

@@ -3,30 +3,31 @@
 Nothing of the teacher or an adapter.
 """
 
+import functools
 import inspect
-import pickle
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from configs.errors import UserError, did_you_mean
+from configs.errors import UserError, did_you_mean, shown
+from configs.reading.coercion import coerce
 from data.crop_settings import CropSettings
-from data.image_kinds.likely_cause import likely_cause
 from students.models.detector import StudentDetector
 from students.models.landmarker import StudentLandmarker
-from teacher.checkpoint import write_torch
+from teacher.checkpoint import read_torch, write_torch
+from teacher.fitting import LARGEST, has_text_keys, rebuilt
 
 KINDS: dict[str, type[nn.Module]] = {"detector": StudentDetector, "landmarker": StudentLandmarker}
 
 
 def build_student(kind: str, options: Mapping[str, Any] | None = None) -> nn.Module:
     """A student with random weights. kind: "detector" or "landmarker"; options: arguments of its class."""
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(
-            f"Unknown student {kind!r}; allowed are {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}"
+            f"Unknown student {shown(kind)}; allowed are {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}"
         )
     options = dict(options or {})
     allowed = list(inspect.signature(KINDS[kind]).parameters)
@@ -36,7 +37,12 @@ def build_student(kind: str, options: Mapping[str, Any] | None = None) -> nn.Mod
                 f"Unknown option {name!r} of the {kind}; allowed are {', '.join(allowed)}."
                 f"{did_you_mean(name, allowed)}"
             )
-    return KINDS[kind](**options)
+    types = typing.get_type_hints(KINDS[kind].__init__)
+    values = {name: coerce(value, types[name], f"the {kind}", name) for name, value in options.items()}
+    sizes = {name: value for name, value in values.items() if type(value) is int}
+    if wrong := [name for name, value in sizes.items() if not 1 <= value <= LARGEST]:
+        raise UserError(f"The {kind}'s {wrong[0]} is {sizes[wrong[0]]}, allowed is 1 to {LARGEST:,}.")
+    return KINDS[kind](**values)
 
 
 def save_student(path: str | Path, student: nn.Module, crops: CropSettings | None = None) -> Path:
@@ -63,14 +69,10 @@ def load_student(path: str | Path, kind: str | None = None) -> nn.Module:
     content = _read(path)
     if kind is not None and content["kind"] != kind:
         raise UserError(f"{path} holds a {content['kind']}, but a {kind} is wanted here.")
-    student = build_student(content["kind"], content["model"])
-    try:
-        student.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        raise UserError(
-            f"{path}: the weights do not fit the {content['kind']} that the file describes: {error}"
-        ) from error
-    return student.eval()
+    build = functools.partial(build_student, content["kind"])
+    return rebuilt(
+        lambda **options: build(options), content["model"], content["state_dict"], f"{path}"
+    ).eval()
 
 
 def student_crops(path: str | Path) -> CropSettings:
@@ -91,18 +93,15 @@ def kind_of(student: nn.Module) -> str:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file. A student is written by distill.train as student.pt.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        reason = likely_cause(path, zip_is_right=True) or str(error).split("\n")[0] or type(error).__name__
-        raise UserError(f"{path}: not a readable checkpoint ({reason}).") from error
-    if not isinstance(content, dict) or set(content) - {"crops"} != {"kind", "model", "state_dict"}:
-        found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
+    content = read_torch(path)
+    parts = [content.get(name) for name in ("model", "state_dict")]
+    if set(content) - {"crops"} != {"kind", "model", "state_dict"} or not all(map(has_text_keys, parts)):
+        found = sorted(map(str, content))[:6]
         raise UserError(
             f"{path}: not a student (found {found}, wanted kind, model and state_dict). Teachers' "
             "checkpoints are read by teacher.checkpoint; a student is written by distill.train as student.pt."
         )
     for name, weights in content["state_dict"].items():
-        if weights.is_floating_point() and not weights.isfinite().all():
+        if isinstance(weights, Tensor) and weights.is_floating_point() and not weights.isfinite().all():
             raise UserError(f"{path}: {name} holds NaN or infinity: its training diverged. Train it again.")
     return content

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from configs.files import write_bytes
 from data.crop_settings import CropSettings
-from data.images import GREY
+from data.crops import GREY
 from students.inference.onnx_landmarker import OUTPUTS as LANDMARKER_OUTPUTS
 from students.models.checkpoint import kind_of
 

@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from configs.errors import UserError
-from teacher.checkpoint import misfits, read_torch
+from teacher.checkpoint import read_torch
+from teacher.fitting import misfits
 from teacher.models.backbones.published import PUBLISHED, Published
 from teacher.models.backbones.sam_layouts import sizes_of, to_vision_encoder
 

@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from configs.errors import UserError
-from configs.files import full_disk_is_a_user_error, read_json, reserve_blocks, write_json
+from configs.files import full_disk_is_a_user_error, reserve_blocks, write_json
 from configs.provenance import plain
+from configs.reading.content import read_json
 from data.loading.repeated import RepeatedCrops
 from data.loading.workers import prepare_worker
 from data.manifest import fingerprint

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg16
 
 from configs.errors import UserError
-from teacher.checkpoint import misfits
+from teacher.fitting import misfits
 from teacher.models.backbones.published import PUBLISHED
 from teacher.models.backbones.timm_net import TimmBackbone, build_timm
 from teacher.models.published_weights import (

@@ -11,8 +11,9 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from configs.errors import UserError
+from configs.reading.content import open_regular, read_json
 from data.formats.rules.tables import csv_dialect
-from data.formats.rules.text import read_any_json, read_text
+from data.formats.rules.text import read_text
 from data.formats.yolo_sets.columns import kind_of
 from data.formats.yolo_sets.layout import is_layout
 from data.images import find_images
@@ -36,18 +37,21 @@ _OWN_SUFFIXES = {
 _SINGLE = ("coco", "label-studio", "via", "csv", "predictions")  # formats of which a folder may hold one file
 
 
-def detect_format(path: Path) -> str:
-    """The format of a file by its content, of a folder by what lies there. UserError for a doubt."""
-    return _format_of_folder(path) if path.is_dir() else format_of_file(path)
+def detect_format(path: Path, image_root: Path | None = None) -> str:
+    """The format of a file by its content, of a folder by what lies there. UserError for a doubt.
+
+    image_root: as of `ReadOptions`.
+    """
+    return _format_of_folder(path, image_root) if path.is_dir() else format_of_file(path, image_root)
 
 
-def format_of_file(file: Path) -> str:
+def format_of_file(file: Path, image_root: Path | None = None) -> str:
     """Raises UserError for a file of no known format."""
     suffix = file.suffix.lower()
     if suffix in _BY_SUFFIX:
-        return kind_of(file) if _BY_SUFFIX[suffix] == "yolo" else _BY_SUFFIX[suffix]
+        return kind_of(file, image_root) if _BY_SUFFIX[suffix] == "yolo" else _BY_SUFFIX[suffix]
     if suffix == ".json":
-        return json_dialect(read_any_json(file), file)
+        return json_dialect(read_json(file), file)
     if suffix == ".xml":
         return xml_dialect(file)
     if suffix in (".csv", ".tsv"):
@@ -134,9 +138,13 @@ def json_dialect(content: Any, file: Path) -> str:
             raise UserError(
                 f"{file}: COCO results, predictions without names of pictures; give the data set's own file."
             )
-    shown = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
+    found = (
+        ", ".join(key[:40] for key in list(content)[:6])
+        if isinstance(content, dict)
+        else type(content).__name__
+    )
     raise UserError(
-        f"{file}: JSON of no known tool (it holds {shown or 'nothing'}); --list-formats shows those read."
+        f"{file}: JSON of no known tool (it holds {found or 'nothing'}); --list-formats shows those read."
     )
 
 
@@ -159,7 +167,7 @@ def xml_elements(file: Path, *tags: str) -> Iterator[Any]:
     Raises UserError for a file that is broken or tries something (`defusedxml`).
     """
     try:
-        with file.open("rb") as source:
+        with open_regular(file) as source:
             for event, element in ElementTree.iterparse(source, events=("start", "end")):
                 if not tags:
                     yield element
@@ -186,11 +194,11 @@ def xml_dialect(file: Path) -> str:
     )
 
 
-def _format_of_folder(folder: Path) -> str:
+def _format_of_folder(folder: Path, image_root: Path | None) -> str:
     kinds: dict[str, Path] = {}
     unknown: list[tuple[Path, str]] = []
     if is_layout(folder):
-        kinds[kind_of(folder)] = folder
+        kinds[kind_of(folder, image_root)] = folder
     if points := files_of(folder, (".pts",)):
         kinds["pts"] = points[0]
     for suffix in _SAMPLED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -49,7 +50,7 @@ def manifest_of(
             notes.drops.add("picture that cannot be told", str(image), max(1, len(picture.ears)))
             continue
         named = picture.name.replace("\\", "/")
-        if image.is_file() and not str(image).endswith(named.removeprefix("./")):
+        if os.path.isfile(image) and not str(image).endswith(named.removeprefix("./")):
             notes.changes.add("picture found by the end of its path", f"{picture.name} is {image}")
         located.append((str(image), picture))
     fits = _fits(located, notes)
@@ -62,7 +63,8 @@ def manifest_of(
             continue
         images[image] = None
         for ear in pair(picture.ears, picture.loose):
-            fault = ear.fault or ("" if ear.label not in chosen.other_side else "an ear of the other side")
+            fault = ear.fault or _fault_of_names(ear)
+            fault = fault or ("" if ear.label not in chosen.other_side else "an ear of the other side")
             fitted_ear = ear if fault else _fitted(ear, fitted)
             if not fault and fitted_ear.box_xyxy is None:
                 fault = "annotation without a box"
@@ -144,6 +146,15 @@ def _fits(located: Sequence[tuple[str, Picture]], notes: Notes) -> list[Fit | Us
             notes.changes.add(fitted.change, image, max(1, len(picture.ears)))
         fits.append(fitted)
     return fits
+
+
+def _fault_of_names(ear: Ear) -> str:
+    """Why the names of an ear's points cannot be theirs; "" where they can, or where there are none."""
+    if ear.points is None or ear.point_names is None:
+        return ""
+    if len(ear.point_names) != len(ear.points):
+        return f"{len(ear.points)} points with {len(ear.point_names)} names"
+    return "" if len(set(ear.point_names)) == len(ear.point_names) else "two points of the same name"
 
 
 def _fitted(ear: Ear, fitted: Fit) -> Ear:

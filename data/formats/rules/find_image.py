@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable
@@ -50,7 +51,7 @@ class ImageFinder:
                 path = self._unless_renamed(path, key[1])
             else:
                 path = self._elsewhere(*key)
-                if isinstance(path, Path) and path.is_file():
+                if isinstance(path, Path) and os.path.isfile(path):
                     loose.setdefault(str(path), []).append(key)
             found[key] = path
         for path, keys in loose.items():
@@ -70,7 +71,7 @@ class ImageFinder:
         for spelling in spellings(name):
             for place in self._places:
                 path = Path(os.path.normpath(place / spelling))
-                if path.is_file():
+                if os.path.isfile(path):  # which says no to a name that no file can have
                     return path
         return None
 
@@ -91,7 +92,7 @@ class ImageFinder:
     def _elsewhere(self, name: str, stem: str) -> Path | UserError:
         """By the end of its path, the longest that is there; else by the stem."""
         first = Path(os.path.normpath(self._places[0] / (spellings(name)[-1] if name else stem)))
-        if name and Path(name).is_absolute() and Path(name).parent.is_dir():
+        if name and Path(name).is_absolute() and os.path.isdir(Path(name).parent):
             return Path(name)  # the folder is here, the picture is not
         if self._files is None:
             self._files = _files_below(self._searched)
@@ -118,7 +119,8 @@ def spellings(name: str) -> list[str]:
         text = unquote(text.split("?d=", 1)[1])
         rooted = ["/" + text.lstrip("/")]
     elif re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", text):
-        text = unquote(urlsplit(text).path)
+        with contextlib.suppress(ValueError):  # a host in brackets that do not close
+            text = unquote(urlsplit(text).path)
     text = text.replace("\\", "/")
     text = re.sub(r"^/?[A-Za-z]:/", "/", text)
     return list(dict.fromkeys([name.strip(), *rooted, text, text.lstrip("/") or text]))

@@ -24,6 +24,10 @@ class Notes:
     spoilt_images: set[str] = field(default_factory=set)
     point_names: tuple[str, ...] | None = None
 
+    def drop_record(self, where: str, error: UserError) -> None:
+        """A record of an annotation file that is not what it should be."""
+        self.drops.add("record that cannot be used: " + str(error).removeprefix(f"{where}: "), where)
+
     def drop_file(self, file: Path, error: UserError) -> None:
         """An annotation file that cannot be read."""
         self.drops.add("file that cannot be read: " + str(error).removeprefix(f"{file}: "), str(file))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from configs.errors import UserError
-from data.images import image_size
+from data.images import image_header
 
-_EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 _NO_WORD_OF_TURN = "picture with an EXIF turn that its annotations do not tell of, taken as upright"
 _ROUNDING_PX = 1.0  # a resized picture's side may be off by this
@@ -68,16 +65,8 @@ class Fit:
 
 def look_at(path: Path) -> Seen:
     """Of a picture's header. Raises UserError as `data.images.image_size`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata; the check of all images says what is wrong
-            with Image.open(path) as image:
-                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                seen = Seen(*image.size, orientation if orientation in range(1, 9) else 1)
-                return Seen(*seen.raw, seen.orientation)
-    except Exception:  # what it is, the next line says
-        height, width = image_size(path)
-        return Seen(width, height)
+    height, width, orientation = image_header(path)
+    return Seen(width, height, orientation)
 
 
 def turns_ignored(stated: Sequence[tuple[float, float] | None], seen: Sequence[Seen]) -> bool | None:

@@ -41,17 +41,22 @@ def csv_dialect(text: str, file: Path) -> str:
         return "deeplabcut"
     if "region_shape_attributes" in first:
         return "via"
-    box_columns(csv_rows(text), file)
+    box_columns(csv_rows(text, file), file)
     return "csv"
 
 
-def csv_rows(text: str) -> list[list[str]]:
-    """The rows of a table; between cells is a comma, semicolon, tab or bar, as its first row has it."""
+def csv_rows(text: str, file: Path) -> list[list[str]]:
+    """The rows of a table; between cells is a comma, semicolon, tab or bar, as its first row has it.
+
+    Raises UserError for a cell without end.
+    """
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t|", key=first.count)
-    return [
-        [cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter) if row
-    ]
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    try:
+        return [[cell.strip() for cell in row] for row in reader if row]
+    except csv.Error as error:
+        raise UserError(f"{file} line {reader.line_num}: not a table that can be read ({error}).") from None
 
 
 def box_columns(rows: Sequence[Sequence[str]], file: Path) -> BoxColumns:
@@ -67,8 +72,8 @@ def box_columns(rows: Sequence[Sequence[str]], file: Path) -> BoxColumns:
     found = _named_columns(names) if "picture" in names else _columns_without_names(rows)
     if found is None:
         raise UserError(
-            f"{file}: a table with the columns {', '.join(rows[0])}; wanted are filename, class, xmin, ymin, "
-            "xmax, ymax (or x, y, width, height)."
+            f"{file}: a table with the columns {', '.join(rows[0])[:300]}; wanted are filename, class, xmin, "
+            "ymin, xmax, ymax (or x, y, width, height)."
         )
     unread = [cell for place, cell in enumerate(rows[0]) if place not in found.columns.values()]
     return replace(found, unread=tuple(unread)) if found.named else found

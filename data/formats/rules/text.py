@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
+from configs.errors import UserError, shown
+from configs.reading.content import read_bytes
 
 _MARKS = (  # the longer first: that of UTF-32 begins like that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -22,7 +22,7 @@ _DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?")
 
 def read_text(file: Path) -> str:
     """The text of a file with `\\n` between lines. Raises UserError for one that is no text."""
-    raw = _bytes(file)
+    raw = read_bytes(file)
     encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
     if encoding is None and raw[1::2].count(0) > len(raw) // 4:
         encoding = "utf-16-le"
@@ -35,14 +35,6 @@ def read_text(file: Path) -> str:
             raise UserError(f"{file}: not a text file ({error}).") from None
         text = raw.decode("cp1252", errors="replace")  # what older tools of Windows write
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def read_any_json(file: Path) -> Any:
-    """The content of a JSON file of any of Unicode's encodings. Raises UserError when it is not JSON."""
-    try:
-        return json.loads(_bytes(file))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{file}: not a JSON file ({error}).") from None
 
 
 def split_numbers(line: str) -> list[str]:
@@ -59,17 +51,10 @@ def split_numbers(line: str) -> list[str]:
 def number(value: Any) -> float:
     """A number from a JSON value or a cell of a table. Raises ValueError for what is none."""
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{shown(value)} is no number")
     if isinstance(value, str) and value.count(",") == 1 and "." not in value:
         value = value.replace(",", ".")
     try:
         return float(value)
-    except TypeError:
-        raise ValueError(f"{value!r} is no number") from None
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror or error}).") from None
+    except (TypeError, OverflowError):  # 10**400 is none that a float can hold
+        raise ValueError(f"{shown(value)} is no number") from None

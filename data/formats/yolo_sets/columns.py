@@ -51,12 +51,12 @@ def label_lines(file: Path) -> list[Label]:
     return labels
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, image_root: Path | None = None) -> str:
     """ "yolo", "yolo-pose" or "yolo-polygons", as data.yaml or the numbers of the labels say.
 
-    Raises UserError naming all readings where they leave a doubt.
+    image_root: as of `ReadOptions`. Raises UserError naming all readings where they leave a doubt.
     """
-    layout = read_layout(path)
+    layout = read_layout(path, image_root)
     if layout.points is not None:
         return "yolo-pose"
     labels: list[Label] = []

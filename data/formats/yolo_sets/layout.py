@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from configs.errors import UserError
+from configs.errors import UserError, shown
+from configs.reading.content import parse_yaml
 from data.formats.rules.text import read_text
 from data.formats.yolo_sets.split import SIDES, Listing, listed_images
 from data.images import find_images
+
+MOST_POINTS = 10_000  # of an ear
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class Layout:
     point_names: tuple[str, ...] | None = None
 
 
-def read_layout(path: Path) -> Layout:
-    """Of a folder or its `data.yaml`. Raises UserError when there is no image, or the YAML makes no sense."""
+def read_layout(path: Path, image_root: Path | None = None) -> Layout:
+    """Of a folder or its `data.yaml`. image_root: as of `ReadOptions`. Raises UserError when there is no
+    image, when the YAML makes no sense, and when it leads out of its data set.
+    """
     if path.suffix.lower() == ".data":
         path = path.parent
     description_file = (
@@ -37,24 +40,22 @@ def read_layout(path: Path) -> Layout:
     )
     description: dict[str, Any] = {}
     if description_file is not None:
-        try:
-            description = yaml.safe_load(read_text(description_file)) or {}
-        except yaml.YAMLError as error:
-            raise UserError(f"{description_file}: not YAML ({error}).") from None
+        description = parse_yaml(read_text(description_file), str(description_file)) or {}
         if not isinstance(description, dict):
             raise UserError(f"{description_file}: must be a mapping with train, val and names.")
     folder = path if path.is_dir() else path.parent
-    listing = listed_images(description, description_file) if set(SIDES) & set(description) else None
+    has_sides = bool(set(SIDES) & set(description))
+    listing = listed_images(description, description_file, image_root) if has_sides else None
     images = list(listing.sides) if listing is not None else find_images(folder)
     if not images:
         raise UserError(f"{path}: no image in this YOLO data set.")
     names = description.get("names") or _listed_names(folder)
     names = dict(enumerate(names)) if isinstance(names, list) else names
-    if not isinstance(names, dict) or not all(str(key).isdigit() for key in names):
-        raise UserError(f"{description_file}: names must be a list, or number: name, found {names!r}.")
+    if not isinstance(names, dict) or not all(_is_number(key) for key in names):
+        raise UserError(f"{description_file}: names must be a list, or number: name, found {shown(names)}.")
     shape = description.get("kpt_shape")
-    if shape is not None and (not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3)):
-        raise UserError(f"{description_file}: kpt_shape must be [points, 2 or 3], found {shape!r}.")
+    if shape is not None and not _is_point_shape(shape):
+        raise UserError(f"{description_file}: kpt_shape must be [points, 2 or 3], found {shown(shape)}.")
     points = tuple(shape) if shape else None
     return Layout(
         [image.absolute() for image in images],
@@ -82,6 +83,15 @@ def is_layout(folder: Path) -> bool:
     if any(place.is_dir() and any(place.rglob("*.txt")) for place in folder.rglob("labels/")):
         return True
     return any(image.with_suffix(".txt").is_file() for image in find_images(folder)[:200])
+
+
+def _is_number(key: Any) -> bool:
+    return str(key).isascii() and str(key).isdigit() and len(str(key)) < 10
+
+
+def _is_point_shape(shape: Any) -> bool:
+    is_pair = isinstance(shape, list) and len(shape) == 2 and all(type(side) is int for side in shape)
+    return is_pair and 0 < shape[0] <= MOST_POINTS and shape[1] in (2, 3)
 
 
 def _description_files(folder: Path) -> list[Path]:

@@ -1,19 +1,15 @@
 """An identity's ear: the anatomical curves as splines, and how strongly each fold is raised.
 
 Coordinates are ear heights: y runs from 0 (top of the helix) to 1 (bottom of the lobe), x from the back of
-the ear (0) to the face (about 0.6). The template was placed on the mean shape of `landmarks_17.yaml`.
+the ear (0) to the face (about 0.6). The template was placed on the mean shape of `data.landmarks_17`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from data.render.paint.curves import at_fraction, spline
-
-# Where points 0..7 lie along the outer rim (measured on annotated in-the-wild ears). Point 9 lies at .38 of
-# the inner rim there; this template's inner rim starts deeper in the concha, and .42 meets the mean shape.
-RIM_FRACTIONS = (0.0, 0.13, 0.24, 0.35, 0.58, 0.74, 0.88, 1.0)
-INNER_FRACTIONS = (0.0, 0.42, 1.0)
+from data.render.ear.labelling import Habit, label_curves
+from data.render.paint.curves import spline
 
 # Templates in box units, face to the right: x is multiplied by the ear's width afterwards.
 _RIM = [
@@ -93,8 +89,10 @@ class Anatomy:
         return np.concatenate([self.curves["rim"], self.curves["attachment"][1:-1]])
 
 
-def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """A random ear. All that is drawn here belongs to the identity and stays the same in its photographs."""
+def draw_anatomy(rng: np.random.Generator, habit: Habit = "fractions") -> Anatomy:
+    """A random ear, its points set as `habit` has it. All that is drawn here belongs to the identity and
+    stays the same in its photographs.
+    """
     shape = {name: np.array(points, np.float64) for name, points in _TEMPLATES.items()}
     _vary_folds(shape, rng)
     _vary_lobe(shape, rng)
@@ -105,7 +103,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     top, bottom = curves["rim"][:, 1].min(), curves["rim"][:, 1].max()
     curves = {name: (curve - (0, top)) / (bottom - top) for name, curve in curves.items()}
     curves["bowl"] = np.concatenate([curves["tragus"], curves["antitragus"][1:], curves["concha"][1:]])
-    return Anatomy(curves, _landmarks(curves), _folds(rng))
+    return Anatomy(curves, label_curves(curves, habit), _folds(rng))
 
 
 _TEMPLATES = {
@@ -122,19 +120,6 @@ _TEMPLATES = {
     "canal": _CANAL,
     "lobe": _LOBE,
 }
-
-
-def _landmarks(curves: dict[str, np.ndarray]) -> np.ndarray:
-    tragus, antitragus = curves["tragus"], curves["antitragus"]
-    return np.concatenate(
-        [
-            at_fraction(curves["rim"], RIM_FRACTIONS),
-            at_fraction(curves["inner"], INNER_FRACTIONS),
-            tragus[[0, 20, 50]],  # control points: start, apex, notch
-            antitragus[[30]],  # apex
-            at_fraction(curves["concha"], [0.47, 1.0]),
-        ]
-    )
 
 
 def _vary_folds(shape: dict[str, np.ndarray], rng: np.random.Generator) -> None:

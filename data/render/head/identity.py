@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.render.ear.anatomy import Anatomy, draw_anatomy
+from data.render.ear.labelling import Habit
 from data.render.ear.skin import Skin, draw_skin
 from data.render.head.hair import Hair, draw_hair
 
@@ -20,10 +21,10 @@ class Identity:
     bearded: bool
 
 
-def draw_identity(seed: int) -> Identity:
-    """The identity of that seed."""
+def draw_identity(seed: int, habit: Habit = "fractions") -> Identity:
+    """The identity of that seed, its ear's points set as `habit` has it."""
     rng = np.random.default_rng([seed, 1])
-    anatomy, skin = draw_anatomy(rng), draw_skin(rng)
+    anatomy, skin = draw_anatomy(rng, habit), draw_skin(rng)
     return Identity(
         anatomy, skin, draw_hair(rng, skin.depth), bool(rng.random() < 0.2), bool(rng.random() < 0.5)
     )

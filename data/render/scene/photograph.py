@@ -8,6 +8,8 @@ from data.render.dress.dressing import dress_ear
 from data.render.dress.placing import place_ear
 from data.render.ear.anatomy import Anatomy
 from data.render.ear.camera import Camera, pose
+from data.render.ear.labelling import Habit
+from data.render.factors import factors_of
 from data.render.head.close_up import paint_close_up
 from data.render.head.head_plan import draw_plan
 from data.render.head.identity import draw_identity
@@ -28,20 +30,25 @@ class RenderedEar:
 
     image (H, W, 3) uint8 RGB; box_xyxy (4,) float32 px, the extent of the ear's outline (edges: pixel i
     covers i to i + 1); landmarks (17, 2) float32 px (pixel centres at integers); visibility (17,) uint8:
-    2 seen, 1 covered, 0 outside.
+    2 seen, 1 covered, 0 outside; factors: of what it was made (`factors_of`).
     """
 
     image: np.ndarray
     box_xyxy: np.ndarray
     landmarks: np.ndarray
     visibility: np.ndarray
+    factors: dict[str, np.ndarray]
 
 
 def render_ear(
-    seed_identity: int, seed_photo: int, image_px: int = 192, yaws: YawRange = USUAL
+    seed_identity: int,
+    seed_photo: int,
+    image_px: int = 192,
+    yaws: YawRange = USUAL,
+    habit: Habit = "fractions",
 ) -> RenderedEar:
     """Photograph `seed_photo` of ear `seed_identity`, a square; the face lies right or left by chance."""
-    identity = draw_identity(seed_identity)
+    identity = draw_identity(seed_identity, habit)
     rng = np.random.default_rng([seed_identity, seed_photo, 2])
     light = draw_light(rng)
     yaw = draw_yaw(rng, yaws)
@@ -57,11 +64,18 @@ def render_ear(
     placed = dress_ear(rng, placed, outfit, identity, plan, light, camera)
     image = expose(placed.image, rng)
     points, box = placed.points, placed.box_xyxy
-    if rng.random() < 0.5:
+    mirrored = rng.random() < 0.5
+    if mirrored:
         image = np.ascontiguousarray(image[:, ::-1])
         points = np.column_stack([image_px - 1 - points[:, 0], points[:, 1]])
         box = np.array([image_px - box[2], box[1], image_px - box[0], box[3]])
-    return RenderedEar(image, box.astype(np.float32), points.astype(np.float32), placed.visibility)
+    return RenderedEar(
+        image,
+        box.astype(np.float32),
+        points.astype(np.float32),
+        placed.visibility,
+        factors_of(identity, light, camera, mirrored),
+    )
 
 
 def _draw_camera(rng: np.random.Generator, anatomy: Anatomy, image_px: int, yaw: float) -> Camera:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.render.ear.labelling import Habit
 from data.render.head.identity import draw_identity
 from data.render.paint.background import background
 from data.render.paint.exposure import expose
@@ -39,6 +40,7 @@ def render_scene(
     identities: list[int] | None = None,
     image_px: tuple[int, int] = (480, 640),
     yaws: YawRange = USUAL,
+    habit: Habit = "fractions",
 ) -> RenderedScene:
     """Scene `seed` of image_px (height, width); people are taken from `identities` (seeds) or its own.
 
@@ -48,7 +50,7 @@ def render_scene(
     light = draw_light(rng)
     people = list(identities) if identities else [(seed + 1) * 8 + index + 2**60 for index in range(6)]
     draw = _window if rng.random() < _WINDOWS else _wide_scene
-    image, ears = draw(rng, light, people, image_px, yaws)
+    image, ears = draw(rng, light, people, image_px, yaws, habit)
     image = expose(image, rng, 0.8)
     count = len(ears)
     return RenderedScene(
@@ -60,7 +62,12 @@ def render_scene(
 
 
 def _wide_scene(
-    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], yaws: YawRange
+    rng: np.random.Generator,
+    light: Light,
+    people: list[int],
+    shape: tuple[int, int],
+    yaws: YawRange,
+    habit: Habit,
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Whole people, some of whose ears are hidden, and the ears that are seen."""
     image = paint_clutter(rng, shape, light)
@@ -69,7 +76,7 @@ def _wide_scene(
     ears: list[SeenEar] = []
     while hidden or wanted:
         hide = hidden > 0
-        identity = draw_identity(people[int(rng.integers(len(people)))])
+        identity = draw_identity(people[int(rng.integers(len(people)))], habit)
         stand = stand_in_scene(rng, shape, [ear.box_xyxy for ear in ears], yaws)
         found: list[SeenEar] = []
         if stand is not None:
@@ -81,7 +88,12 @@ def _wide_scene(
 
 
 def _window(
-    rng: np.random.Generator, light: Light, people: list[int], shape: tuple[int, int], yaws: YawRange
+    rng: np.random.Generator,
+    light: Light,
+    people: list[int],
+    shape: tuple[int, int],
+    yaws: YawRange,
+    habit: Habit,
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Little more than one ear, its cheek and hair; or a face without its ear."""
     shape = window_shape(rng, shape)
@@ -89,6 +101,6 @@ def _window(
     image = background(rng, shape) if plain else paint_clutter(rng, shape, light)
     kind = rng.random()
     earless, covered = kind < _EARLESS, _EARLESS <= kind < _EARLESS + _COVERED
-    identity = draw_identity(people[int(rng.integers(len(people)))])
+    identity = draw_identity(people[int(rng.integers(len(people)))], habit)
     stand = stand_in_window(rng, shape, earless, yaws)
     return add_person(rng, image, identity, light, stand, 0 if earless else 2, covered)

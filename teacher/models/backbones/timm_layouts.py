@@ -10,7 +10,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from configs.errors import UserError
-from teacher.checkpoint import misfits
+from teacher.fitting import misfits
 from teacher.models.published_weights import read_tensors
 
 WRAPPERS = (
