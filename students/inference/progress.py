@@ -12,7 +12,6 @@ from typing import Any
 
 from configs.errors import UserError
 from configs.files import write_json
-from configs.reading.coercion import coerce
 from configs.reading.content import read_json
 from configs.reading.records import as_record
 from students.inference.inputs import ENDLESS, Input
