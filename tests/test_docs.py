@@ -63,6 +63,6 @@ def test_the_flags_that_a_page_names_exist(page: Path) -> None:
     known = {"--recipe", "--stage", "--help", *TORCHRUN, *PACKAGE_FLAGS} | {
         name for names in flags().values() for name in names
     }
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text(encoding="utf-8")))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page.read_text(encoding="utf-8")))
     named -= {name for name in named if name.replace("--no-", "--") in known}
     assert page.name == "CHANGELOG.md" or named <= known, named - known

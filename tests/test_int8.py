@@ -10,11 +10,13 @@ from PIL import Image
 
 from configs.errors import UserError
 from data.manifest import Manifest
+from data.render.scene.scene import render_scene
 from students import EarPipeline
 from students.evaluation.box_finders import find_boxes, load_box_finder
 from students.evaluation.point_readers import load_point_reader
 from students.inference.letterbox import ear_crop, letterboxed, letterboxes
 from students.inference.onnx_file import int8_file, open_model
+from students.inference.pipeline import PRETRAINED
 from students.onnx_export.check_int8 import compare_int8, relative_distances
 from students.onnx_export.pipeline_inputs import pipeline_inputs
 from students.onnx_export.quantise import export_int8, quantised_nodes
@@ -110,11 +112,9 @@ def test_the_pipeline_sees_the_same_ears(run, looks):
     (box, *_), (box_int8, *_) = first.boxes(frame), second.boxes(frame)
     assert box_int8[:4] == pytest.approx(box[:4], abs=1.5) and box_int8[4] == pytest.approx(box[4], abs=0.05)
     assert not np.array_equal(box_int8, box)
-    points = first.landmarks(frame, np.array(BOX))
-    moved = np.linalg.norm(second.landmarks(frame, np.array(BOX)) - points, axis=1)
-    assert 0 < moved.mean() < 1.5, "px, on an ear of a hundred"
-    best, best_int8 = (max(ear.score for ear in pipeline(frame)) for pipeline in (first, second))
-    assert best_int8 == pytest.approx(best, abs=0.05)
+    points, points_int8 = (pipeline.landmarks(frame, np.array(BOX)) for pipeline in (first, second))
+    assert 0 < np.abs(points_int8 - points).mean() < 1.5  # px: its weights are random
+    assert len(second(frame)) == len(first(frame))
 
 
 def test_a_run_without_int8_says_how_to_make_it():
@@ -195,3 +195,23 @@ def test_a_file_that_is_far_from_its_float32_is_said_to_be_bad(run, manifest, tm
     onnx.save(model, tmp_path / "large.onnx")
     report = compare_int8(fp32, tmp_path / "large.onnx", "detector", images)
     assert 0.45 < report["moved"] < 0.6 and report["score_difference"] == 0 and report["quantises_badly"]
+
+
+def test_the_files_that_ship_are_small_and_of_the_same_weights_as_the_float32_ones():
+    assert sum(int8_file(path).stat().st_size for path in PRETRAINED) < 1e6
+    for path in PRETRAINED:
+        before, after = (
+            {entry.name: numpy_helper.to_array(entry) for entry in onnx.load(file).graph.initializer}
+            for file in (path, int8_file(path))
+        )
+        shared = [name for name in before.keys() & after.keys() if before[name].ndim == 4]
+        assert len(shared) >= 3  # the first convolutions and the heads
+        for name in shared:
+            np.testing.assert_array_equal(after[name], before[name])
+    scene = render_scene(4)
+    first, second = (EarPipeline.pretrained(int8=int8, threads=1)(scene.image) for int8 in (False, True))
+    assert len(first) == len(second) == 1
+    for ear, ear_int8 in zip(first, second, strict=True):
+        assert ear_int8.score == pytest.approx(ear.score, abs=0.02)
+        diagonal = np.linalg.norm(np.ptp(ear.points_px, axis=0))
+        assert np.linalg.norm(ear_int8.points_px - ear.points_px, axis=1).mean() < 0.01 * diagonal
