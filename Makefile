@@ -7,8 +7,8 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 # no more threads than cores, and few enough that small nets do not wait for them
-export OMP_NUM_THREADS ?= $(shell cores=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2); \
-	echo $$(( cores < 8 ? cores : 8 )))
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+export OMP_NUM_THREADS ?= $(shell echo $$(( $(CORES) < 8 ? $(CORES) : 8 )))
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .PHONY: help env demo test slow portable wheel lint clean
@@ -41,8 +41,7 @@ lint: env
 	$(VENV)/bin/ruff format --check --quiet .
 
 # A process a core, each with one thread: nets as small as the tests' gain nothing by two. Four at most, for memory.
-TEST_PROCESSES ?= $(shell cores=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2); \
-	echo $$(( cores < 4 ? cores : 4 )))
+TEST_PROCESSES ?= $(shell echo $$(( $(CORES) < 4 ? $(CORES) : 4 )))
 
 test: env lint
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile

@@ -18,6 +18,7 @@ from data.image_kinds.levels import is_deep_colour, to_rgb
 from data.image_kinds.likely_cause import likely_cause
 
 __all__ = [
+    "SIDEWAYS",
     "SUFFIXES",
     "files_below",
     "find_images",
@@ -34,7 +35,7 @@ MAX_MEMORY_BYTES = 1_100_000_000  # that one image may take while it is read
 # bytes that decoding and conversion hold of a pixel at once: decoded, turned, and as 8-bit RGB
 _BYTES_A_PIXEL, _BYTES_A_DEEP_PIXEL = 11, 16
 _EXIF_ORIENTATION = 0x0112
-_SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -70,7 +71,7 @@ def image_header(path: str | os.PathLike) -> tuple[int, int, int]:
         width, height = image.size
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
-    return (width, height, orientation) if orientation in _SIDEWAYS else (height, width, orientation)
+    return (width, height, orientation) if orientation in SIDEWAYS else (height, width, orientation)
 
 
 def find_images(folder: str | os.PathLike) -> list[Path]:

@@ -117,11 +117,11 @@ def _shares(
     latents: np.ndarray, found: Components, path: Path | None, manifest: Manifest
 ) -> list[dict[str, float]] | None:
     """What each component means, printed as a table; None without factors."""
+    if path is None:
+        return None
     from data.render.factors import read_factors
     from teacher.factor_shares import factor_shares
 
-    if path is None:
-        return None
     groups = read_factors(path, manifest).groups
     sources = manifest.image_paths if manifest.sources is None else manifest.sources
     shares = factor_shares((latents - found.mean) @ found.directions.T, groups, sources)
@@ -162,7 +162,7 @@ def _labelled_grid(
     """All walks under each other, each with its number and its share of the variance on the left, and what
     of the groups of factors explains most of it, where that is known.
     """
-    from teacher.factor_shares import largest
+    from data.render.factors import largest_share
 
     bands = []
     for number, (row, share) in enumerate(zip(rows, explained, strict=True), start=1):
@@ -172,7 +172,8 @@ def _labelled_grid(
         name[middle - 18 : middle] = _label(f"PC {number}", 90)
         name[middle : middle + 18] = _label(f"{share:.1%}", 90)
         if shares is not None:
-            name[middle + 18 : middle + 36] = _label("{} {:.0%}".format(*largest(shares[number - 1])), 90)
+            group, explained_by_it = largest_share(shares[number - 1])
+            name[middle + 18 : middle + 36] = _label(f"{group} {explained_by_it:.0%}", 90)
         bands.append(np.hstack([name, band]))
     return np.vstack(bands)
 

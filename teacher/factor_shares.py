@@ -11,7 +11,6 @@ from sklearn.preprocessing import StandardScaler
 from configs.errors import UserError
 
 FOLDS = 5
-REST = "rest"  # what all groups together leave
 _RIDGE = np.logspace(-1, 4, 11)  # strengths of the ridge, the best by leave-one-out within the fitted ears
 
 
@@ -35,10 +34,5 @@ def factor_shares(
         return np.clip(1 - left, 0, 1)
 
     shares = {name: explained(factors) for name, factors in groups.items()}
-    shares[REST] = 1 - explained(np.hstack(list(groups.values())))
+    shares["rest"] = 1 - explained(np.hstack(list(groups.values())))
     return [{name: float(values[k]) for name, values in shares.items()} for k in range(scores.shape[1])]
-
-
-def largest(shares: Mapping[str, float]) -> tuple[str, float]:
-    """The group of factors that explains most of a component, and its share."""
-    return max(((name, share) for name, share in shares.items() if name != REST), key=lambda pair: pair[1])

@@ -98,9 +98,11 @@ def _pictures(task: Any, where: str, notes: Notes) -> Iterator[Picture]:
     """Raises UserError for a task of another structure."""
     if not isinstance(task, dict):
         raise UserError(f"{where}: {shown(task)} is no mapping")
-    is_min = "data" not in task  # JSON-MIN: a task's regions without anything around them
-    data = task if is_min else as_record(_Task, task, where).data
-    regions = _regions_of_min(task) if is_min else _regions(as_record(_Task, task, where), where, notes)
+    if "data" in task:
+        whole = as_record(_Task, task, where)
+        data, regions = whole.data, _regions(whole, where, notes)
+    else:  # JSON-MIN: a task's regions without anything around them
+        data, regions = task, _regions_of_min(task)
     if regions is None:
         return
     names = [value for key, value in data.items() if isinstance(value, str) and _is_picture(key, value)]

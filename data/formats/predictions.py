@@ -41,7 +41,9 @@ class _Input:
 
 
 @dataclass(frozen=True)
-class _Ear:
+class EarRecord:
+    """What predictions.json says of an ear and others read; coordinates in pixels of the picture."""
+
     box_xyxy: tuple[float, float, float, float]
     score: float
     points_px: list[tuple[float, float]]
@@ -80,7 +82,7 @@ def read(path: Path, options: ReadOptions, notes: Notes) -> Manifest:
 
 def _ear(raw: Any, names: tuple[str, ...], where: str) -> Ear:
     try:
-        record = as_record(_Ear, raw, where)
+        record = as_record(EarRecord, raw, where)
         if not 0 <= record.score <= 1:
             raise UserError(f"score = {record.score} is not a number from 0 to 1.")
     except UserError as error:

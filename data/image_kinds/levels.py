@@ -49,11 +49,11 @@ def to_rgb(image: Image.Image, path: object) -> tuple[np.ndarray, list[str]]:
         for rows, band in _bands(image):
             rgb[rows] = _on_grey(band)
         return rgb, []
-    largest = max(float(_values(band).max()) for _, band in _bands(image))
+    values_of_bands = (_values(band) for _, band in _bands(image))
+    extremes = np.array([(values.min(), values.max()) for values in values_of_bands])
+    lowest, largest = float(extremes[:, 0].min()), float(extremes[:, 1].max())  # NaN where there is one
     if image.mode == "F":
-        if not all(
-            np.isfinite(_values(band)).all() and _values(band).min() >= 0 for _, band in _bands(image)
-        ):
+        if not (lowest >= 0 and np.isfinite(largest)):
             raise UserError(f"{path}: an image of floats must hold numbers from 0 on.")
         bits = depth_of(largest)[0] if largest > 1 else 0
         notes = [f"floats of 0 to {largest:g}, read as whole numbers"] if bits else []

@@ -59,6 +59,12 @@ def factors_of(identity: Identity, light: Light, camera: Camera, mirrored: bool)
     return {name: np.array(values, np.float32) for name, values in groups.items()}
 
 
+def largest_share(shares: Mapping[str, float]) -> tuple[str, float]:
+    """Of the shares of a variance that GROUPS explain, the largest one's group and value."""
+    group = max(GROUPS, key=shares.__getitem__)
+    return group, shares[group]
+
+
 def write_factors(path: Path, factors: Factors) -> Path:
     """As NPZ: image_paths and one array a group."""
     content = {"image_paths": np.asarray(factors.image_paths, dtype=str), **factors.groups}

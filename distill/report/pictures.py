@@ -10,11 +10,11 @@ from configs.errors import UserError
 from data.crops import apply, crop, crop_matrix
 from data.draw import draw_points, picture_grid
 from data.images import read_image
+from data.render.factors import largest_share
 from distill.report.charts import Chart, share_chart
 from distill.report.inputs import Absent, Inputs
 from distill.report.photos import TILE_PX, Photo, embed
 from distill.report.tables import Cell, Measure, Row, measures_table
-from teacher.factor_shares import largest
 
 GRID_PX = 1200  # width of grids of photographs
 WALK_PX = 560  # width of one eigenear's walk
@@ -80,8 +80,11 @@ def eigenears(inputs: Inputs) -> dict[str, Any]:
 
 def _component(number: int, share: float, meaning: dict[str, float]) -> str:
     """Its share of the variance and, of rendered ears, what explains most of it."""
-    means = "; {} explains {:.0%} of it".format(*largest(meaning)) if meaning else ""
-    return f"component {number}, {share:.1%} of the variance{means}"
+    caption = f"component {number}, {share:.1%} of the variance"
+    if not meaning:
+        return caption
+    group, explained = largest_share(meaning)
+    return f"{caption}; {group} explains {explained:.0%} of it"
 
 
 def detector_pictures(inputs: Inputs) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from sklearn.linear_model import Ridge, RidgeCV
 
 from configs.errors import UserError
 from data.landmarks import Scheme
@@ -73,14 +72,16 @@ def learn_habit(read: np.ndarray, labelled: np.ndarray, visibility: np.ndarray, 
     rows = shapes.reshape(len(shapes), -1)
     spread = float(rows.std(axis=0).mean())
     rows = rows / spread
+    # how far from its label a point lies that is moved by the others' habit
+    left_out = np.zeros((*seen.shape, len(_STRENGTHS)))
+    for point, ears in enumerate(seen.T):
+        fitted = RidgeCV(_STRENGTHS, store_cv_results=True).fit(rows[ears], away[ears, point])
+        left_out[ears, point] = np.sqrt(fitted.cv_results_.sum(axis=1))
     tried = {}
-    for strength in _STRENGTHS:
-        moves = np.zeros_like(shapes)
-        for point, ears in enumerate(seen.T):
-            moves[ears, point] = cross_val_predict(
-                Ridge(alpha=strength), rows[ears], away[ears, point], cv=LeaveOneOut()
-            )
-        tried[strength] = _error(_points(shapes + moves, poses, scheme), labelled, visibility)
+    for strength, distances in zip(_STRENGTHS, np.moveaxis(left_out, -1, 0), strict=True):
+        # which way it misses is not kept, and its error does not depend on that
+        missed = shapes + away + np.stack([distances, np.zeros_like(distances)], axis=-1)
+        tried[strength] = _error(_points(missed, poses, scheme), labelled, visibility)
     best = min(tried, key=tried.get)
     ridges = tuple(Ridge(alpha=best).fit(rows[ears], away[ears, point]) for point, ears in enumerate(seen.T))
     return Habit(scheme, spread, ridges, _error(read, labelled, visibility), tried[best])

@@ -14,6 +14,7 @@ from configs.errors import UserError
 from configs.files import write_json
 from configs.reading.content import read_json
 from configs.reading.records import as_record
+from data.formats.predictions import EarRecord
 from students.inference.inputs import ENDLESS, Input
 
 SAVE_EVERY_S = 10.0
@@ -104,19 +105,12 @@ class _Frame:
     ears: list
 
 
-@dataclass(frozen=True)
-class _Ear:
-    box_xyxy: tuple[float, float, float, float]
-    score: float
-    points_px: list[tuple[float, float]]
-
-
 def _require_whole(raw: Any, where: str) -> None:
     """Raise UserError for a record that `coco_layout` and `summary` could not read."""
     record = as_record(_Record, raw, where)
     frames = [raw] if record.frames is None else record.frames
     for ear in (ear for frame in frames for ear in as_record(_Frame, frame, where).ears):
-        as_record(_Ear, ear, where)
+        as_record(EarRecord, ear, where)
     try:
         json.dumps(raw, allow_nan=False)
     except ValueError:

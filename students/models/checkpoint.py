@@ -3,7 +3,6 @@
 Nothing of the teacher or an adapter.
 """
 
-import functools
 import inspect
 import typing
 from collections.abc import Mapping
@@ -69,10 +68,11 @@ def load_student(path: str | Path, kind: str | None = None) -> nn.Module:
     content = _read(path)
     if kind is not None and content["kind"] != kind:
         raise UserError(f"{path} holds a {content['kind']}, but a {kind} is wanted here.")
-    build = functools.partial(build_student, content["kind"])
-    return rebuilt(
-        lambda **options: build(options), content["model"], content["state_dict"], f"{path}"
-    ).eval()
+
+    def build(**options: Any) -> nn.Module:
+        return build_student(content["kind"], options)
+
+    return rebuilt(build, content["model"], content["state_dict"], f"{path}").eval()
 
 
 def student_crops(path: str | Path) -> CropSettings:

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import UserError
-from data.images import image_header
+from data.images import SIDEWAYS, image_header
 
-_SIDEWAYS = (5, 6, 7, 8)
 _NO_WORD_OF_TURN = "picture with an EXIF turn that its annotations do not tell of, taken as upright"
 _ROUNDING_PX = 1.0  # a resized picture's side may be off by this
 
@@ -27,7 +26,7 @@ class Seen:
     @property
     def raw(self) -> tuple[int, int]:
         """(width, height) as the file has them, before the turn."""
-        sideways = self.orientation in _SIDEWAYS
+        sideways = self.orientation in SIDEWAYS
         return (self.height, self.width) if sideways else (self.width, self.height)
 
 
@@ -77,7 +76,7 @@ def turns_ignored(stated: Sequence[tuple[float, float] | None], seen: Sequence[S
         _scale(size, picture.raw) is not None
         for size, picture in zip(stated, seen, strict=True)
         if size is not None
-        and picture.orientation in _SIDEWAYS
+        and picture.orientation in SIDEWAYS
         and (_scale(size, picture.raw) is None) != (_scale(size, (picture.width, picture.height)) is None)
     ]
     return votes[0] if votes and all(vote == votes[0] for vote in votes) else None

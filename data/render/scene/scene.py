@@ -1,11 +1,12 @@
 """A scene for the detector: people with 0 to 3 ears to be seen, in front of clutter."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from data.render.ear.labelling import Habit
-from data.render.head.identity import draw_identity
+from data.render.head.identity import Identity, draw_identity
 from data.render.paint.background import background
 from data.render.paint.exposure import expose
 from data.render.paint.light import Light, draw_light
@@ -19,6 +20,8 @@ from data.render.scene.yaw import USUAL, YawRange
 _WINDOWS, _EARLESS, _COVERED = 0.42, 0.15, 0.05
 # Windows in front of a plain background, as in a studio.
 _PLAIN = 0.5
+
+DrawSomeone = Callable[[], Identity]  # the next person of a scene
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,11 @@ def render_scene(
     light = draw_light(rng)
     people = list(identities) if identities else [(seed + 1) * 8 + index + 2**60 for index in range(6)]
     draw = _window if rng.random() < _WINDOWS else _wide_scene
-    image, ears = draw(rng, light, people, image_px, yaws, habit)
+
+    def draw_someone() -> Identity:
+        return draw_identity(people[int(rng.integers(len(people)))], habit)
+
+    image, ears = draw(rng, light, draw_someone, image_px, yaws)
     image = expose(image, rng, 0.8)
     count = len(ears)
     return RenderedScene(
@@ -62,12 +69,7 @@ def render_scene(
 
 
 def _wide_scene(
-    rng: np.random.Generator,
-    light: Light,
-    people: list[int],
-    shape: tuple[int, int],
-    yaws: YawRange,
-    habit: Habit,
+    rng: np.random.Generator, light: Light, draw_someone: DrawSomeone, shape: tuple[int, int], yaws: YawRange
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Whole people, some of whose ears are hidden, and the ears that are seen."""
     image = paint_clutter(rng, shape, light)
@@ -76,7 +78,7 @@ def _wide_scene(
     ears: list[SeenEar] = []
     while hidden or wanted:
         hide = hidden > 0
-        identity = draw_identity(people[int(rng.integers(len(people)))], habit)
+        identity = draw_someone()
         stand = stand_in_scene(rng, shape, [ear.box_xyxy for ear in ears], yaws)
         found: list[SeenEar] = []
         if stand is not None:
@@ -88,12 +90,7 @@ def _wide_scene(
 
 
 def _window(
-    rng: np.random.Generator,
-    light: Light,
-    people: list[int],
-    shape: tuple[int, int],
-    yaws: YawRange,
-    habit: Habit,
+    rng: np.random.Generator, light: Light, draw_someone: DrawSomeone, shape: tuple[int, int], yaws: YawRange
 ) -> tuple[np.ndarray, list[SeenEar]]:
     """Little more than one ear, its cheek and hair; or a face without its ear."""
     shape = window_shape(rng, shape)
@@ -101,6 +98,6 @@ def _window(
     image = background(rng, shape) if plain else paint_clutter(rng, shape, light)
     kind = rng.random()
     earless, covered = kind < _EARLESS, _EARLESS <= kind < _EARLESS + _COVERED
-    identity = draw_identity(people[int(rng.integers(len(people)))], habit)
+    identity = draw_someone()
     stand = stand_in_window(rng, shape, earless, yaws)
     return add_person(rng, image, identity, light, stand, 0 if earless else 2, covered)
